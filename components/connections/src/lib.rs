@@ -1,0 +1,18 @@
+//! Connection requests: sent, answered, and listed. What a request is, and what it may become, is in `request`.
+//! Each change is one commit together with its events, so that no request changes untold.
+
+mod allowance;
+mod answer;
+mod lists;
+mod request;
+mod send;
+
+use devconnect_sdk::prelude::*;
+
+devconnect_sdk::http_component! {
+    POST "/request/send/{status}/{toUserId}" => send::send,
+    POST "/request/review/{status}/{requestId}" => answer::review,
+    PATCH "/user/requests/{requestId}/respond" => answer::respond,
+    GET "/user/requests/received" => lists::received,
+    GET "/user/connections" => lists::connections,
+}

@@ -1,0 +1,119 @@
+//! The events that these components publish: topics, types, and the data that each carries.
+
+use devconnect_sdk::bson::{DateTime, ObjectId};
+use devconnect_sdk::events::Envelope;
+use serde::Serialize;
+
+/// Sign-ups, log-ins, log-outs; the key is the user's id.
+pub const USER_EVENTS: &str = "user-events";
+/// Requests and answers; the key is the id of the request's sender.
+pub const CONNECTION_EVENTS: &str = "connection-events";
+
+/// Somebody has a new account.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signup<'a> {
+    /// As stored.
+    pub first_name: &'a str,
+    /// As stored.
+    pub last_name: &'a str,
+    /// As stored.
+    pub email_id: &'a str,
+    /// When the account came to be.
+    pub signup_time: DateTime,
+}
+
+impl Signup<'_> {
+    /// The event, caused by `user`.
+    pub fn event(self, user: ObjectId) -> Envelope<Self> {
+        Envelope::new("USER_SIGNUP", user, self)
+    }
+}
+
+/// Somebody logged in.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Login<'a> {
+    /// As stored.
+    pub email_id: &'a str,
+    /// When.
+    pub login_time: DateTime,
+    /// From where, as the host believes.
+    pub ip_address: &'a str,
+}
+
+impl Login<'_> {
+    /// The event, caused by `user`.
+    pub fn event(self, user: ObjectId) -> Envelope<Self> {
+        Envelope::new("USER_LOGIN", user, self)
+    }
+}
+
+/// Somebody logged out. There is nothing more to say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Logout {}
+
+impl Logout {
+    /// The event, caused by `user`.
+    pub fn event(self, user: &str) -> Envelope<Self> {
+        Envelope::new("USER_LOGOUT", user, self)
+    }
+}
+
+/// Something happened to a connection request.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection<'a> {
+    /// The request.
+    pub request_id: ObjectId,
+    /// Who sent it.
+    pub from_user_id: ObjectId,
+    /// Whom it went to.
+    pub to_user_id: ObjectId,
+    /// What it is now.
+    pub status: &'a str,
+    /// When it became that.
+    pub timestamp: DateTime,
+}
+
+impl Connection<'_> {
+    /// It was sent, by its sender.
+    pub fn requested(self) -> Envelope<Self> {
+        let by = self.from_user_id;
+        Envelope::new("CONNECTION_REQUEST", by, self)
+    }
+
+    /// It was answered, by whom it went to.
+    pub fn reviewed(self) -> Envelope<Self> {
+        let by = self.to_user_id;
+        Envelope::new("CONNECTION_REVIEW", by, self)
+    }
+
+    /// It was answered with yes (`accepted`) or no, by whom it went to.
+    pub fn decided(self, accepted: bool) -> Envelope<Self> {
+        let by = self.to_user_id;
+        Envelope::new(if accepted { "CONNECTION_ACCEPTED" } else { "CONNECTION_REJECTED" }, by, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_event_has_the_names_of_the_contract() {
+        let (from, to) = (ObjectId::from_bytes([1; 12]), ObjectId::from_bytes([2; 12]));
+        let event = Connection { request_id: from, from_user_id: from, to_user_id: to, status: "accepted", timestamp: DateTime::from_millis(0) };
+        let value = serde_json::to_value(event.decided(true)).unwrap();
+        assert_eq!(value["eventType"], "CONNECTION_ACCEPTED");
+        assert_eq!(value["userId"], to.to_hex());
+        assert_eq!(value["data"]["fromUserId"], from.to_hex());
+        assert_eq!(value["data"]["timestamp"], "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_logout_carries_nothing() {
+        let value = serde_json::to_value(Logout {}.event("u")).unwrap();
+        assert_eq!(value["data"], serde_json::json!({}));
+    }
+}

@@ -1,0 +1,123 @@
+//! The user document: what a new one looks like, and how one is shown to its owner and to others.
+//! Older documents lack fields that came later; whoever looks at one sees the defaults there.
+
+use devconnect_sdk::bson::{Bson, DateTime, Document, ObjectId};
+use devconnect_sdk::doc;
+
+use crate::preferences;
+
+/// The collection.
+pub const COLLECTION: &str = "users";
+/// What others see of a user.
+pub const SAFE_FIELDS: [&str; 10] =
+    ["_id", "firstName", "lastName", "photoUrl", "age", "gender", "about", "skills", "isPremium", "membershipTier"];
+/// What not even the owner sees.
+const HIDDEN_FIELDS: [&str; 3] = ["password", "emailKey", "__v"];
+
+/// Somebody who signs up.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// The id that the document gets.
+    pub id: ObjectId,
+    /// 2 to 50 characters.
+    pub first_name: String,
+    /// 2 to 50 characters.
+    pub last_name: String,
+    /// As [`crate::email::address`] makes it.
+    pub email: String,
+    /// Of the password; never the password.
+    pub password_hash: String,
+}
+
+impl NewUser {
+    /// The document to store.
+    pub fn document(&self, now: DateTime) -> Document {
+        doc! {
+            "_id": self.id,
+            "firstName": &self.first_name,
+            "lastName": &self.last_name,
+            "emailId": &self.email,
+            "emailKey": &self.email,
+            "password": &self.password_hash,
+            "skills": [],
+            "emailPreferences": preferences::defaults(),
+            "isPremium": false,
+            "membershipTier": "free",
+            "createdAt": now,
+            "updatedAt": now,
+        }
+    }
+}
+
+/// What a user sees of the own document: all of it but secrets and what only the database uses.
+pub fn own(mut user: Document) -> Document {
+    for field in HIDDEN_FIELDS {
+        user.remove(field);
+    }
+    let preferences = preferences::of(&user);
+    fill_defaults(&mut user);
+    user.insert(preferences::FIELD, preferences);
+    user
+}
+
+/// What others see of a user.
+pub fn safe(user: &Document) -> Document {
+    let mut shown: Document =
+        SAFE_FIELDS.iter().filter_map(|field| user.get(field).map(|value| ((*field).to_owned(), value.clone()))).collect();
+    fill_defaults(&mut shown);
+    shown
+}
+
+/// The projection to what others see.
+pub fn safe_projection() -> Document {
+    SAFE_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::from(1))).collect()
+}
+
+fn fill_defaults(user: &mut Document) {
+    let defaults = doc! { "skills": [], "isPremium": false, "membershipTier": "free" };
+    for (field, value) in defaults {
+        if matches!(user.get(&field), None | Some(Bson::Null)) {
+            user.insert(field, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_user() -> Document {
+        let user = NewUser {
+            id: ObjectId::from_bytes([7; 12]),
+            first_name: "Ada".into(),
+            last_name: "Lovelace".into(),
+            email: "ada@example.com".into(),
+            password_hash: "$argon2id$…".into(),
+        };
+        user.document(DateTime::from_millis(0))
+    }
+
+    #[test]
+    fn the_owner_never_sees_the_password() {
+        let shown = own(new_user());
+        assert!(HIDDEN_FIELDS.iter().all(|field| !shown.contains(field)));
+        assert_eq!(shown.get_str("emailId"), Some("ada@example.com"));
+        assert_eq!(shown.get_str("membershipTier"), Some("free"));
+    }
+
+    #[test]
+    fn others_see_the_safe_fields_only() {
+        let shown = safe(&new_user());
+        assert!(shown.iter().all(|(field, _)| SAFE_FIELDS.contains(&field)));
+        assert!(!shown.contains("photoUrl"));
+    }
+
+    #[test]
+    fn an_old_document_shows_the_defaults() {
+        let shown = own(doc! { "_id": 1, "firstName": "Bo", "password": "x", "__v": 0 });
+        assert_eq!(shown.get_bool("isPremium"), Some(false));
+        assert_eq!(shown.get_array("skills"), Some([].as_slice()));
+        assert_eq!(shown.get_document("emailPreferences"), Some(&preferences::defaults()));
+        assert!(!shown.contains("__v"));
+    }
+}

@@ -1,0 +1,42 @@
+//! The generated bindings of `devconnect:platform`: the imports once, then one world per kind of trigger, which
+//! takes its types from the imports. A component never names this module; it uses the typed rooms beside it.
+//! A new trigger is a new `generate!` here, in a module of its own, and a macro like [`http_component!`](crate::http_component!).
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated from the WIT, where the documentation is"
+)]
+#![allow(
+    clippy::allow_attributes_without_reason,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "generated code"
+)]
+
+/// Everything a component may import. What its code does not call is not imported by the built component.
+pub mod imports {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "devconnect:platform/capabilities@0.1.0",
+        generate_all,
+        generate_unused_types: true,
+        additional_derives: [PartialEq, Eq],
+    });
+    pub use devconnect::platform::*;
+}
+
+/// The `http-handler` export.
+pub mod http {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package devconnect:sdk-http; world http { export devconnect:platform/http-handler@0.1.0; }",
+        world: "devconnect:sdk-http/http",
+        with: { "devconnect:platform/types@0.1.0": super::imports::types, "devconnect:platform/http-handler@0.1.0": generate },
+        pub_export_macro: true,
+        export_macro_name: "export_http_handler",
+        default_bindings_module: "devconnect_sdk::bindings::http",
+    });
+    pub use exports::devconnect::platform::http_handler::{Guest, Request, Response};
+}

@@ -1,0 +1,75 @@
+//! The route table: pairs of a method and a manifest pattern, each with the function that answers it.
+//! The host has matched the path already and says which pattern it was, so this is a comparison of two strings.
+//! The table and the manifest must name the same routes; one that is only in the manifest answers 500 and is logged.
+
+use super::{Error, Request, Response};
+use crate::bindings::http as wit;
+
+/// What answers a route.
+pub type Handler = fn(&Request) -> Result<Response, Error>;
+
+/// One line of a route table.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Upper case, as in `GET`.
+    pub method: &'static str,
+    /// The pattern exactly as in `component.toml`: `/user/{id}`.
+    pub pattern: &'static str,
+    /// The function that answers.
+    pub handler: Handler,
+}
+
+/// Answers `request` by the first route of `routes` with its method and pattern. A handler's error becomes the
+/// answer it stands for.
+pub fn dispatch(routes: &[Route], request: wit::Request) -> wit::Response {
+    let request = Request::new(request);
+    // What answers GET answers HEAD too; the host sends no body then.
+    let method = if request.method() == "HEAD" {
+        "GET"
+    } else {
+        request.method()
+    };
+    let route = routes
+        .iter()
+        .find(|route| route.method == method && route.pattern == request.route());
+    let answer = match route {
+        Some(route) => (route.handler)(&request),
+        None => Err(Error::internal(format!(
+            "no handler for {} {}: add it to http_component!, or take it out of component.toml",
+            request.method(),
+            request.route()
+        ))),
+    };
+    answer.unwrap_or_else(Error::into_response).into_wit()
+}
+
+/// A route table, for a component that wants to hold it in a constant of its own:
+/// `const ROUTES: &[Route] = routes! { GET "/profile/view" => view, PATCH "/profile/edit" => edit };`
+#[macro_export]
+macro_rules! routes {
+    ($($method:ident $pattern:literal => $handler:expr),* $(,)?) => {
+        &[$($crate::http::Route { method: stringify!($method), pattern: $pattern, handler: $handler }),*]
+    };
+}
+
+/// Makes this crate a component with `[[http]]` triggers: `http_component! { GET "/profile/view" => view, … }`.
+///
+/// Each pattern is written as in `component.toml`, each handler is a `fn(&Request) -> Result<Response, Error>`.
+/// Used once in a crate, at its top; it may stand beside the macro of another kind of trigger.
+#[macro_export]
+macro_rules! http_component {
+    ($($routes:tt)*) => {
+        const _: () = {
+            const ROUTES: &[$crate::http::Route] = $crate::routes! { $($routes)* };
+            struct HttpHandler;
+            impl $crate::bindings::http::Guest for HttpHandler {
+                fn handle(request: $crate::bindings::http::Request) -> $crate::bindings::http::Response {
+                    $crate::http::dispatch(ROUTES, request)
+                }
+            }
+            // Built for the machine (to run a crate's unit tests) there is nobody to export to.
+            #[cfg(target_arch = "wasm32")]
+            $crate::bindings::http::export_http_handler!(HttpHandler);
+        };
+    };
+}

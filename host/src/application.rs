@@ -1,0 +1,188 @@
+//! The application: what the components have in common and the host must know without knowing the product.
+//!
+//! `application.toml` beside the components says it: how sessions look on the wire and in the store, which collections,
+//! indexes, topics and secrets there are. The host knows this schema only; every name in it is the application's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::capability::documents::{Index, Schema};
+
+/// Why an application file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplicationError {
+    /// It can't be read.
+    #[error("can't read {path}: {source}; `cargo xtask build-components` puts it there")]
+    Unreadable {
+        /// Where it should be.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The TOML or a value in it is wrong; the text has line and column.
+    #[error("application.toml is wrong: {0}")]
+    Malformed(String),
+}
+
+/// The whole of `application.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Application {
+    /// How sessions look.
+    pub session: SessionRules,
+    /// Who may call from a browser.
+    #[serde(default)]
+    pub origins: Origins,
+    /// Collections by name.
+    #[serde(default)]
+    pub collections: BTreeMap<String, CollectionRules>,
+    /// Topics by name.
+    #[serde(default)]
+    pub topics: BTreeMap<String, TopicRules>,
+    /// Secrets that components sign with, by the name they use; the value is the environment variable.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// Settings for components, unless the operator sets others.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// How sessions look on the wire, in the store and in the cache.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SessionRules {
+    /// The cookie's name. The host alone sets it.
+    pub cookie: String,
+    /// How long a browser keeps the cookie, in seconds.
+    pub cookie_age: u64,
+    /// How long a token is good, in seconds.
+    pub token_age: u64,
+    /// The claim that carries the user's id.
+    pub subject_claim: String,
+    /// Further claims that a component may put into a token.
+    #[serde(default)]
+    pub claims: BTreeSet<String>,
+    /// The environment variable of the signing secret.
+    pub secret: String,
+    /// The body of a 401, as plain text.
+    pub refusal: String,
+    /// Where sessions are kept.
+    pub collection: String,
+    /// What their fields are called.
+    pub fields: SessionFields,
+    /// The cache key of a session; `{hash}` is the hex SHA-256 of its token.
+    pub cache_key: String,
+    /// How long a session is cached, in seconds.
+    pub cache_age: u64,
+}
+
+/// The names of a session document's fields.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SessionFields {
+    /// The token's `jti`.
+    pub id: String,
+    /// The user's id; stored as an ObjectId where it looks like one.
+    pub subject: String,
+    /// The token's hash, by which its cache entry is found when the session ends from elsewhere.
+    pub hash: String,
+    /// A date.
+    pub created: String,
+    /// A date.
+    pub expires: String,
+    /// A date, or not there.
+    pub revoked: String,
+}
+
+/// Browser origins besides the operator's own list.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Origins {
+    /// Allowed outside production.
+    #[serde(default)]
+    pub development: BTreeSet<String>,
+}
+
+/// One collection.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CollectionRules {
+    /// Fields that only a component with an explicit grant sees.
+    pub private: BTreeSet<String>,
+    /// Besides the one on `_id`.
+    pub indexes: Vec<Index>,
+}
+
+/// One topic.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TopicRules {
+    /// How many partitions it has, 1 to 1,000.
+    pub partitions: u32,
+}
+
+impl Application {
+    /// The file's name in the folder of components.
+    pub const FILE: &'static str = "application.toml";
+
+    /// Reads `application.toml` in a folder of components.
+    pub fn read(components: &Path) -> Result<Self, ApplicationError> {
+        let path = components.join(Self::FILE);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ApplicationError::Unreadable { path: path.display().to_string(), source })?;
+        Self::parse(&text)
+    }
+
+    /// From its TOML.
+    pub fn parse(text: &str) -> Result<Self, ApplicationError> {
+        let application: Application = toml::from_str(text)
+            .map_err(|error| ApplicationError::Malformed(error.to_string().trim_end().to_owned()))?;
+        application.check().map_err(ApplicationError::Malformed)?;
+        Ok(application)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let session = &self.session;
+        if !session.cache_key.contains("{hash}") {
+            return Err("session.cache-key must contain {hash}".into());
+        }
+        if !self.collections.contains_key(&session.collection) {
+            return Err(format!("session.collection is {0:?}, but there is no [collections.{0}]", session.collection));
+        }
+        if session.token_age == 0 || session.cookie_age == 0 || session.cache_age == 0 {
+            return Err("session ages are at least a second".into());
+        }
+        for reserved in ["jti", "iat", "exp"] {
+            if session.claims.contains(reserved) || session.subject_claim == reserved {
+                return Err(format!("the claim {reserved:?} is the host's own"));
+            }
+        }
+        for (name, topic) in &self.topics {
+            if !(1..=1_000).contains(&topic.partitions) {
+                return Err(format!("topics.{name}.partitions takes 1 to 1000"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The collections as the document engines want them.
+    pub fn schema(&self) -> Schema {
+        let collections = self.collections.iter().map(|(name, rules)| {
+            (name.clone(), crate::capability::documents::Collection { indexes: rules.indexes.clone() })
+        });
+        Schema { collections: collections.collect() }
+    }
+
+    /// Partitions by topic.
+    pub fn partitions(&self) -> BTreeMap<String, u32> {
+        self.topics.iter().map(|(name, rules)| (name.clone(), rules.partitions)).collect()
+    }
+
+    /// The fields of a collection that are private; none when it is unknown.
+    pub fn private(&self, collection: &str) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.collections.get(collection).map_or(&NONE, |rules| &rules.private)
+    }
+}

@@ -1,0 +1,134 @@
+//! The embedded document store: one SQLite file, one writer thread, a few reader threads.
+//!
+//! A collection is a table of BSON documents by the key of their `_id`, an index is an SQLite index over keys of
+//! their fields. SQLite only narrows down: what matches is decided by [`Filter::matches`]. Touches its folder alone.
+
+mod commit;
+mod files;
+mod functions;
+mod plan;
+mod query;
+mod seek;
+mod store;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bson::{Bson, RawDocumentBuf};
+use rusqlite::Connection;
+
+use crate::capability::documents::order::validate_insert;
+use crate::capability::documents::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
+use crate::capability::events::EmbeddedLog;
+
+use store::Store;
+use tables::Layout;
+
+/// Where the store keeps its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A folder of its own that goes when the store goes. Not durable: for tests.
+    Memory,
+    /// This folder, made if it is not there. One host at a time.
+    Folder(PathBuf),
+}
+
+/// The store. A clone is the same store; when the last one is dropped, what was accepted is finished, the threads end
+/// and the folder is free for another host.
+#[derive(Clone)]
+pub struct Embedded {
+    store: Arc<Store>,
+}
+
+impl Embedded {
+    /// Opens or makes the store and brings its indexes in line with the schema. `topics` are the event log's topics
+    /// with their numbers of partitions. Blocks while it reads and builds: call it before serving.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the schema can't be had (bad names, or existing documents break a unique index: two of
+    /// them are named), [`Error::Unavailable`] when the folder is in use by another host or can't be read or written.
+    pub fn open(location: Location, schema: &Schema, topics: &BTreeMap<String, u32>) -> Result<Embedded, Error> {
+        Ok(Embedded { store: Arc::new(Store::open(location, schema, topics)?) })
+    }
+
+    /// The reading side of the event log in the same file.
+    pub fn event_log(&self) -> EmbeddedLog {
+        EmbeddedLog::new(self.clone())
+    }
+
+    /// The topics with their numbers of partitions.
+    pub(crate) fn topics(&self) -> &BTreeMap<String, u32> {
+        self.store.layout().topics()
+    }
+
+    /// Runs one read on a reader thread.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Layout) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.read(work).await
+    }
+
+    /// Runs one write on the writer thread; the answer comes when it is durable.
+    pub(crate) async fn write(
+        &self,
+        work: impl FnOnce(&Connection, &Layout) -> Result<Vec<Effect>, Error> + Send + 'static,
+    ) -> Result<Vec<Effect>, Error> {
+        self.store.write(work).await
+    }
+}
+
+#[async_trait]
+impl Documents for Embedded {
+    async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
+        within_limit(&query)?;
+        self.read(move |connection, layout| query::find(connection, layout, &query)).await
+    }
+
+    async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
+        let collection = collection.to_owned();
+        self.read(move |connection, layout| query::count(connection, layout, &collection, &filter, limit)).await
+    }
+
+    async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<Bson>, Error> {
+        let (collection, field) = (collection.to_owned(), field.to_owned());
+        self.read(move |connection, layout| query::distinct(connection, layout, &collection, &field, &filter)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        for write in &commit.writes {
+            match write {
+                Write::Insert { collection, document } => {
+                    self.store.layout().table(collection)?;
+                    validate_insert(document)?;
+                }
+                Write::Update { collection, .. } | Write::Delete { collection, .. } => {
+                    self.store.layout().table(collection)?;
+                }
+            }
+        }
+        self.write(move |connection, layout| commit::run(connection, layout, &commit)).await
+    }
+
+    async fn explain(&self, query: Query) -> Result<Plan, Error> {
+        within_limit(&query)?;
+        self.read(move |connection, layout| query::explain(connection, layout, &query)).await
+    }
+}
+
+fn within_limit(query: &Query) -> Result<(), Error> {
+    if (1..=MAX_LIMIT).contains(&query.limit) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("the limit is {}; it must be 1 to {MAX_LIMIT}", query.limit)))
+}
+
+/// Anything SQLite could not do is a store that is not available.
+fn unavailable(error: rusqlite::Error) -> Error {
+    Error::Unavailable(error.to_string())
+}

@@ -1,0 +1,161 @@
+//! Committing: does the writes of a commit in order and appends its events.
+//!
+//! Runs on the writer thread inside a savepoint, so an error anywhere undoes all of it. Touches the tables of the
+//! collections and, through `events::append`, the log.
+
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use rusqlite::{Connection, params};
+
+use crate::capability::documents::order::{ARRAY, Key, key, validate_insert};
+use crate::capability::documents::{Change, Commit, Effect, Error, Filter, Write};
+use crate::capability::events;
+
+use super::functions::{has, index_key};
+use super::query::for_write;
+use super::tables::{Layout, Table};
+use super::unavailable;
+
+/// Does all of a commit, whose insertions have been validated, or fails.
+pub(super) fn run(connection: &Connection, layout: &Layout, commit: &Commit) -> Result<Vec<Effect>, Error> {
+    let mut effects = Vec::with_capacity(commit.writes.len());
+    for (number, write) in (0u32..).zip(&commit.writes) {
+        effects.push(perform(connection, layout, write, number)?);
+    }
+    events::append(connection, layout.topics(), &commit.events).map_err(|error| match error {
+        events::Error::Invalid(text) => Error::Invalid(text),
+        events::Error::Unavailable(text) => Error::Unavailable(text),
+    })?;
+    Ok(effects)
+}
+
+fn perform(connection: &Connection, layout: &Layout, write: &Write, number: u32) -> Result<Effect, Error> {
+    let to = |collection: &str| Ok::<_, Error>(Target { connection, layout, table: layout.table(collection)?, number });
+    match write {
+        Write::Insert { collection, document } => {
+            to(collection)?.insert(document)?;
+            Ok(Effect { matched: 0, changed: 1, upserted: false })
+        }
+        Write::Update { collection, filter, change, upsert, many, must_match } => {
+            let target = to(collection)?;
+            let found = for_write(connection, target.table, filter, *many)?;
+            if found.is_empty() && *upsert {
+                return target.upsert(filter, change);
+            }
+            target.must_match(*must_match, &found)?;
+            target.update(&found, change)
+        }
+        Write::Delete { collection, filter, many, must_match } => {
+            let target = to(collection)?;
+            let found = for_write(connection, target.table, filter, *many)?;
+            target.must_match(*must_match, &found)?;
+            target.delete(&found)
+        }
+    }
+}
+
+/// Where a write goes, and its place in the commit.
+struct Target<'a> {
+    connection: &'a Connection,
+    layout: &'a Layout,
+    table: &'a Table,
+    number: u32,
+}
+
+impl Target<'_> {
+    fn must_match(&self, must: bool, found: &[RawDocumentBuf]) -> Result<(), Error> {
+        if must && found.is_empty() { Err(Error::Unmet(self.number)) } else { Ok(()) }
+    }
+
+    fn upsert(&self, filter: &Filter, change: &Change) -> Result<Effect, Error> {
+        let document = change.upserted(filter)?;
+        validate_insert(&document)?;
+        self.insert(&document)?;
+        Ok(Effect { matched: 0, changed: 1, upserted: true })
+    }
+
+    fn insert(&self, document: &RawDocument) -> Result<(), Error> {
+        self.check_arrays(document)?;
+        let sql = format!("INSERT INTO {}(id, doc) VALUES (?1, ?2)", self.table.name);
+        match self.store(&sql, document) {
+            // SQLite names any one of the indexes that refuse; callers rely on `_id` being named first.
+            Err(Error::Duplicate { write, .. }) if self.has_id(document)? => {
+                Err(Error::Duplicate { write, index: "_id_".to_owned() })
+            }
+            done => done,
+        }
+    }
+
+    fn has_id(&self, document: &RawDocument) -> Result<bool, Error> {
+        let sql = format!("SELECT 1 FROM {} WHERE id = ?1", self.table.name);
+        let exists = self.connection.prepare_cached(&sql).and_then(|mut ask| ask.exists([id_key(document)]));
+        exists.map_err(unavailable)
+    }
+
+    fn update(&self, found: &[RawDocumentBuf], change: &Change) -> Result<Effect, Error> {
+        let sql = format!("UPDATE {} SET doc = ?2 WHERE id = ?1", self.table.name);
+        let mut effect = Effect { matched: found.len() as u64, ..Effect::default() };
+        for before in found {
+            if let Some(after) = change.changed(before)? {
+                self.check_arrays(&after)?;
+                self.store(&sql, &after)?;
+                effect.changed += 1;
+            }
+        }
+        Ok(effect)
+    }
+
+    fn delete(&self, found: &[RawDocumentBuf]) -> Result<Effect, Error> {
+        let sql = format!("DELETE FROM {} WHERE id = ?1", self.table.name);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(unavailable)?;
+        for document in found {
+            statement.execute([id_key(document)]).map_err(unavailable)?;
+        }
+        Ok(Effect { matched: found.len() as u64, changed: found.len() as u64, upserted: false })
+    }
+
+    fn store(&self, sql: &str, document: &RawDocument) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(unavailable)?;
+        let done = statement.execute(params![id_key(document), document.as_bytes()]);
+        done.map(drop).map_err(|error| self.refusal(error))
+    }
+
+    /// An index has no keys for what is inside arrays: a unique one can't hold for them, the others are marked.
+    fn check_arrays(&self, document: &RawDocument) -> Result<(), Error> {
+        for path in self.table.paths().filter(|path| index_key(document, path) == ARRAY) {
+            let unique = self.table.indexes.iter().find(|index| {
+                index.unique
+                    && index.fields.iter().any(|field| field == path)
+                    && index.where_exists.iter().all(|wanted| has(document, wanted))
+            });
+            if let Some(index) = unique {
+                return Err(Error::Invalid(format!(
+                    "`{path}` meets an array, and the unique index `{}` takes none",
+                    index.name
+                )));
+            }
+            self.layout.mark_array(self.connection, self.table, path).map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    /// Which index refused a write. SQLite says so only in its text.
+    fn refusal(&self, error: rusqlite::Error) -> Error {
+        let rusqlite::Error::SqliteFailure(failure, Some(text)) = &error else { return unavailable(error) };
+        let index = match failure.extended_code {
+            rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => Some("_id_"),
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => {
+                let named = |name: &str| text.ends_with(&format!("index '{}'", name.replace('\'', "''")));
+                self.table.indexes.iter().find(|index| named(&index.sql_name)).map(|index| index.name.as_str())
+            }
+            _ => None,
+        };
+        match index {
+            Some(index) => Error::Duplicate { write: self.number, index: index.to_owned() },
+            None => unavailable(error),
+        }
+    }
+}
+
+fn id_key(document: &RawDocument) -> Key {
+    key(document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null))
+}

@@ -1,0 +1,174 @@
+//! Plans: how SQLite is asked for what a filter and a sort want.
+//!
+//! Chooses the seeks, and whether SQLite gives the order or the caller has to sort. Pure: no database. A plan is good
+//! for the marks of arrays that it was made with; see `Layout::generation`.
+
+use crate::capability::documents::filter::Node;
+use crate::capability::documents::order::Key;
+use crate::capability::documents::{Filter, Sort};
+
+use super::seek::{Seek, by_id, by_index, demands};
+use super::tables::{Table, path_key};
+
+/// The most seeks that an `$or` is taken apart into.
+const MAX_SEEKS: usize = 64;
+
+/// A question to SQLite.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) sql: String,
+    pub(super) parameters: Vec<Key>,
+    /// The rows are places of documents (SQLite's rowids), each once, and not documents.
+    pub(super) places: bool,
+    /// The rows are in the wanted order.
+    pub(super) in_order: bool,
+    /// No whole collection is read for a bounded answer.
+    pub(super) indexed: bool,
+}
+
+/// The order that is wanted of SQLite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Paths with whether they descend, up to `_id`.
+    fields: Vec<(String, bool)>,
+    id_descends: bool,
+}
+
+impl Wanted {
+    /// What follows `_id` in a sort decides nothing.
+    pub(super) fn new(sort: &Sort) -> Wanted {
+        let ids = sort.fields().iter().position(|field| field.path == "_id");
+        let before = ids.unwrap_or(sort.fields().len());
+        let fields = sort.fields().iter().take(before).map(|field| (field.path.clone(), field.descending)).collect();
+        let id = ids.and_then(|place| sort.fields().get(place));
+        Wanted { fields, id_descends: id.is_some_and(|field| field.descending) }
+    }
+
+    fn sql(&self) -> String {
+        let mut terms: Vec<String> =
+            self.fields.iter().map(|(path, descends)| path_key(path) + direction(*descends)).collect();
+        terms.push(format!("id{}", direction(self.id_descends)));
+        format!(" ORDER BY {}", terms.join(", "))
+    }
+}
+
+fn direction(descends: bool) -> &'static str {
+    if descends { " DESC" } else { "" }
+}
+
+/// How to ask for the matches in the wanted order, or in any when there is none.
+pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> Ask {
+    let seeks = best(table, filter.root(), wanted);
+    let Some(seeks) = seeks else { return scan(table, wanted) };
+    let seeks: Vec<Seek> = seeks.into_iter().filter(|seek| !seek.is_empty()).collect();
+    let whole = seeks.iter().any(Seek::is_whole);
+    let indexed = !whole || (filter.root().is_empty() && wanted.is_some());
+    // Places are small: SQLite may sort them and put them together whatever the documents weigh.
+    let mut parameters = Vec::new();
+    let by_id = wanted.is_none_or(|wanted| wanted.fields.is_empty());
+    let (sql, in_order) = match seeks.as_slice() {
+        [] => (format!("SELECT rowid FROM {} WHERE 0", table.name), true),
+        [seek] => {
+            let in_order = by_id || wanted.is_some_and(|wanted| serves(table, seek, wanted));
+            let order = wanted.filter(|_| in_order).map(Wanted::sql).unwrap_or_default();
+            (format!("SELECT rowid FROM {}{}{order}", table.name, seek.sql(table, &mut parameters)), in_order)
+        }
+        seeks => {
+            let part =
+                |seek: &Seek| format!("SELECT rowid, id FROM {}{}", table.name, seek.sql(table, &mut parameters));
+            let parts: Vec<String> = seeks.iter().map(part).collect();
+            let order = match wanted {
+                Some(wanted) if by_id => format!(" ORDER BY 2{}", direction(wanted.id_descends)),
+                _ => String::new(),
+            };
+            (parts.join(" UNION ") + &order, by_id)
+        }
+    };
+    Ask { sql, parameters, places: true, in_order, indexed }
+}
+
+/// Every document, in no order or by `_id`.
+fn scan(table: &Table, wanted: Option<&Wanted>) -> Ask {
+    let (sql, places, in_order) = match wanted {
+        Some(wanted) if wanted.fields.is_empty() => {
+            (format!("SELECT rowid FROM {}{}", table.name, wanted.sql()), true, true)
+        }
+        Some(_) => (format!("SELECT doc FROM {}", table.name), false, false),
+        None => (format!("SELECT doc FROM {}", table.name), false, true),
+    };
+    Ask { sql, parameters: Vec::new(), places, in_order, indexed: false }
+}
+
+/// The seeks of the most promising index, or `None` when only a scan will do.
+fn best(table: &Table, nodes: &[Node], wanted: Option<&Wanted>) -> Option<Vec<Seek>> {
+    let demands = demands(nodes);
+    let mut candidates: Vec<Vec<Seek>> = by_id(&demands).map(|seek| vec![seek]).into_iter().collect();
+    candidates.extend((0..table.indexes.len()).filter_map(|place| by_index(table, place, &demands)));
+    candidates.extend(alternatives(nodes).filter_map(|lists| union(table, lists)));
+    candidates
+        .into_iter()
+        .map(|seeks| (score(table, &seeks, wanted), seeks))
+        .filter(|(score, _)| *score > 0)
+        // The first of the best: `max_by_key` would take the last.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, seeks)| seeks)
+}
+
+/// Every `$or` that must hold.
+fn alternatives(nodes: &[Node]) -> Box<dyn Iterator<Item = &[Vec<Node>]> + '_> {
+    Box::new(nodes.iter().flat_map(|node| -> Box<dyn Iterator<Item = &[Vec<Node>]> + '_> {
+        match node {
+            Node::Or(lists) => Box::new(std::iter::once(lists.as_slice())),
+            Node::And(lists) => Box::new(lists.iter().flat_map(|list| alternatives(list))),
+            Node::Field(_) => Box::new(std::iter::empty()),
+        }
+    }))
+}
+
+/// The seeks of all branches, if each has some.
+fn union(table: &Table, lists: &[Vec<Node>]) -> Option<Vec<Seek>> {
+    let mut seeks = Vec::new();
+    for list in lists {
+        seeks.extend(best(table, list, None)?);
+    }
+    (seeks.len() <= MAX_SEEKS).then_some(seeks)
+}
+
+/// How promising seeks are; 0 is worse than a scan. Without statistics: an `_id` is best, then a whole unique key,
+/// then more fields, then the order.
+fn score(table: &Table, seeks: &[Seek], wanted: Option<&Wanted>) -> usize {
+    if seeks.iter().any(Seek::is_empty) && seeks.len() == 1 {
+        return usize::MAX;
+    }
+    let serves = match (seeks, wanted) {
+        ([seek], Some(wanted)) => serves(table, seek, wanted),
+        _ => false,
+    };
+    let one = |seek: &Seek| {
+        let unique = seek.index.is_none_or(|place| {
+            table.indexes.get(place).is_some_and(|index| index.unique && index.fields.len() == seek.points.len())
+        });
+        let narrow = if unique && !seek.points.is_empty() { 1_000 } else { seek.points.len() * 10 };
+        narrow + usize::from(seek.range.is_some()) * 3
+    };
+    seeks.iter().map(one).min().unwrap_or(0) + usize::from(serves) * 5
+}
+
+/// Whether the index gives the documents of a seek in the wanted order, without reading more than are taken.
+fn serves(table: &Table, seek: &Seek, wanted: &Wanted) -> bool {
+    let Some(index) = seek.index.and_then(|place| table.indexes.get(place)) else {
+        return seek.index.is_none() && wanted.fields.is_empty();
+    };
+    let rest = index.fields.get(seek.points.len()..).unwrap_or_default();
+    if !seek.is_ordered() {
+        return false;
+    }
+    if wanted.fields.is_empty() {
+        // Behind all its fields an index is in order of `_id`.
+        return rest.is_empty();
+    }
+    let one_way = wanted.fields.windows(2).all(|pair| matches!(pair, [a, b] if a.1 == b.1));
+    one_way
+        && wanted.fields.len() <= rest.len()
+        && wanted.fields.iter().zip(rest).all(|((path, _), field)| path == field && !table.has_arrays(path))
+}

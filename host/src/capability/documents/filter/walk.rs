@@ -1,0 +1,65 @@
+//! Walking a dotted path to its values, through documents and arrays, the way MongoDB does.
+//!
+//! A path goes into the documents of an array by itself, and into one element by its place (`list.0`). Reads only.
+
+use bson::{RawArray, RawBsonRef, RawDocument};
+
+/// What an array at the end of a path counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaf {
+    /// Its elements and then itself.
+    Both,
+    /// Its elements.
+    Elements,
+    /// Itself.
+    Whole,
+}
+
+/// Visits the values at a path until the visitor answers true, and tells whether it did. A path that ends in a
+/// document without the field visits `None`.
+pub(crate) fn walk<'a>(
+    document: &'a RawDocument,
+    path: &[&str],
+    leaf: Leaf,
+    visit: &mut dyn FnMut(Option<RawBsonRef<'a>>) -> bool,
+) -> bool {
+    let Some((part, rest)) = path.split_first() else {
+        return false;
+    };
+    match document.get(part).ok().flatten() {
+        Some(RawBsonRef::Array(array)) => walk_array(array, rest, leaf, visit),
+        Some(value) if rest.is_empty() => visit(Some(value)),
+        Some(RawBsonRef::Document(inner)) => walk(inner, rest, leaf, visit),
+        Some(_) | None => visit(None),
+    }
+}
+
+fn walk_array<'a>(
+    array: &'a RawArray,
+    path: &[&str],
+    leaf: Leaf,
+    visit: &mut dyn FnMut(Option<RawBsonRef<'a>>) -> bool,
+) -> bool {
+    let Some((part, rest)) = path.split_first() else {
+        return (leaf != Leaf::Whole && array.into_iter().flatten().any(|element| visit(Some(element))))
+            || (leaf != Leaf::Elements && visit(Some(RawBsonRef::Array(array))));
+    };
+    let place: Option<usize> = if canonical(part) { part.parse().ok() } else { None };
+    array.into_iter().flatten().enumerate().any(|(index, element)| {
+        let here = place == Some(index);
+        let inside = matches!(element, RawBsonRef::Document(inner) if walk(inner, path, leaf, visit));
+        inside
+            || (here
+                && match element {
+                    _ if rest.is_empty() => visit(Some(element)),
+                    RawBsonRef::Document(inner) => walk(inner, rest, leaf, visit),
+                    RawBsonRef::Array(inner) => walk_array(inner, rest, leaf, visit),
+                    _ => false,
+                })
+    })
+}
+
+/// Digits as an array's places are written: `0`, `12`, never `01`.
+fn canonical(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+}

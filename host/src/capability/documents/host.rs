@@ -1,0 +1,224 @@
+//! WIT glue of `devconnect:platform/documents`: grants and projections on the way in, private fields on the way out.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::grant::View;
+use super::{Change, Commit, Effect as Done, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, Write};
+use crate::capability::Access;
+use crate::capability::events::host::Refused;
+use crate::capability::sessions::{Ending, Token};
+use crate::engine::bindings::devconnect::platform::documents::{
+    Conflict, Delete, Effect, Ended, Error, Event, Host, Insert, Query as Asked, Update, Write as AskedWrite,
+};
+use crate::engine::{CookieChange, State};
+use crate::registry::SessionUse;
+
+/// The most writes of one commit.
+const MAX_WRITES: usize = 100;
+/// The most events of one commit.
+const MAX_EVENTS: usize = 100;
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid(why) => Error::Invalid(why),
+            Failure::Duplicate { write, index } => Error::Duplicate(Conflict { write, index }),
+            Failure::Unmet(write) => Error::Unmet(write),
+            Failure::Unavailable(why) => Error::Unavailable(why),
+        }
+    }
+}
+
+/// What a commit does to sessions besides writing, once it is done.
+#[derive(Default)]
+struct AfterCommit {
+    opened: Option<Token>,
+    ended: Vec<(String, Ending)>,
+}
+
+impl State {
+    fn view<'a>(&'a self, collection: &'a str, wanted: Access) -> Result<View<'a>, Error> {
+        let private = self.application().private(collection);
+        self.grants().documents.view(collection, wanted, private).map_err(Error::Denied)
+    }
+
+    /// A filter that names nothing hidden.
+    fn filter(view: &View<'_>, bytes: &[u8]) -> Result<Filter, Error> {
+        let filter = Filter::parse(raw(bytes)?)?;
+        view.check_paths(filter.paths()).map_err(Error::Denied)?;
+        Ok(filter)
+    }
+
+    fn query(&self, asked: Asked) -> Result<Query, Error> {
+        let view = self.view(&asked.collection, Access::Read)?;
+        let filter = Self::filter(&view, &asked.filter)?;
+        let sort = asked.sort.as_deref().map_or(Ok(Sort::none()), |sort| Ok::<_, Error>(Sort::parse(raw(sort)?)?))?;
+        view.check_paths(sort.paths()).map_err(Error::Denied)?;
+        let projection = match asked.projection.as_deref() {
+            None => Projection::all(),
+            Some(projection) => Projection::parse(raw(projection)?)?,
+        };
+        if !(1..=MAX_LIMIT).contains(&asked.limit) {
+            return Err(Error::Invalid(format!("a query's limit takes 1 to {MAX_LIMIT}, not {}", asked.limit)));
+        }
+        let projection = view.hidden().fold(projection, Projection::without);
+        Ok(Query { filter, sort, projection, skip: asked.skip, limit: asked.limit, collection: asked.collection })
+    }
+
+    fn write(&self, asked: AskedWrite, after: &mut AfterCommit) -> Result<Write, Error> {
+        match asked {
+            AskedWrite::Insert(insert) => self.insert(insert),
+            AskedWrite::Update(update) => self.update(update),
+            AskedWrite::Delete(delete) => self.delete(delete),
+            AskedWrite::OpenSession(session) => {
+                self.session_use(SessionUse::Open).map_err(Error::Denied)?;
+                let (token, write) = self.capabilities().sessions.open(&session.subject, &session.claims)?;
+                after.opened = Some(token);
+                Ok(write)
+            }
+            AskedWrite::EndSessions(ended) => {
+                self.session_use(SessionUse::End).map_err(Error::Denied)?;
+                let ending = match ended.which {
+                    Ended::One(id) => Ending::One(id),
+                    Ended::Others(id) => Ending::Others(id),
+                    Ended::All => Ending::All,
+                };
+                let write = self.capabilities().sessions.end(&ended.subject, &ending)?;
+                after.ended.push((ended.subject, ending));
+                Ok(write)
+            }
+        }
+    }
+
+    fn insert(&self, Insert { collection, document }: Insert) -> Result<Write, Error> {
+        let view = self.view(&collection, Access::Write)?;
+        let document = RawDocumentBuf::from_bytes(document).map_err(not_bson)?;
+        for element in document.iter_elements() {
+            let element = element.map_err(not_bson)?;
+            view.check_path(element.key().as_str()).map_err(Error::Denied)?;
+        }
+        Ok(Write::Insert { collection, document })
+    }
+
+    fn update(&self, asked: Update) -> Result<Write, Error> {
+        let Update { collection, filter, change, upsert, many, must_match } = asked;
+        let view = self.view(&collection, Access::Write)?;
+        let filter = Self::filter(&view, &filter)?;
+        let change = Change::parse(raw(&change)?)?;
+        view.check_paths(change.paths()).map_err(Error::Denied)?;
+        Ok(Write::Update { collection, filter, change, upsert, many, must_match })
+    }
+
+    fn delete(&self, Delete { collection, filter, many, must_match }: Delete) -> Result<Write, Error> {
+        let view = self.view(&collection, Access::Write)?;
+        let filter = Self::filter(&view, &filter)?;
+        Ok(Write::Delete { collection, filter, many, must_match })
+    }
+
+    fn prepare(&self, writes: Vec<AskedWrite>, events: Vec<Event>) -> Result<(Commit, AfterCommit), Error> {
+        if writes.len() > MAX_WRITES || events.len() > MAX_EVENTS {
+            return Err(Error::Invalid(format!("a commit takes at most {MAX_WRITES} writes and {MAX_EVENTS} events")));
+        }
+        let mut after = AfterCommit::default();
+        let writes = writes.into_iter().map(|write| self.write(write, &mut after)).collect::<Result<_, _>>()?;
+        let events = events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>();
+        let events = events.map_err(|refused| match refused {
+            Refused::Denied(line) => Error::Denied(line),
+            Refused::Invalid(why) => Error::Invalid(why),
+        })?;
+        Ok((Commit { writes, events }, after))
+    }
+
+    /// Cookies and tombstones: what follows from a commit that is durable.
+    async fn finish(&mut self, after: AfterCommit) {
+        for (subject, ending) in after.ended {
+            if let Err(error) = self.capabilities().sessions.bury(&subject).await {
+                tracing::warn!(%error, "sessions that ended are not marked in the cache");
+            }
+            let own = self.call.identity.as_ref().is_some_and(|identity| {
+                identity.subject == subject
+                    && match &ending {
+                        Ending::One(id) => *id == identity.session,
+                        Ending::Others(id) => *id != identity.session,
+                        Ending::All => true,
+                    }
+            });
+            if own {
+                self.cookie = CookieChange::Clear;
+            }
+        }
+        if let Some(token) = after.opened {
+            self.cookie = CookieChange::Set(token);
+        }
+    }
+
+    async fn found(&mut self, asked: Asked) -> Result<Vec<Vec<u8>>, Error> {
+        let query = self.query(asked)?;
+        let found = self.capabilities().documents.find(query).await?;
+        Ok(found.into_iter().map(RawDocumentBuf::into_bytes).collect())
+    }
+
+    async fn counted(&mut self, collection: &str, filter: &[u8], limit: u32) -> Result<u64, Error> {
+        let filter = Self::filter(&self.view(collection, Access::Read)?, filter)?;
+        Ok(self.capabilities().documents.count(collection, filter, limit).await?)
+    }
+
+    async fn different(&mut self, collection: &str, field: &str, filter: &[u8]) -> Result<Vec<u8>, Error> {
+        let view = self.view(collection, Access::Read)?;
+        let filter = Self::filter(&view, filter)?;
+        view.check_path(field).map_err(Error::Denied)?;
+        let values = self.capabilities().documents.distinct(collection, field, filter).await?;
+        let answer = RawDocumentBuf::try_from(&bson::doc! { "values": values }).map_err(not_bson)?;
+        Ok(answer.into_bytes())
+    }
+
+    async fn committed(&mut self, writes: Vec<AskedWrite>, events: Vec<Event>) -> Result<Vec<Effect>, Error> {
+        let (commit, after) = self.prepare(writes, events)?;
+        let done = self.capabilities().documents.commit(commit).await?;
+        self.finish(after).await;
+        let effect = |done: Done| Effect { matched: done.matched, changed: done.changed, upserted: done.upserted };
+        Ok(done.into_iter().map(effect).collect())
+    }
+}
+
+fn raw(bytes: &[u8]) -> Result<&RawDocument, Error> {
+    if bytes.len() > MAX_DOCUMENT {
+        return Err(Error::Invalid(format!("{} bytes of BSON, at most {MAX_DOCUMENT} are allowed", bytes.len())));
+    }
+    RawDocument::from_bytes(bytes).map_err(not_bson)
+}
+
+fn not_bson(error: impl std::fmt::Display) -> Error {
+    Error::Invalid(format!("not a BSON document: {error}"))
+}
+
+impl Host for State {
+    async fn find(&mut self, query: Asked) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
+        self.enter("documents.find")?;
+        Ok(self.found(query).await)
+    }
+
+    async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {
+        self.enter("documents.count")?;
+        Ok(self.counted(&collection, &filter, limit).await)
+    }
+
+    async fn distinct(
+        &mut self,
+        collection: String,
+        field: String,
+        filter: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
+        self.enter("documents.distinct")?;
+        Ok(self.different(&collection, &field, &filter).await)
+    }
+
+    async fn commit(
+        &mut self,
+        writes: Vec<AskedWrite>,
+        events: Vec<Event>,
+    ) -> wasmtime::Result<Result<Vec<Effect>, Error>> {
+        self.enter("documents.commit")?;
+        Ok(self.committed(writes, events).await)
+    }
+}

@@ -1,0 +1,183 @@
+//! What each operator does at its place.
+//!
+//! Every function tells whether the document is different afterwards; a value of the wrong type is an error.
+
+use std::cmp::Ordering;
+
+use bson::{Bson, Document, RawBson};
+
+use crate::capability::documents::Error;
+use crate::capability::documents::filter::ElementFilter;
+use crate::capability::documents::order::compare;
+
+use super::Operator;
+use super::place::{Place, find};
+
+impl Operator {
+    /// Does it and tells whether the document is different now.
+    pub(super) fn apply(
+        &self,
+        document: &mut Document,
+        path: &str,
+        parts: &[String],
+        inserting: bool,
+    ) -> Result<bool, Error> {
+        let creates = match self {
+            Operator::Unset | Operator::PullEqual(_) | Operator::PullMatching(_) => false,
+            Operator::SetOnInsert(_) if !inserting => return Ok(false),
+            _ => true,
+        };
+        let Some(place) = find(document, path, parts, creates)? else { return Ok(false) };
+        match self {
+            Operator::Set(value) | Operator::SetOnInsert(value) => Ok(set(place, value)),
+            Operator::Unset => Ok(place.clear()),
+            Operator::Increase(amount) => increase(place, path, amount),
+            Operator::Min(value) => limit(place, value, Ordering::Less),
+            Operator::Max(value) => limit(place, value, Ordering::Greater),
+            Operator::Push(each, slice) => push(place, path, each, *slice),
+            Operator::AddToSet(each) => add_to_set(place, path, each),
+            Operator::PullEqual(value) => {
+                let wanted = raw(value)?;
+                pull(place, path, |element| compare(element.as_raw_bson_ref(), wanted.as_raw_bson_ref()).is_eq())
+            }
+            Operator::PullMatching(condition) => pull_matching(place, path, condition),
+        }
+    }
+}
+
+fn set(mut place: Place<'_>, value: &Bson) -> bool {
+    if place.get().is_some_and(|old| old == value) {
+        return false;
+    }
+    place.put(value.clone());
+    true
+}
+
+fn increase(mut place: Place<'_>, path: &str, amount: &Bson) -> Result<bool, Error> {
+    let Some(old) = place.get() else {
+        place.put(amount.clone());
+        return Ok(true);
+    };
+    let sum = match (&*old, amount) {
+        (Bson::Int32(a), Bson::Int32(b)) => match a.checked_add(*b) {
+            Some(sum) => Bson::Int32(sum),
+            None => Bson::Int64(i64::from(*a) + i64::from(*b)),
+        },
+        (Bson::Double(a), b) => Bson::Double(a + real(b)),
+        (a, Bson::Double(b)) if whole(a).is_some() => Bson::Double(real(a) + b),
+        (a, b) => match (whole(a), whole(b)) {
+            (Some(a), Some(b)) => {
+                a.checked_add(b).map(Bson::Int64).ok_or_else(|| invalid(format!("`$inc` of `{path}` overflows")))?
+            }
+            _ => return Err(invalid(format!("`$inc` of `{path}` meets a value that is not a number"))),
+        },
+    };
+    let changed = *old != sum;
+    *old = sum;
+    Ok(changed)
+}
+
+fn whole(value: &Bson) -> Option<i64> {
+    match value {
+        Bson::Int32(number) => Some((*number).into()),
+        Bson::Int64(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn real(value: &Bson) -> f64 {
+    match value {
+        Bson::Double(number) => *number,
+        Bson::Int32(number) => (*number).into(),
+        Bson::Int64(number) => *number as f64,
+        _ => f64::NAN,
+    }
+}
+
+fn limit(mut place: Place<'_>, value: &Bson, wins: Ordering) -> Result<bool, Error> {
+    if let Some(old) = place.get()
+        && compare(raw(value)?.as_raw_bson_ref(), raw(old)?.as_raw_bson_ref()) != wins
+    {
+        return Ok(false);
+    }
+    place.put(value.clone());
+    Ok(true)
+}
+
+/// Works on the array at a place, an empty one if there is none.
+fn with_array(
+    mut place: Place<'_>,
+    path: &str,
+    operator: &str,
+    work: impl FnOnce(&mut Vec<Bson>) -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    match place.get() {
+        Some(Bson::Array(array)) => work(array),
+        Some(_) => Err(invalid(format!("`{operator}` of `{path}` meets a value that is not an array"))),
+        None => {
+            let mut array = Vec::new();
+            work(&mut array)?;
+            place.put(Bson::Array(array));
+            Ok(true)
+        }
+    }
+}
+
+fn push(place: Place<'_>, path: &str, each: &[Bson], slice: Option<i64>) -> Result<bool, Error> {
+    with_array(place, path, "$push", |array| {
+        let before = slice.map(|_| array.clone());
+        array.extend_from_slice(each);
+        if let Some(keep) = slice {
+            let count = usize::try_from(keep.unsigned_abs()).unwrap_or(usize::MAX);
+            if keep >= 0 {
+                array.truncate(count);
+            } else {
+                array.drain(..array.len().saturating_sub(count));
+            }
+        }
+        Ok(before.map_or(!each.is_empty(), |before| before != *array))
+    })
+}
+
+fn add_to_set(place: Place<'_>, path: &str, each: &[Bson]) -> Result<bool, Error> {
+    with_array(place, path, "$addToSet", |array| {
+        let mut present = array.iter().map(raw).collect::<Result<Vec<_>, _>>()?;
+        let before = array.len();
+        for value in each {
+            let candidate = raw(value)?;
+            if !present.iter().any(|old| compare(old.as_raw_bson_ref(), candidate.as_raw_bson_ref()).is_eq()) {
+                array.push(value.clone());
+                present.push(candidate);
+            }
+        }
+        Ok(array.len() > before)
+    })
+}
+
+fn pull_matching(place: Place<'_>, path: &str, condition: &ElementFilter) -> Result<bool, Error> {
+    pull(place, path, |element| condition.matches(element.as_raw_bson_ref()))
+}
+
+fn pull(mut place: Place<'_>, path: &str, goes: impl Fn(&RawBson) -> bool) -> Result<bool, Error> {
+    let array = match place.get() {
+        Some(Bson::Array(array)) => array,
+        Some(_) => return Err(invalid(format!("`$pull` of `{path}` meets a value that is not an array"))),
+        None => return Ok(false),
+    };
+    let mut stays = array
+        .iter()
+        .map(|element| raw(element).map(|element| !goes(&element)))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter();
+    let before = array.len();
+    array.retain(|_| stays.next().unwrap_or(true));
+    Ok(array.len() < before)
+}
+
+fn raw(value: &Bson) -> Result<RawBson, Error> {
+    RawBson::try_from(value.clone()).map_err(|error| invalid(error.to_string()))
+}
+
+fn invalid(text: String) -> Error {
+    Error::Invalid(text)
+}

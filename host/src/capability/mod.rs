@@ -1,0 +1,67 @@
+//! Capabilities: everything a component can reach, a room each.
+//!
+//! A room's `mod.rs` has the trait and the limits, `grant` what a manifest may say, `host.rs` the WIT glue and nothing
+//! else; engines stand beside them. No room knows a trigger, and none knows the product.
+
+pub mod cache;
+pub mod clocks;
+pub mod config;
+pub mod documents;
+pub mod events;
+pub mod log;
+pub mod passwords;
+pub mod random;
+pub mod sessions;
+pub mod signing;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+/// What may be done with a thing that is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Access {
+    /// Looking.
+    #[serde(rename = "r")]
+    Read,
+    /// Changing without looking.
+    #[serde(rename = "w")]
+    Write,
+    /// Both.
+    #[serde(rename = "rw")]
+    ReadWrite,
+}
+
+impl Access {
+    /// Whether who has this may do that.
+    pub fn includes(self, wanted: Access) -> bool {
+        self == Access::ReadWrite || self == wanted
+    }
+
+    /// As the manifest writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Access::Read => "r",
+            Access::Write => "w",
+            Access::ReadWrite => "rw",
+        }
+    }
+}
+
+/// The engines behind the capabilities, made once per process and shared by every call.
+pub struct Capabilities {
+    /// Small values that may vanish.
+    pub cache: Arc<dyn cache::Cache>,
+    /// The truth.
+    pub documents: Arc<dyn documents::Documents>,
+    /// Log-ins.
+    pub sessions: sessions::Sessions,
+    /// Password hashing.
+    pub passwords: passwords::Passwords,
+    /// Secrets for use.
+    pub signing: signing::Signing,
+    /// The operator's settings.
+    pub config: config::Settings,
+    /// The time.
+    pub clock: Arc<dyn clocks::Clock>,
+}

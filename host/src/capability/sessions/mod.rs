@@ -1,0 +1,217 @@
+//! Sessions: JWT + cache + store. They are checked here before a component is entered, and begin and end in commits.
+//!
+//! A token says who and until when (RFC 7519, HS256); the session document says whether it still holds; the cache saves
+//! the second question. The cache never holds a token, only its hash, and a log-out leaves a tombstone there that no
+//! slow reader can replace: a fill is a set-if-absent.
+
+mod host;
+mod token;
+
+use std::sync::Arc;
+
+use bson::{Bson, doc, oid::ObjectId};
+use bytes::Bytes;
+
+pub use token::{Claims, Keys, Token};
+
+use super::cache::{Cache, Ttl};
+use super::clocks::Clock;
+use super::documents::{Change, Documents, Error as StoreError, Filter, Projection, Query, Sort, Write};
+use crate::application::SessionRules;
+use crate::engine::Identity;
+
+/// What stands in the cache for a session that ended.
+const TOMBSTONE: &[u8] = b"-";
+/// What stands in the cache for a session that lives.
+const LIVING: &[u8] = b"+";
+/// The most sessions of one subject that are listed or ended at once.
+const MAX_LISTED: u32 = 1_000;
+
+/// Neither store can say whether a session lives.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no store can say whether the session lives: {0}")]
+pub struct Unavailable(pub String);
+
+/// A session as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created_at: u64,
+    /// Milliseconds since 1970.
+    pub expires_at: u64,
+}
+
+/// Which sessions of a subject end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// This one.
+    One(String),
+    /// All but this one.
+    Others(String),
+    /// All.
+    All,
+}
+
+/// Checks, begins and ends sessions.
+pub struct Sessions {
+    rules: SessionRules,
+    keys: Keys,
+    cache: Arc<dyn Cache>,
+    documents: Arc<dyn Documents>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sessions {
+    /// By these rules, signed with `keys`.
+    pub fn new(
+        rules: SessionRules,
+        keys: Keys,
+        cache: Arc<dyn Cache>,
+        documents: Arc<dyn Documents>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { rules, keys, cache, documents, clock }
+    }
+
+    /// Who a token belongs to; none when it is forged, expired, unknown or its session ended.
+    pub async fn check(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        let now = self.clock.now();
+        let Some(claims) = self.keys.read(token, &self.rules.subject_claim, now) else { return Ok(None) };
+        let key = self.cache_key(&token::hash(token));
+        // A cache that is away costs a look into the store, nothing else.
+        match self.cache.get(&key).await {
+            Ok(Some(state)) if state == LIVING => return Ok(Some(claims.identity())),
+            Ok(Some(_)) => return Ok(None),
+            Ok(None) | Err(_) => {}
+        }
+        let fields = &self.rules.fields;
+        let filter = doc! { &fields.id: &claims.id, &fields.subject: subject(&claims.subject), &fields.revoked: null };
+        let living = !self.find(filter, 1).await.map_err(unavailable)?.is_empty();
+        if !living {
+            return Ok(None);
+        }
+        let ttl = Ttl::clamped(self.rules.cache_age.min(claims.expires.saturating_sub(now / 1_000)));
+        let _ = self.cache.set_if_absent(&key, Bytes::from_static(LIVING), ttl).await;
+        Ok(Some(claims.identity()))
+    }
+
+    /// A new session: its token, and the write that makes it hold.
+    pub fn open(&self, user: &str, claims: &[(String, String)]) -> Result<(Token, Write), StoreError> {
+        if let Some((name, _)) = claims.iter().find(|(name, _)| !self.rules.claims.contains(name)) {
+            return Err(StoreError::Invalid(format!(
+                "the claim {name:?} is not the application's; in application.toml: [session] claims = [{name:?}]"
+            )));
+        }
+        let now = self.clock.now();
+        let id = hex::encode(super::random::bytes::<16>());
+        let expires = now / 1_000 + self.rules.token_age;
+        let token = self
+            .keys
+            .sign(&self.rules.subject_claim, user, claims, &id, now / 1_000, expires)
+            .map_err(StoreError::Invalid)?;
+        let fields = &self.rules.fields;
+        let document = doc! {
+            "_id": ObjectId::new(),
+            &fields.id: &id,
+            &fields.subject: subject(user),
+            &fields.hash: token.hash(),
+            &fields.created: date(now),
+            &fields.expires: date(expires * 1_000),
+        };
+        let document = bson::RawDocumentBuf::try_from(&document)
+            .map_err(|error| StoreError::Invalid(format!("a session is no document: {error}")))?;
+        Ok((token, Write::Insert { collection: self.rules.collection.clone(), document }))
+    }
+
+    /// The write that ends sessions.
+    pub fn end(&self, user: &str, ending: &Ending) -> Result<Write, StoreError> {
+        let fields = &self.rules.fields;
+        let mut filter = doc! { &fields.subject: subject(user), &fields.revoked: null };
+        match ending {
+            Ending::One(id) => _ = filter.insert(&fields.id, id),
+            Ending::Others(id) => _ = filter.insert(&fields.id, doc! { "$ne": id }),
+            Ending::All => {}
+        }
+        Ok(Write::Update {
+            collection: self.rules.collection.clone(),
+            filter: Filter::from_document(&filter)?,
+            change: Change::from_document(&doc! { "$set": { &fields.revoked: date(self.clock.now()) } })?,
+            upsert: false,
+            many: true,
+            must_match: false,
+        })
+    }
+
+    /// After the commit that ended sessions of a subject: makes every ended one dead in the cache, for as long as its
+    /// token could still be shown.
+    pub async fn bury(&self, user: &str) -> Result<(), StoreError> {
+        let fields = &self.rules.fields;
+        let now = self.clock.now();
+        let ended = doc! {
+            &fields.subject: subject(user),
+            &fields.revoked: { "$exists": true, "$ne": null },
+            &fields.expires: { "$gt": date(now) },
+        };
+        for session in self.find(ended, MAX_LISTED).await? {
+            let (Ok(hash), Ok(expires)) = (session.get_str(&fields.hash), session.get_datetime(&fields.expires)) else {
+                continue;
+            };
+            let left = u64::try_from(expires.timestamp_millis()).unwrap_or(0).saturating_sub(now) / 1_000 + 1;
+            let tombstone = Bytes::from_static(TOMBSTONE);
+            if let Err(error) = self.cache.set(&self.cache_key(hash), tombstone, Ttl::clamped(left)).await {
+                tracing::warn!(%error, "a session that ended is not marked in the cache");
+            }
+        }
+        Ok(())
+    }
+
+    /// The living sessions of a subject, newest first.
+    pub async fn living(&self, user: &str) -> Result<Vec<Listed>, StoreError> {
+        let fields = &self.rules.fields;
+        let filter = doc! { &fields.subject: subject(user), &fields.revoked: null };
+        let now = self.clock.now();
+        let mut listed: Vec<Listed> = self.find(filter, MAX_LISTED).await?.iter().filter_map(|session| {
+            let millis = |name: &str| u64::try_from(session.get_datetime(name).ok()?.timestamp_millis()).ok();
+            Some(Listed {
+                id: session.get_str(&fields.id).ok()?.to_owned(),
+                created_at: millis(&fields.created)?,
+                expires_at: millis(&fields.expires)?,
+            })
+        })
+        .filter(|session| session.expires_at > now)
+        .collect();
+        listed.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(listed)
+    }
+
+    async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {
+        let query = Query {
+            collection: self.rules.collection.clone(),
+            filter: Filter::from_document(&filter)?,
+            sort: Sort::none(),
+            projection: Projection::all(),
+            skip: 0,
+            limit,
+        };
+        self.documents.find(query).await
+    }
+
+    fn cache_key(&self, hash: &str) -> String {
+        self.rules.cache_key.replace("{hash}", hash)
+    }
+}
+
+/// Ids of users are ObjectIds wherever they look like one, so that the store can join on them.
+fn subject(user: &str) -> Bson {
+    ObjectId::parse_str(user).map_or_else(|_| Bson::String(user.to_owned()), Bson::ObjectId)
+}
+
+fn date(millis: u64) -> bson::DateTime {
+    bson::DateTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+fn unavailable(error: StoreError) -> Unavailable {
+    Unavailable(error.to_string())
+}

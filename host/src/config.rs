@@ -1,0 +1,219 @@
+//! Config: what the operator decides, from the environment and `devconnect.toml`.
+//!
+//! The environment wins over the file. An unknown key of the file is an error that names the nearest known one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::engine::EngineOptions;
+use crate::trigger::http::Proxies;
+
+/// Why the configuration is refused; the text says what to change.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// The typed configuration of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `DEVCONNECT_ENV=production`.
+    pub production: bool,
+    /// `PUBLIC_URL`, without a slash at the end.
+    pub public_url: Option<String>,
+    /// `FRONTEND_URL`: origins whose pages may call.
+    pub frontends: BTreeSet<String>,
+    /// `TRUSTED_PROXIES`.
+    pub proxies: Proxies,
+    /// The size of the engine.
+    pub engine: EngineOptions,
+    /// Settings for components.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// `devconnect.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    public_url: Option<String>,
+    frontend_url: Option<String>,
+    trusted_proxies: Option<String>,
+    engine: EngineFile,
+    settings: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct EngineFile {
+    instances: Option<u32>,
+    warm: Option<u32>,
+    lanes: Option<usize>,
+    pooling: Option<bool>,
+}
+
+impl Config {
+    /// From the environment and, when there is one, a file.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| ConfigError(format!("can't read {}: {error}", path.display())))?,
+        };
+        Self::parse(&text, |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+    }
+
+    fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text).map_err(|error| ConfigError(explain(&error)))?;
+        for (name, capability) in [("REDIS_URL", "cache"), ("KAFKA_BROKERS", "events"), ("MONGODB_URI", "documents")] {
+            if environment(name).is_some() {
+                return Err(ConfigError(format!(
+                    "{name} is set, but this version runs {capability} on its embedded engine only; unset {name}"
+                )));
+            }
+        }
+        let production = match environment("DEVCONNECT_ENV").as_deref() {
+            None | Some("development" | "test") => false,
+            Some("production") => true,
+            Some(other) => {
+                return Err(ConfigError(format!("DEVCONNECT_ENV is {other:?}; it takes development, test or production")));
+            }
+        };
+        let default = EngineOptions::default();
+        let engine = EngineOptions {
+            instances: file.engine.instances.unwrap_or(default.instances).clamp(1, 10_000),
+            warm: file.engine.warm.unwrap_or(default.warm),
+            lanes: file.engine.lanes.unwrap_or(default.lanes),
+            pooling: file.engine.pooling.unwrap_or(default.pooling),
+        };
+        let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
+        let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
+        let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
+        Ok(Self {
+            production,
+            public_url: environment("PUBLIC_URL").or(file.public_url).map(|url| origin(&url)),
+            frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
+            proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
+            engine,
+            settings: file.settings,
+        })
+    }
+}
+
+/// The parser's words, and the nearest known key where one is unknown.
+fn explain(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    let nearest = match quoted.split_first() {
+        Some((unknown, known)) if error.message().starts_with("unknown field") => {
+            known.iter().max_by(|a, b| strsim::jaro(a, unknown).total_cmp(&strsim::jaro(b, unknown)))
+        }
+        _ => None,
+    };
+    match nearest {
+        Some(nearest) => format!("devconnect.toml: {}\ndid you mean `{nearest}`?", text.trim_end()),
+        None => format!("devconnect.toml: {}", text.trim_end()),
+    }
+}
+
+/// Where secrets come from.
+pub struct Secrets {
+    folder: Option<PathBuf>,
+    production: bool,
+}
+
+impl Secrets {
+    /// From the environment; in development also generated once into `folder` (none: for this process only).
+    pub fn new(folder: Option<PathBuf>, production: bool) -> Self {
+        Self { folder, production }
+    }
+
+    /// The secret of an environment variable. The error never contains it.
+    pub fn get(&self, variable: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        match std::env::var(variable) {
+            Ok(value) if !value.is_empty() => return Ok(Zeroizing::new(value.into_bytes())),
+            _ => {}
+        }
+        if self.production {
+            return Err(ConfigError(format!("{variable} is not set; in production every secret must be given")));
+        }
+        self.generated(variable)
+    }
+
+    /// A secret that only this host knows and nobody is asked for.
+    pub fn generated(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        let fresh = || Zeroizing::new(hex::encode(crate::capability::random::bytes::<32>()).into_bytes());
+        let Some(folder) = &self.folder else { return Ok(fresh()) };
+        let failed = |error: std::io::Error| ConfigError(format!("can't keep the secret {name} in {}: {error}", folder.display()));
+        keep(&folder.join(name.to_ascii_lowercase()), fresh).map_err(failed)
+    }
+}
+
+/// The content of a file of mode 0600, made first when it is not there. Two starts at once agree on one content.
+fn keep(
+    path: &Path,
+    fresh: impl FnOnce() -> Zeroizing<Vec<u8>>,
+) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    use std::io::Write as _;
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    if !path.exists() {
+        let temporary = path.with_extension(format!("part{}", std::process::id()));
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(&fresh())?;
+        file.sync_all()?;
+        // A hard link fails where the other start was first; its secret is the one then.
+        let linked = std::fs::hard_link(&temporary, path);
+        std::fs::remove_file(&temporary)?;
+        match linked {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::read(path).map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::parse(text, |name| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let config = parse("frontend-url = \"https://a\"", &[("FRONTEND_URL", "https://b/, https://c")]).unwrap();
+        assert_eq!(config.frontends, BTreeSet::from(["https://b".into(), "https://c".into()]));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        let error = parse("frontend-urls = \"x\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `frontend-url`?"), "{error}");
+    }
+
+    #[test]
+    fn an_engine_that_is_not_there_yet_is_refused() {
+        let error = parse("", &[("REDIS_URL", "redis://x")]).unwrap_err().to_string();
+        assert!(error.contains("unset REDIS_URL"), "{error}");
+    }
+
+    #[test]
+    fn production_wants_its_secrets_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let production = Secrets::new(Some(folder.path().into()), true);
+        assert!(production.get("DEVCONNECT_TEST_NOT_SET").is_err());
+        let development = Secrets::new(Some(folder.path().into()), false);
+        let first = development.get("DEVCONNECT_TEST_NOT_SET").unwrap();
+        assert_eq!(development.get("DEVCONNECT_TEST_NOT_SET").unwrap(), first);
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(folder.path().join("devconnect_test_not_set")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,63 @@
+//! All bindings to the WIT package: what `bindgen!` makes of the imports, and by hand the one export that every
+//! request passes, so that the request is lent to the component and its body is never copied twice.
+
+#![allow(missing_docs, reason = "what bindgen makes is described in the WIT")]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "capabilities",
+    imports: {
+        // These answer from memory: a plain call costs less than a future.
+        "devconnect:platform/clocks": trappable,
+        "devconnect:platform/random": trappable,
+        "devconnect:platform/log": trappable,
+        "devconnect:platform/config": trappable,
+        "devconnect:platform/signing": trappable,
+        default: async | trappable,
+    },
+});
+
+use bytes::Bytes;
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+/// The interface of a component that answers HTTP.
+pub const HTTP_HANDLER: &str = "devconnect:platform/http-handler@0.1.0";
+
+/// `types.identity`, lent.
+#[derive(Debug, Clone, Copy, ComponentType, Lower)]
+#[component(record)]
+pub struct IdentityRef<'a> {
+    /// The user's id.
+    pub subject: &'a str,
+    /// The session's id.
+    pub session: &'a str,
+}
+
+/// `http-handler.request`, lent.
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+#[expect(missing_docs, reason = "each field is described in wit/http.wit")]
+pub struct RequestRef<'a> {
+    pub id: &'a str,
+    pub method: &'a str,
+    pub route: &'a str,
+    pub path: &'a str,
+    pub params: &'a [(&'a str, &'a str)],
+    pub query: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: &'a [u8],
+    pub identity: Option<IdentityRef<'a>>,
+    pub client: &'a str,
+}
+
+/// `http-handler.response`.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[component(record)]
+pub struct Response {
+    /// 100 to 599; anything else counts as a failure of the component.
+    pub status: u16,
+    /// Names in any case.
+    pub headers: Vec<(String, String)>,
+    /// As it goes out.
+    pub body: Bytes,
+}

@@ -1,0 +1,169 @@
+//! One call: a fresh store and instance, in a task of its own, under its limits.
+//!
+//! The task goes on when its caller goes away: what a component began it finishes, or its limits end it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tokio::time::Instant;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+
+use super::bindings::{IdentityRef, RequestRef, Response};
+use super::{Call, CookieChange, Engine, Failure, Handler, Loaded, Meter, Outcome, State, Tick};
+
+/// A request on its way to a component.
+#[derive(Debug, Clone)]
+pub struct HttpCall {
+    /// Who and which.
+    pub call: Call,
+    /// As it came.
+    pub method: http::Method,
+    /// The path as it came.
+    pub path: String,
+    /// What stood behind `?`.
+    pub query: String,
+    /// The matched route, as the manifest writes it.
+    pub route: Arc<str>,
+    /// The route's parameters, decoded.
+    pub params: Vec<(String, String)>,
+    /// The headers that the component gets to see.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// The client's address as the host believes it.
+    pub client: String,
+}
+
+/// What a component answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its response.
+    pub response: Response,
+    /// What happens to the caller's cookie.
+    pub cookie: CookieChange,
+}
+
+impl Engine {
+    /// Calls a component's HTTP handler and counts how it ended.
+    pub async fn call_http(self: &Arc<Self>, loaded: &Arc<Loaded>, call: HttpCall) -> Result<Answer, Failure> {
+        let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
+        let (engine, component) = (self.clone(), loaded.clone());
+        let task = tokio::spawn(async move {
+            let result = engine.run_http(&component, call, deadline).await;
+            component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
+            result
+        });
+        task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+    }
+
+    async fn run_http(&self, loaded: &Loaded, call: HttpCall, deadline: Instant) -> Result<Answer, Failure> {
+        let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(Failure::Busy) };
+        let mut store = self.store(loaded, &call.call);
+        let work = async {
+            match &loaded.handler {
+                Handler::None => Err(wasmtime::Error::msg("it has no HTTP handler")),
+                Handler::Platform { instance, handle } => platform(&mut store, instance, handle, &call).await,
+                Handler::Wasi(instance) => standard(&mut store, instance, &call).await,
+            }
+        };
+        match tokio::time::timeout_at(deadline, work).await {
+            Err(_) => Err(Failure::OutOfTime),
+            Ok(Err(error)) => Err(failure(&store, &error)),
+            Ok(Ok(response)) => Ok(Answer { response, cookie: std::mem::take(&mut store.data_mut().cookie) }),
+        }
+    }
+
+    fn store(&self, loaded: &Loaded, call: &Call) -> Store<State> {
+        let meter = Meter::new(loaded.manifest.limits, &self.lane);
+        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
+        let mut store = Store::new(&self.wasm, state);
+        store.limiter(|state| &mut state.meter);
+        store.set_epoch_deadline(1);
+        // A custom yield, because wasmtime's own starves the runtime when many guests spin.
+        store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
+            Tick::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            Tick::Wait(turn) => Ok(UpdateDeadline::YieldCustom(1, turn)),
+            Tick::Spent => Err(wasmtime::Error::new(super::Exceeded::Cpu)),
+        });
+        store
+    }
+}
+
+async fn platform(
+    store: &mut Store<State>,
+    instance: &InstancePre<State>,
+    handle: &ComponentExportIndex,
+    call: &HttpCall,
+) -> wasmtime::Result<Response> {
+    let params: Vec<(&str, &str)> = call.params.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let headers: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let request = RequestRef {
+        id: &call.call.id,
+        method: call.method.as_str(),
+        route: &call.route,
+        path: &call.path,
+        params: &params,
+        query: &call.query,
+        headers: &headers,
+        body: &call.body,
+        identity: call
+            .call
+            .identity
+            .as_ref()
+            .map(|identity| IdentityRef { subject: &identity.subject, session: &identity.session }),
+        client: &call.client,
+    };
+    let instance = instance.instantiate_async(&mut *store).await?;
+    let handle = instance.get_typed_func::<(RequestRef<'_>,), (Response,)>(&mut *store, handle)?;
+    let (response,) = handle.call_async(&mut *store, (request,)).await?;
+    Ok(response)
+}
+
+/// The standard's way: resources for the request and for where the response goes.
+async fn standard(
+    store: &mut Store<State>,
+    instance: &ProxyPre<State>,
+    call: &HttpCall,
+) -> wasmtime::Result<Response> {
+    let mut request = http::Request::builder().method(call.method.clone()).uri(if call.query.is_empty() {
+        call.path.clone()
+    } else {
+        format!("{}?{}", call.path, call.query)
+    });
+    for (name, value) in &call.headers {
+        request = request.header(name, value);
+    }
+    let body = http_body_util::Full::new(call.body.clone())
+        .map_err(|never| -> wasmtime_wasi_http::Error { match never {} });
+    let request = request.body(body).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+    let (sender, mut receiver) = tokio::sync::oneshot::channel();
+    let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+    let outparam = store.data_mut().http().new_response_outparam(sender)?;
+    let proxy = instance.instantiate_async(&mut *store).await?;
+    proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await?;
+    let response = receiver
+        .try_recv()
+        .map_err(|_| wasmtime::Error::msg("it returned without setting a response"))?
+        .map_err(|code| wasmtime::Error::msg(format!("it answered with the error {code:?}")))?;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|code| wasmtime::Error::msg(format!("its body broke off: {code:?}")))?;
+    let headers = parts.headers.iter().filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body: body.to_bytes() })
+}
+
+/// Tells a limit, a trap and a failure of the host apart.
+fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
+    if let Some(exceeded) = store.data().meter.exceeded() {
+        return Failure::Exceeded(exceeded);
+    }
+    Failure::Trap(format!("{error:#}"))
+}

@@ -1,0 +1,266 @@
+//! Limits: how much one call of a component may use, and the meter that counts it.
+//!
+//! Memory and tables are counted over the whole instance, not for each memory; CPU in ticks of the guest's own running
+//! time; the wall clock is the invocation's business (`invoke`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What one call may use. Every field has a default that suits a small handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// The guest's own running time, in milliseconds (1 to 60,000).
+    pub cpu_ms: u32,
+    /// From the first byte of work to the answer, waiting included, in milliseconds (1 to 300,000).
+    pub wall_ms: u32,
+    /// All memories together, in KiB (64 to 65,536).
+    pub memory_kib: u32,
+    /// The elements of all tables together (0 to 20,000).
+    pub table_elements: u32,
+    /// Calls into the host (1 to 100,000).
+    pub host_calls: u32,
+    /// The largest request body, in KiB (0 to 16,384).
+    pub body_kib: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { cpu_ms: 250, wall_ms: 10_000, memory_kib: 16_384, table_elements: 10_000, host_calls: 1_000, body_kib: 256 }
+    }
+}
+
+impl Limits {
+    /// The most memory that any component may ask for, in KiB; pool slots are this large.
+    pub const MAX_MEMORY_KIB: u32 = 65_536;
+    /// The most table elements that any component may ask for; pool slots are this large.
+    pub const MAX_TABLE_ELEMENTS: u32 = 20_000;
+
+    /// Refuses what is outside the ranges above.
+    pub fn check(&self) -> Result<(), String> {
+        let ranges = [
+            ("cpu-ms", self.cpu_ms, 1, 60_000),
+            ("wall-ms", self.wall_ms, 1, 300_000),
+            ("memory-kib", self.memory_kib, 64, Self::MAX_MEMORY_KIB),
+            ("table-elements", self.table_elements, 0, Self::MAX_TABLE_ELEMENTS),
+            ("host-calls", self.host_calls, 1, 100_000),
+            ("body-kib", self.body_kib, 0, 16_384),
+        ];
+        match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+            Some((name, value, least, most)) => Err(format!("limits.{name} takes {least} to {most}, not {value}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A limit that a call went past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Exceeded {
+    /// Of its own running time.
+    #[error("it ran for longer than its limits.cpu-ms")]
+    Cpu,
+    /// Of memory or tables.
+    #[error("it asked for more than its limits.memory-kib or limits.table-elements")]
+    Memory,
+    /// Of calls into the host.
+    #[error("it made more than its limits.host-calls")]
+    HostCalls,
+}
+
+/// Ticks after which a guest counts as heavy and waits for its turns in the [`SlowLane`].
+const LIGHT_TICKS: u32 = 2;
+
+/// Where heavy guests take turns, a tick each, first come first served.
+///
+/// Without it fifty guests that loop would have fifty ticks between two chances of everybody else; with it at most
+/// `lanes` of them run at any moment, and a guest that answers quickly never comes here.
+#[derive(Debug)]
+pub struct SlowLane(Arc<Semaphore>);
+
+impl SlowLane {
+    /// With so many heavy guests running at once.
+    pub fn new(lanes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(lanes.max(1))))
+    }
+}
+
+/// The turn that a heavy guest holds while it runs.
+type Turn = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+
+/// Counts what one call uses.
+#[derive(Debug)]
+pub struct Meter {
+    limits: Limits,
+    ticks: u32,
+    host_calls: u32,
+    /// A host call was made since the last tick: the time until now was not the guest's.
+    away: bool,
+    memory: usize,
+    table_elements: usize,
+    exceeded: Option<Exceeded>,
+    lane: Arc<Semaphore>,
+    turn: Turn,
+}
+
+/// What a guest does after a tick.
+pub enum Tick {
+    /// Lets others run first.
+    Yield,
+    /// Waits for its turn in the slow lane.
+    Wait(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Ends: its time is used up.
+    Spent,
+}
+
+impl Meter {
+    /// For a call with these limits.
+    pub fn new(limits: Limits, lane: &SlowLane) -> Self {
+        Self {
+            limits,
+            ticks: 0,
+            host_calls: 0,
+            away: false,
+            memory: 0,
+            table_elements: 0,
+            exceeded: None,
+            lane: lane.0.clone(),
+            turn: Turn::default(),
+        }
+    }
+
+    /// The limit that this call went past, if any.
+    pub fn exceeded(&self) -> Option<Exceeded> {
+        self.exceeded
+    }
+
+    /// Counts a call into the host.
+    pub fn host_call(&mut self) -> Result<(), Exceeded> {
+        self.host_calls += 1;
+        self.away = true;
+        if self.ticks > LIGHT_TICKS {
+            // Others may run while this guest waits for the host.
+            self.give_turn_back();
+        }
+        if self.host_calls > self.limits.host_calls {
+            self.exceeded = Some(Exceeded::HostCalls);
+            return Err(Exceeded::HostCalls);
+        }
+        Ok(())
+    }
+
+    /// The ticker ticked while the guest ran.
+    pub fn tick(&mut self) -> Tick {
+        // Time spent in host calls is not the guest's. It can't hide behind them: their number is limited too.
+        if !std::mem::take(&mut self.away) {
+            self.ticks += 1;
+        }
+        if self.ticks > self.limits.cpu_ms {
+            self.exceeded = Some(Exceeded::Cpu);
+            return Tick::Spent;
+        }
+        if self.ticks <= LIGHT_TICKS {
+            return Tick::Yield;
+        }
+        self.give_turn_back();
+        let (lane, turn) = (self.lane.clone(), self.turn.clone());
+        Tick::Wait(Box::pin(async move {
+            // Fair: whoever waits longest is next. The lane is never closed.
+            if let Ok(permit) = lane.acquire_owned().await {
+                *turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+            }
+        }))
+    }
+
+    fn give_turn_back(&self) {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl wasmtime::ResourceLimiter for Meter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        if total > self.limits.memory_kib as usize * 1024 {
+            self.exceeded = Some(Exceeded::Memory);
+            return Ok(false);
+        }
+        self.memory = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > self.limits.table_elements as usize {
+            self.exceeded = Some(Exceeded::Memory);
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter as _;
+
+    use super::*;
+
+    fn meter(limits: Limits) -> Meter {
+        Meter::new(limits, &SlowLane::new(1))
+    }
+
+    #[test]
+    fn memory_is_counted_over_all_memories() {
+        let mut meter = meter(Limits { memory_kib: 128, ..Limits::default() });
+        assert!(meter.memory_growing(0, 65_536, None).unwrap());
+        assert!(meter.memory_growing(0, 65_536, None).unwrap());
+        assert!(!meter.memory_growing(65_536, 65_537, None).unwrap());
+        assert_eq!(meter.exceeded(), Some(Exceeded::Memory));
+    }
+
+    #[test]
+    fn running_time_ends() {
+        let mut meter = meter(Limits { cpu_ms: 3, ..Limits::default() });
+        for _ in 0..3 {
+            assert!(!matches!(meter.tick(), Tick::Spent));
+        }
+        assert!(matches!(meter.tick(), Tick::Spent));
+        assert_eq!(meter.exceeded(), Some(Exceeded::Cpu));
+    }
+
+    #[test]
+    fn waiting_for_the_host_is_not_running() {
+        let mut meter = meter(Limits { cpu_ms: 1, ..Limits::default() });
+        for _ in 0..100 {
+            meter.host_call().unwrap();
+            assert!(matches!(meter.tick(), Tick::Yield));
+        }
+    }
+
+    #[tokio::test]
+    async fn heavy_guests_take_turns() {
+        let lane = SlowLane::new(1);
+        let limits = Limits::default();
+        let mut meters = [Meter::new(limits, &lane), Meter::new(limits, &lane)];
+        for meter in &mut meters {
+            for _ in 0..LIGHT_TICKS {
+                assert!(matches!(meter.tick(), Tick::Yield));
+            }
+        }
+        let [first, second] = &mut meters;
+        let Tick::Wait(turn) = first.tick() else { panic!("the first is heavy now") };
+        turn.await;
+        let Tick::Wait(mut other) = second.tick() else { panic!("the second is heavy now") };
+        let waiting = futures_util::poll!(&mut other);
+        assert!(waiting.is_pending(), "the lane has one place");
+        drop(first.tick());
+        other.await;
+    }
+
+    #[test]
+    fn limits_out_of_range_are_refused_by_name() {
+        let error = Limits { memory_kib: 1 << 20, ..Limits::default() }.check().unwrap_err();
+        assert!(error.contains("memory-kib"), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! The engine: wasmtime and nothing else. It compiles components, keeps them ready, and runs one fresh instance a call.
+//!
+//! It knows how much a call may use and how it ended; what a component reaches is the capabilities' business, and who
+//! called it the triggers'.
+
+mod aot;
+pub mod bindings;
+mod build;
+mod invoke;
+mod limits;
+mod outcome;
+mod state;
+mod ticker;
+mod wasi;
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+pub use aot::CodeCache;
+pub use build::EngineOptions;
+pub use invoke::{Answer, HttpCall};
+pub use limits::{Exceeded, Limits, Meter, SlowLane, Tick};
+pub use outcome::{Counts, Failure, Outcome};
+pub use state::{Call, CookieChange, Identity, Shared, State};
+
+use crate::registry::Manifest;
+
+/// Why an engine can't be built or a component can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses the configuration.
+    #[error("the engine can't be built: {0}")]
+    Build(String),
+    /// The component does not compile.
+    #[error("it does not compile: {0}")]
+    Compile(String),
+    /// It imports something that this host does not have.
+    #[error("it imports what this host does not have: {0}")]
+    Imports(String),
+    /// Its manifest has a trigger that its code does not answer.
+    #[error("its manifest has [[http]] routes, but it exports neither {} nor wasi:http/incoming-handler@0.2", bindings::HTTP_HANDLER)]
+    NoHttpHandler,
+}
+
+/// Compiles, loads and runs components.
+pub struct Engine {
+    wasm: wasmtime::Engine,
+    linker: Linker<State>,
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    lane: SlowLane,
+    cache: Option<CodeCache>,
+    pooled: bool,
+}
+
+/// A component ready to be called.
+pub struct Loaded {
+    /// What it says about itself.
+    pub manifest: Arc<Manifest>,
+    /// The hex SHA-256 of its file: its version, to the host.
+    pub sha256: String,
+    /// Its calls by outcome.
+    pub counts: Counts,
+    handler: Handler,
+}
+
+/// What of a component is called.
+enum Handler {
+    /// Nothing yet: it has no trigger that is called from here.
+    None,
+    /// Our own world.
+    Platform { instance: InstancePre<State>, handle: ComponentExportIndex },
+    /// The standard's.
+    Wasi(ProxyPre<State>),
+}
+
+impl Engine {
+    /// An engine with its ticker running. `cache` keeps compiled code between starts.
+    pub fn new(options: &EngineOptions, shared: Arc<Shared>, cache: Option<CodeCache>) -> Result<Self, EngineError> {
+        let build = |error: wasmtime::Error| EngineError::Build(format!("{error:#}"));
+        let (wasm, pooled) = build::build(options).map_err(build)?;
+        ticker::start(&wasm).map_err(|error| EngineError::Build(error.to_string()))?;
+        let mut linker = Linker::new(&wasm);
+        bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
+        wasmtime_wasi_http::p2::add_to_linker_async(&mut linker).map_err(build)?;
+        let places = Arc::new(Semaphore::new(options.instances as usize));
+        Ok(Self { wasm, linker, shared, places, lane: SlowLane::new(options.lanes), cache, pooled })
+    }
+
+    /// Whether instances come from the pool.
+    pub fn pooled(&self) -> bool {
+        self.pooled
+    }
+
+    /// What every call shares.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Compiles a component, or takes its compiled form from the cache, and makes it ready to be called.
+    ///
+    /// Takes tens of milliseconds per 100 KB when it compiles: call it off the request path.
+    pub fn load(&self, wasm: &[u8], manifest: Manifest) -> Result<Loaded, EngineError> {
+        let sha256 = hex::encode(Sha256::digest(wasm));
+        let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, &sha256)) {
+            Some(component) => component,
+            None => {
+                let component =
+                    Component::new(&self.wasm, wasm).map_err(|error| EngineError::Compile(format!("{error:#}")))?;
+                if let Some(cache) = &self.cache {
+                    cache.store(&self.wasm, &sha256, &component);
+                }
+                component
+            }
+        };
+        let handler = self.handler(&component, &manifest)?;
+        Ok(Loaded { manifest: Arc::new(manifest), sha256, counts: Counts::default(), handler })
+    }
+
+    fn handler(&self, component: &Component, manifest: &Manifest) -> Result<Handler, EngineError> {
+        let instance =
+            self.linker.instantiate_pre(component).map_err(|error| EngineError::Imports(format!("{error:#}")))?;
+        if manifest.http.is_empty() {
+            return Ok(Handler::None);
+        }
+        let interface = component.get_export_index(None, bindings::HTTP_HANDLER);
+        if let Some(handle) = interface.and_then(|interface| component.get_export_index(Some(&interface), "handle")) {
+            return Ok(Handler::Platform { instance, handle });
+        }
+        ProxyPre::new(instance).map(Handler::Wasi).map_err(|_| EngineError::NoHttpHandler)
+    }
+}

@@ -1,0 +1,97 @@
+//! The state of one call: what its store holds, with typed fields and the one door to every capability.
+
+use std::sync::Arc;
+
+use super::{Meter, wasi::Wasi};
+use crate::application::Application;
+use crate::capability::Capabilities;
+use crate::registry::{Grants, Manifest};
+
+/// What every call on this host shares.
+pub struct Shared {
+    /// The engines behind the capabilities.
+    pub capabilities: Capabilities,
+    /// What the components have in common.
+    pub application: Application,
+}
+
+/// Who is behind a call; proved by the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's id.
+    pub subject: String,
+    /// The session's id.
+    pub session: String,
+}
+
+/// What the host knows about a call besides its payload.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Its id, in the log, in the answer and in incidents.
+    pub id: String,
+    /// Who calls, where a session was asked for and found.
+    pub identity: Option<Identity>,
+}
+
+/// What a call does to its caller's session besides the answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CookieChange {
+    /// The cookie stays.
+    #[default]
+    Keep,
+    /// A session began: its token goes out.
+    Set(crate::capability::sessions::Token),
+    /// The caller's own session ended.
+    Clear,
+}
+
+/// The data of a store: one call of one component.
+pub struct State {
+    shared: Arc<Shared>,
+    manifest: Arc<Manifest>,
+    /// The call.
+    pub call: Call,
+    /// What happens to the cookie when the answer goes out.
+    pub cookie: CookieChange,
+    pub(super) meter: Meter,
+    pub(super) wasi: Option<Box<Wasi>>,
+}
+
+impl State {
+    pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
+        Self { shared, manifest, call, cookie: CookieChange::Keep, meter, wasi: None }
+    }
+
+    /// The door: every call into the host passes here before it does anything. The error stops the component.
+    pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<()> {
+        tracing::trace!(component = self.component_name(), id = self.call.id, call);
+        self.meter.host_call().map_err(wasmtime::Error::new)
+    }
+
+    /// The engines behind the capabilities.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    /// What the components have in common.
+    pub fn application(&self) -> &Application {
+        &self.shared.application
+    }
+
+    /// What this component may reach.
+    pub fn grants(&self) -> &Grants {
+        &self.manifest.grants
+    }
+
+    /// This component's name.
+    pub fn component_name(&self) -> &str {
+        &self.manifest.component.name
+    }
+
+    /// This call's id.
+    pub fn call_id(&self) -> &str {
+        &self.call.id
+    }
+}
+
+impl crate::engine::bindings::devconnect::platform::types::Host for State {}

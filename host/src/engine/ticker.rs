@@ -1,0 +1,24 @@
+//! The ticker: one thread an engine, which moves the epoch on every millisecond.
+//!
+//! A guest looks at the epoch in its loops and at its functions' beginnings; that is what interrupts one that never
+//! yields. The thread ends with the engine.
+
+use std::time::Duration;
+
+/// The length of a tick; also the unit of `limits.cpu-ms`.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// Starts the ticker of an engine.
+pub fn start(engine: &wasmtime::Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new().name("ticker".into()).spawn(move || {
+        loop {
+            std::thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The host: engines, capabilities, components and triggers put together. The binary and the tests both start here.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::application::{Application, ApplicationError};
+use crate::capability::clocks::{Clock, System};
+use crate::capability::documents::Location;
+use crate::capability::events::EventLog;
+use crate::capability::passwords::{Cost, Passwords};
+use crate::capability::sessions::{Keys, Sessions};
+use crate::capability::signing::Signing;
+use crate::capability::{Capabilities, cache, config::Settings, documents};
+use crate::config::{Config, ConfigError, Secrets};
+use crate::engine::{CodeCache, Engine, EngineError, Shared};
+use crate::registry::{DeployError, Registry};
+use crate::trigger::http::{HttpTrigger, OriginRules, Site};
+
+/// Why a host does not start. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The operator's configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The application's file.
+    #[error(transparent)]
+    Application(#[from] ApplicationError),
+    /// The document store.
+    #[error("the document store does not open: {0}")]
+    Documents(#[from] documents::Error),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A component.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// Something of the system.
+    #[error("{0}")]
+    System(String),
+}
+
+/// How a host is put together.
+pub struct HostOptions {
+    /// What the operator decided.
+    pub config: Config,
+    /// The folder with `application.toml` and the components.
+    pub components: PathBuf,
+    /// The data folder; none keeps everything in memory.
+    pub data: Option<PathBuf>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What hashing a password costs.
+    pub passwords: Cost,
+}
+
+impl HostOptions {
+    /// With the machine's clock and the full cost of a password.
+    pub fn new(config: Config, components: PathBuf, data: Option<PathBuf>) -> Self {
+        Self { config, components, data, clock: Arc::new(System::default()), passwords: Cost::default() }
+    }
+}
+
+/// A host that is ready to be called.
+pub struct Host {
+    /// What is deployed.
+    pub registry: Arc<Registry>,
+    /// The HTTP side.
+    pub http: Arc<HttpTrigger>,
+    /// The events that were published.
+    pub events: Arc<dyn EventLog>,
+    /// What each capability runs on, by name.
+    pub stores: Vec<(String, String)>,
+}
+
+impl Host {
+    /// Opens the stores and makes an engine, with nothing deployed yet.
+    pub fn open(options: HostOptions) -> Result<Self, HostError> {
+        let HostOptions { config, components, data, clock, passwords } = options;
+        let application = Application::read(&components)?;
+        let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
+        let location = data.clone().map_or(Location::Memory, Location::Folder);
+        let store = documents::Embedded::open(location, &application.schema(), &application.partitions())?;
+        let events: Arc<dyn EventLog> = Arc::new(store.event_log());
+        let documents: Arc<dyn documents::Documents> = Arc::new(store);
+        let cache: Arc<dyn cache::Cache> = Arc::new(cache::Embedded::new(clock.clone()));
+        let keys = Keys::new(&secrets.get(&application.session.secret)?);
+        let rules = application.session.clone();
+        let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone());
+        let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
+        let capabilities = Capabilities {
+            cache,
+            documents,
+            sessions,
+            passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
+            signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
+            config: Settings::new(&application.settings, &config.settings),
+            clock,
+        };
+        let code = match &data {
+            None => None,
+            Some(data) => {
+                let key = secrets.generated("compiled_code_key")?;
+                let cache = CodeCache::open(data.join("compiled"), key);
+                Some(cache.map_err(|error| HostError::System(format!("no folder for compiled code: {error}")))?)
+            }
+        };
+        let stores = stores(data.is_some());
+        let site = site(&config, &application, stores.clone());
+        let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
+        let registry = Arc::new(Registry::new(Arc::new(engine)));
+        let http = Arc::new(HttpTrigger::new(registry.clone(), site));
+        Ok(Self { registry, http, events, stores })
+    }
+}
+
+fn stores(on_disk: bool) -> Vec<(String, String)> {
+    let disk = if on_disk { "embedded (SQLite)" } else { "embedded (SQLite, in memory)" };
+    [("cache", "embedded (in process)"), ("documents", disk), ("events", disk)]
+        .map(|(name, engine)| (name.to_owned(), engine.to_owned()))
+        .into()
+}
+
+fn site(config: &Config, application: &Application, stores: Vec<(String, String)>) -> Site {
+    let mut allowed = config.frontends.clone();
+    allowed.extend(config.public_url.clone());
+    if !config.production {
+        allowed.extend(application.origins.development.iter().cloned());
+    }
+    let https = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let origins = OriginRules { allowed, own_host: !config.production };
+    Site { origins, https, proxies: config.proxies.clone(), stores }
+}

@@ -1,0 +1,23 @@
+//! DevConnect's host: it runs WebAssembly components, a fresh instance per request, and owns what they reach.
+//!
+//! Data flows one way: **trigger → registry → engine → component → capability → the trigger's answer**.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`trigger`] | what calls a component: HTTP |
+//! | [`registry`] | what is deployed: manifests, the route table |
+//! | [`engine`] | wasmtime: compiling, limits, one call |
+//! | [`capability`] | what a component may reach, a room each |
+//! | [`application`] | what the components have in common |
+//! | [`config`] | what the operator decides |
+//! | [`host`] | all of it put together |
+
+pub mod application;
+pub mod capability;
+pub mod config;
+pub mod engine;
+pub mod host;
+pub mod registry;
+pub mod trigger;
+
+pub use host::{Host, HostError, HostOptions};

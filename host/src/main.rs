@@ -1,0 +1,133 @@
+//! The `devconnect` command: arguments and output, no logic.
+
+#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
+
+use std::io::IsTerminal as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+use devconnect_host::config::Config;
+use devconnect_host::registry::Manifest;
+use devconnect_host::trigger::http::{AcceptOptions, serve};
+use devconnect_host::{Host, HostOptions};
+
+/// A host for WebAssembly components.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the components of a folder until Ctrl-C.
+    Serve(Serve),
+    /// Check the manifest of a component and print what it declares.
+    Check {
+        /// The component.
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The folder with application.toml and the components.
+    #[arg(long, value_name = "DIR")]
+    components: PathBuf,
+    /// Where everything that lasts is kept; one host at a time.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// The port to listen on.
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// Further settings; see the README.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let result = match cli.command {
+        Command::Serve(arguments) => run(arguments),
+        Command::Check { file } => check(&file),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DEVCONNECT_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.with_target(false).init();
+    } else {
+        log.with_ansi(false).init();
+    }
+}
+
+fn run(arguments: Serve) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let config = Config::read(arguments.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let components = arguments.components.clone();
+    let host = Host::open(HostOptions::new(config, components, Some(arguments.data.clone())))?;
+    let count = host.registry.deploy_folder(&arguments.components)?;
+    runtime.block_on(async move {
+        let address = SocketAddr::new(arguments.address, arguments.port);
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}; choose another --port"))?;
+        println!("DevConnect serves {count} components on http://{} after {:.0?}", listener.local_addr()?, started.elapsed());
+        for (capability, engine) in &host.stores {
+            println!("  {capability:<10} {engine}");
+        }
+        println!("  data       {}", arguments.data.display());
+        println!("Ctrl-C ends it gracefully.");
+        serve(listener, host.http.clone(), AcceptOptions::default(), interrupted()).await;
+        println!("All requests are finished. Goodbye.");
+        anyhow::Ok(())
+    })
+}
+
+/// Ctrl-C or a supervisor's SIGTERM; a second Ctrl-C does not wait for anybody.
+async fn interrupted() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
+fn check(file: &std::path::Path) -> anyhow::Result<()> {
+    let wasm = std::fs::read(file).map_err(|error| anyhow::anyhow!("can't read {}: {error}", file.display()))?;
+    let manifest = Manifest::of_component(&wasm)?;
+    println!("{} {}: {}", manifest.component.name, manifest.component.version, manifest.component.description);
+    for trigger in &manifest.http {
+        println!("  {:<7}{} (session {:?})", trigger.method.as_str(), trigger.path, trigger.session);
+    }
+    println!("{:#?}", manifest.grants);
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The HTTP trigger: from a request on the wire to a component and back.
+//!
+//! Everything that must hold for every route holds here: origins, sessions, body limits, methods, cookies, ids. Routes
+//! and words of the product come from manifests and `application.toml`.
+
+mod accept;
+mod client;
+mod origin;
+mod reply;
+mod request;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+
+pub use accept::{AcceptOptions, serve};
+pub use client::Proxies;
+pub use origin::{OriginRules, Verdict};
+
+use crate::engine::{Failure, Identity};
+use crate::registry::{Found, Method as RouteMethod, Registry, Route, SessionRule};
+use reply::{Refusal, Reply};
+
+/// What the operator decides about the wire.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Whose browsers may call.
+    pub origins: OriginRules,
+    /// Cookies are `Secure` and `SameSite=None`: the site is served over https.
+    pub https: bool,
+    /// Whose word about a client's address counts.
+    pub proxies: Proxies,
+    /// What each capability runs on, by name; shown by `/readyz`.
+    pub stores: Vec<(String, String)>,
+}
+
+/// Answers requests by calling components.
+pub struct HttpTrigger {
+    registry: Arc<Registry>,
+    site: Site,
+}
+
+/// The body of every answer.
+pub type Body = Full<Bytes>;
+
+impl HttpTrigger {
+    /// For the components of a registry.
+    pub fn new(registry: Arc<Registry>, site: Site) -> Self {
+        Self { registry, site }
+    }
+
+    /// Answers one request from `peer`.
+    pub async fn respond<B>(&self, request: Request<B>, peer: std::net::IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let id = hex::encode(crate::capability::random::bytes::<8>());
+        let verdict = self.site.origins.judge(request.headers());
+        let reply = match self.answer(request, peer, &id, &verdict).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                tracing::debug!(id, status = refusal.status.as_u16(), "refused: {}", refusal.message);
+                refusal.into_reply()
+            }
+        };
+        reply.finish(&id, &verdict)
+    }
+
+    async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: std::net::IpAddr,
+        id: &str,
+        verdict: &Verdict,
+    ) -> Result<Reply, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let (parts, body) = request.into_parts();
+        let method = RouteMethod::of(&parts.method);
+        let path = parts.uri.path();
+        if method == Some(RouteMethod::Get) {
+            if let Some(reply) = self.health(path) {
+                return Ok(reply);
+            }
+        }
+        if parts.method == Method::OPTIONS {
+            return self.options(path, verdict);
+        }
+        if *verdict == Verdict::Foreign && !method.is_some_and(|method| !method.changes_state()) {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
+        }
+        let (route, params) = match self.registry.routes().find(method, path) {
+            Found::Route(route, params) => (route, params),
+            Found::OtherMethods(methods) => {
+                return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "This path has other methods")
+                    .with(header::ALLOW, &allow(&methods)));
+            }
+            Found::Nothing => return Err(Refusal::new(StatusCode::NOT_FOUND, "There is nothing here")),
+        };
+        let identity = self.identity(&route, &parts.headers).await?;
+        let client = self.site.proxies.client(peer, &parts.headers);
+        let call = request::read(&route, params, parts, body, id, identity, client).await?;
+        self.call(&route, call, id).await
+    }
+
+    async fn call(&self, route: &Route, call: crate::engine::HttpCall, id: &str) -> Result<Reply, Refusal> {
+        let component = &route.component;
+        match self.registry.engine().call_http(component, call).await {
+            Ok(answer) => Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why)),
+            Err(failure @ (Failure::OutOfTime | Failure::Exceeded(crate::engine::Exceeded::Cpu))) => {
+                tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
+                Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "This took too long").incident(id))
+            }
+            Err(failure @ Failure::Busy) => {
+                tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
+                Err(Refusal::busy("The host is busy; try again in a moment"))
+            }
+            Err(failure) => Err(self.incident(route, id, &failure.to_string())),
+        }
+    }
+
+    /// A handler failed: the operator gets the reason, the client an id to ask about.
+    fn incident(&self, route: &Route, id: &str, why: &str) -> Refusal {
+        tracing::error!(id, component = route.component.manifest.component.name, route = %route.path, "{why}");
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side").incident(id)
+    }
+
+    async fn identity(&self, route: &Route, headers: &http::HeaderMap) -> Result<Option<Identity>, Refusal> {
+        if route.session == SessionRule::None {
+            return Ok(None);
+        }
+        let shared = self.registry.engine().shared();
+        let rules = &shared.application.session;
+        let identity = match request::token(headers, &rules.cookie) {
+            None => None,
+            Some(token) => shared.capabilities.sessions.check(&token).await.map_err(|error| {
+                tracing::warn!("{error}");
+                Refusal::busy("Sessions can't be checked at this moment; try again")
+            })?,
+        };
+        if identity.is_none() && route.session == SessionRule::Required {
+            return Err(Refusal::text(StatusCode::UNAUTHORIZED, &rules.refusal));
+        }
+        Ok(identity)
+    }
+
+    fn cookie_rules(&self) -> reply::CookieRules<'_> {
+        let rules = &self.registry.engine().shared().application.session;
+        reply::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
+    }
+
+    fn health(&self, path: &str) -> Option<Reply> {
+        match path {
+            "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
+            "/readyz" => {
+                let stores: serde_json::Map<_, _> =
+                    self.site.stores.iter().map(|(name, engine)| (name.clone(), engine.as_str().into())).collect();
+                Some(Reply::json(StatusCode::OK, &serde_json::json!({ "status": "up", "stores": stores })))
+            }
+            _ => None,
+        }
+    }
+
+    fn options(&self, path: &str, verdict: &Verdict) -> Result<Reply, Refusal> {
+        if *verdict == Verdict::Foreign {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "This origin may not call here"));
+        }
+        let methods = match self.registry.routes().find(None, path) {
+            Found::OtherMethods(methods) => allow(&methods),
+            Found::Route(..) | Found::Nothing => {
+                return Err(Refusal::new(StatusCode::NOT_FOUND, "There is nothing here"));
+            }
+        };
+        Ok(Reply::preflight(&methods))
+    }
+}
+
+/// The value of an `Allow` header.
+fn allow(methods: &[RouteMethod]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if methods.contains(&RouteMethod::Get) {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.join(", ")
+}

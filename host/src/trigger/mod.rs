@@ -1,0 +1,3 @@
+//! Triggers: what calls a component. They know the wire and the registry, never a store.
+
+pub mod http;

@@ -1,0 +1,108 @@
+//! End to end: a host as an operator starts it, and clients as members have them.
+//!
+//! A [`Server`] is the built binary in a process of its own with a data folder of its own; it is asked over a socket and
+//! killed by a signal. A server that can't start panics: this is test code.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
+
+mod member;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+pub use member::{Member, PASSWORD};
+pub use serde_json::{Value, json};
+
+/// The secret that tests sign their own tokens with.
+pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";
+
+/// A running host.
+pub struct Server {
+    process: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+/// What differs between servers.
+#[derive(Default)]
+pub struct ServerOptions {
+    /// Further variables of the environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// Another folder of components than the built one.
+    pub components: Option<PathBuf>,
+}
+
+impl Server {
+    /// Starts a host on a data folder and waits for its line that it serves.
+    pub fn start(data: &Path) -> Self {
+        Self::start_with(data, ServerOptions::default())
+    }
+
+    /// The same with options.
+    pub fn start_with(data: &Path, options: ServerOptions) -> Self {
+        let mut command = Command::new(binary());
+        command
+            .arg("serve")
+            .arg("--components")
+            .arg(options.components.unwrap_or_else(|| root().join("target/components")))
+            .arg("--data")
+            .arg(data)
+            .args(["--port", "0"])
+            .env_clear()
+            .env("JWT_SECRET", JWT_SECRET)
+            .envs(options.environment)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut process = command.spawn().expect("the host's binary; build it with `cargo xtask build`");
+        let stdout = process.stdout.take().expect("its output is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let url = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split(" on ").nth(1)?.split(' ').next()?.to_owned()))
+            .unwrap_or_else(|| panic!("the host ended before it served"));
+        // Keep reading, so that the host never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, url }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills it like a power cut would: SIGKILL.
+    pub fn kill(mut self) {
+        self.process.kill().expect("the host was running");
+        self.process.wait().expect("the host has ended");
+    }
+
+    /// Ends it as Ctrl-C does, and waits; true when it says that it ended well.
+    pub fn interrupt(mut self) -> bool {
+        let sent = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
+        assert!(sent.expect("the kill command").success());
+        self.process.wait().expect("the host has ended").success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The built host: beside the folder of test binaries.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    let folder = test.ancestors().nth(2).expect("test binaries are two folders deep");
+    let binary = folder.join("devconnect");
+    assert!(binary.exists(), "{} is not built; run `cargo xtask build` first", binary.display());
+    binary
+}
+
+/// The workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace above this crate").to_owned()
+}

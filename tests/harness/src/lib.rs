@@ -1,0 +1,187 @@
+//! The harness: what a component's unit tests stand on.
+//!
+//! `cargo test -p auth` is the whole loop: the component is built when its sources are newer, loaded into the real engine
+//! with in-memory stores, called through the real HTTP trigger, and everything it wrote or published can be looked at.
+//! Time stands still until the test moves it.
+//!
+//! A failed expectation of the harness itself (no component, no build) panics: this is test code.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
+
+mod component;
+mod reply;
+mod request;
+
+use std::sync::Arc;
+
+use bson::{Document, RawDocumentBuf};
+use devconnect_host::capability::clocks::Manual;
+use devconnect_host::capability::documents::{Commit, Filter, Plan, Projection, Query, Sort, Write};
+use devconnect_host::capability::passwords::Cost;
+use devconnect_host::config::Config;
+use devconnect_host::engine::{Loaded, Shared};
+use devconnect_host::{Host, HostOptions};
+
+pub use bson::doc;
+pub use bson::oid::ObjectId;
+pub use component::{components_folder, wasm};
+pub use reply::Reply;
+pub use request::Request;
+pub use serde_json::{Value, json};
+
+/// The moment at which every test begins: 2026-01-15T12:00:00.000Z.
+pub const START: u64 = 1_768_478_400_000;
+
+/// Some components on a host of their own.
+pub struct App {
+    runtime: tokio::runtime::Runtime,
+    host: Host,
+    clock: Arc<Manual>,
+}
+
+/// An event as it was published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Its type.
+    pub kind: String,
+    /// Order holds among events of one key.
+    pub key: String,
+    /// Its value, parsed.
+    pub value: Value,
+}
+
+impl App {
+    /// These components, by name, with empty stores.
+    pub fn with(names: &[&str]) -> Self {
+        Self::with_config(names, Config::default())
+    }
+
+    /// These components under an operator's configuration.
+    pub fn with_config(names: &[&str], config: Config) -> Self {
+        let components: Vec<Vec<u8>> = names.iter().map(|name| wasm(name)).collect();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime for the host");
+        let clock = Arc::new(Manual::at(START));
+        // Cheap hashing: what is tested is the component, not argon2.
+        let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+        let options = HostOptions { config, components: components_folder(), data: None, clock: clock.clone(), passwords };
+        let host = {
+            let _inside = runtime.enter();
+            Host::open(options).unwrap_or_else(|error| panic!("the host does not open: {error}"))
+        };
+        for wasm in components {
+            host.registry.deploy(&wasm).unwrap_or_else(|error| panic!("{error}"));
+        }
+        Self { runtime, host, clock }
+    }
+
+    /// A `GET` that is being put together.
+    pub fn get(&self, path: &str) -> Request<'_> {
+        self.request("GET", path)
+    }
+
+    /// A `POST` that is being put together.
+    pub fn post(&self, path: &str) -> Request<'_> {
+        self.request("POST", path)
+    }
+
+    /// A `PATCH` that is being put together.
+    pub fn patch(&self, path: &str) -> Request<'_> {
+        self.request("PATCH", path)
+    }
+
+    /// A request of any method.
+    pub fn request(&self, method: &str, path: &str) -> Request<'_> {
+        Request::new(self, method, path)
+    }
+
+    /// The time of this app.
+    pub fn clock(&self) -> &Manual {
+        &self.clock
+    }
+
+    /// A deployed component, for its counts.
+    pub fn component(&self, name: &str) -> Arc<Loaded> {
+        self.host.registry.component(name).unwrap_or_else(|| panic!("{name} is not deployed"))
+    }
+
+    /// A session of this user, as its token.
+    pub fn log_in(&self, user: ObjectId) -> String {
+        let shared = self.shared();
+        let (token, write) = shared.capabilities.sessions.open(&user.to_hex(), &[]).expect("a session");
+        self.commit(vec![write]);
+        token.reveal().to_owned()
+    }
+
+    /// Puts a document into a collection.
+    pub fn insert(&self, collection: &str, document: Document) {
+        let document = RawDocumentBuf::try_from(&document).expect("a document");
+        self.commit(vec![Write::Insert { collection: collection.to_owned(), document }]);
+    }
+
+    /// The documents of a collection that match, by `_id`.
+    pub fn find(&self, collection: &str, filter: Document) -> Vec<Document> {
+        let query = query(collection, &filter);
+        let found = self.runtime.block_on(self.shared().capabilities.documents.find(query)).expect("documents");
+        found.iter().map(|raw| Document::try_from(raw.as_ref()).expect("a stored document is BSON")).collect()
+    }
+
+    /// How the store would answer a filter.
+    pub fn explain(&self, collection: &str, filter: Document) -> Plan {
+        let query = query(collection, &filter);
+        self.runtime.block_on(self.shared().capabilities.documents.explain(query)).expect("a plan")
+    }
+
+    /// Everything that was published to a topic; in order for each key.
+    pub fn events(&self, topic: &str) -> Vec<Published> {
+        self.runtime.block_on(async {
+            let mut all = Vec::new();
+            let ends = self.host.events.ends(topic).await.expect("a topic of the application");
+            for partition in 0..ends.len() {
+                let partition = u32::try_from(partition).expect("few partitions");
+                all.extend(self.host.events.read(topic, partition, 0, 10_000).await.expect("events"));
+            }
+            all.sort_by_key(|record| record.event.at);
+            let published = all.into_iter().map(|record| Published {
+                value: serde_json::from_slice(&record.event.value).expect("an event's value is JSON"),
+                kind: record.event.kind,
+                key: record.event.key,
+            });
+            published.collect()
+        })
+    }
+
+    /// What all calls of this host share.
+    pub fn shared(&self) -> Arc<Shared> {
+        self.host.registry.engine().shared().clone()
+    }
+
+    /// The host below.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Where the host runs.
+    pub fn runtime(&self) -> &tokio::runtime::Runtime {
+        &self.runtime
+    }
+
+    fn commit(&self, writes: Vec<Write>) {
+        let commit = Commit { writes, events: Vec::new() };
+        self.runtime.block_on(self.shared().capabilities.documents.commit(commit)).expect("a commit of the test");
+    }
+}
+
+fn query(collection: &str, filter: &Document) -> Query {
+    Query {
+        collection: collection.to_owned(),
+        filter: Filter::from_document(filter).expect("a filter that the store knows"),
+        sort: Sort::none(),
+        projection: Projection::all(),
+        skip: 0,
+        limit: 1_000,
+    }
+}

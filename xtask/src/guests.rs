@@ -1,0 +1,285 @@
+//! Building components: each crate with a `component.toml` becomes one `.wasm` file that deploys.
+//! Cargo links a core module, `wit-component` wraps it, and the manifest goes in as a custom section. Any number of
+//! callers may build at once (test binaries do): they take turns, and a file is there whole or not at all.
+
+mod linking;
+mod section;
+mod toolchain;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use wit_component::ComponentEncoder;
+
+pub use section::with_manifest;
+pub use toolchain::{Toolchain, ensure_target};
+
+/// Folders whose crates are built, beside where their `.wasm` files go. What is under test never lies beside what is served.
+const PLACES: [(&str, &str); 2] = [
+    ("components", "target/components"),
+    ("tests/fixtures", "target/fixtures"),
+];
+/// What the application's components have in common; the host reads it beside them.
+const APPLICATION: &str = "application.toml";
+
+/// Which components to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'a> {
+    /// Those of the application and those that tests use.
+    All,
+    /// Those of the application.
+    Application,
+    /// The one whose manifest has this name.
+    One(&'a str),
+}
+
+/// A component that was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// As its manifest says.
+    pub name: String,
+    /// The file to deploy.
+    pub wasm: PathBuf,
+    /// The file's size in bytes.
+    pub size: usize,
+    /// False when the file was already there with the same bytes (and was left alone).
+    pub changed: bool,
+}
+
+/// A crate that becomes a component.
+#[derive(Debug)]
+struct Guest {
+    /// As the manifest says.
+    name: String,
+    package: String,
+    /// The linked file's name, without its end.
+    artifact: String,
+    manifest: String,
+    folder: PathBuf,
+    /// Where its `.wasm` goes, under the workspace.
+    place: &'static str,
+    /// One of the application, which is held to the SDK's way of linking.
+    served: bool,
+}
+
+/// Builds the selected components of the workspace at `root` with one call of cargo, whose progress goes to stderr.
+/// Components go to `target/components/<name>.wasm`, fixtures to `target/fixtures/<name>.wasm`.
+pub fn build(root: &Path, selection: Selection<'_>) -> Result<Vec<Built>> {
+    let guests = find(root, selection)?;
+    let target = root.join("target");
+    fs::create_dir_all(&target).with_context(|| format!("{} can't be made", target.display()))?;
+    let turn =
+        File::create(target.join("guests.lock")).context("target/guests.lock can't be written")?;
+    turn.lock().context("target/guests.lock can't be locked")?;
+    copy_application(root)?;
+    if guests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let packages: Vec<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
+    let linked = ensure_target(root)?.link(root, &packages)?;
+    guests
+        .iter()
+        .map(|guest| {
+            finish(root, &linked, guest).with_context(|| format!("component {}", guest.name))
+        })
+        .collect()
+}
+
+fn find(root: &Path, selection: Selection<'_>) -> Result<Vec<Guest>> {
+    let mut guests = Vec::new();
+    for (folder, place) in PLACES {
+        let served = folder == "components";
+        if selection == Selection::Application && !served {
+            continue;
+        }
+        let Ok(entries) = fs::read_dir(root.join(folder)) else {
+            continue;
+        };
+        for entry in entries {
+            let folder = entry?.path();
+            if folder.join("component.toml").is_file() {
+                guests.push(Guest::read(folder, place, served)?);
+            }
+        }
+    }
+    guests.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some([one, other]) = guests
+        .array_windows()
+        .find(|[one, other]| one.name == other.name)
+    {
+        bail!(
+            "{} and {} have the same name in component.toml",
+            one.folder.display(),
+            other.folder.display()
+        );
+    }
+    if let Selection::One(name) = selection {
+        let known: Vec<String> = guests.iter().map(|guest| guest.name.clone()).collect();
+        guests.retain(|guest| guest.name == name);
+        ensure!(
+            !guests.is_empty(),
+            "there is no component `{name}`; there are {}",
+            known.join(", ")
+        );
+    }
+    Ok(guests)
+}
+
+impl Guest {
+    fn read(folder: PathBuf, place: &'static str, served: bool) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Manifest {
+            component: Named,
+        }
+        #[derive(Deserialize)]
+        struct Crate {
+            package: Named,
+            #[serde(default)]
+            lib: Library,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        #[derive(Deserialize, Default)]
+        struct Library {
+            name: Option<String>,
+        }
+        let read = |file: &str| {
+            fs::read_to_string(folder.join(file))
+                .with_context(|| format!("{}/{file} can't be read", folder.display()))
+        };
+        let wrong = |file: &str| format!("{}/{file} is wrong", folder.display());
+        let manifest = read("component.toml")?;
+        let name = toml::from_str::<Manifest>(&manifest)
+            .with_context(|| wrong("component.toml"))?
+            .component
+            .name;
+        ensure!(
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
+            "{}/component.toml: the name `{name}` may only have a-z, 0-9 and -",
+            folder.display()
+        );
+        let described: Crate =
+            toml::from_str(&read("Cargo.toml")?).with_context(|| wrong("Cargo.toml"))?;
+        let package = described.package.name;
+        let artifact = described
+            .lib
+            .name
+            .unwrap_or_else(|| package.replace('-', "_"));
+        Ok(Self {
+            name,
+            package,
+            artifact,
+            manifest,
+            folder,
+            place,
+            served,
+        })
+    }
+}
+
+fn copy_application(root: &Path) -> Result<()> {
+    let from = root.join("components").join(APPLICATION);
+    if from.is_file() {
+        let text = fs::read(&from).with_context(|| format!("{} can't be read", from.display()))?;
+        place(&root.join("target/components").join(APPLICATION), &text)?;
+    }
+    Ok(())
+}
+
+/// Makes the component of a linked module and puts it where it belongs.
+fn finish(root: &Path, linked: &Path, guest: &Guest) -> Result<Built> {
+    let core = linked.join(&guest.artifact).with_extension("wasm");
+    let core = fs::read(&core).with_context(|| {
+        format!(
+            "{} was not linked; has its Cargo.toml `crate-type = [\"cdylib\"]` under [lib]?",
+            core.display()
+        )
+    })?;
+    if guest.served {
+        linking::check(&core)?;
+    }
+    let component = with_manifest(encode(&core)?, &guest.manifest);
+    let wasm = root
+        .join(guest.place)
+        .join(&guest.name)
+        .with_extension("wasm");
+    let changed = place(&wasm, &component)?;
+    Ok(Built {
+        name: guest.name.clone(),
+        wasm,
+        size: component.len(),
+        changed,
+    })
+}
+
+fn encode(core: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = ComponentEncoder::default();
+    encoder
+        .validate(true)
+        .module(core)
+        .context("the linked module does not say what it imports and exports")?;
+    encoder
+        .encode()
+        .context("the linked module can't be made a component of the WIT world")
+}
+
+/// Writes `bytes` whole, then renames; leaves a file alone that has them already. True when it wrote.
+fn place(file: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(file).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    let half = file.with_extension("half");
+    file.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(&half, bytes))
+        .and_then(|()| fs::rename(&half, file))
+        .with_context(|| format!("{} can't be written", file.display()))?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_only_when_it_changes() {
+        let folder = std::env::temp_dir().join(format!("xtask-guests-{}", std::process::id()));
+        let file = folder.join("deep/a.wasm");
+        assert!(place(&file, b"one").unwrap());
+        assert!(!place(&file, b"one").unwrap());
+        assert!(place(&file, b"two").unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let root = std::env::temp_dir().join(format!("xtask-names-{}", std::process::id()));
+        for name in ["auth", "feed"] {
+            let folder = root.join("components").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(
+                folder.join("component.toml"),
+                format!("[component]\nname = \"{name}\"\n"),
+            )
+            .unwrap();
+            fs::write(
+                folder.join("Cargo.toml"),
+                format!("[package]\nname = \"my-{name}\"\n"),
+            )
+            .unwrap();
+        }
+        let found = find(&root, Selection::One("feed")).unwrap();
+        assert_eq!(found[0].artifact, "my_feed");
+        let error = find(&root, Selection::One("fed")).unwrap_err().to_string();
+        assert_eq!(error, "there is no component `fed`; there are auth, feed");
+        fs::remove_dir_all(root).unwrap();
+    }
+}
