@@ -1,1 +1,101 @@
-fn main() {}
+//! `cargo xtask`: the chores of the workspace. Arguments only; each chore has a module.
+
+#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
+
+mod bench;
+mod build;
+mod child;
+mod run;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Builds, runs and tests DevConnect.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build everything and serve it until Ctrl-C.
+    Run {
+        /// The port to listen on [default: the variable PORT, or 3000].
+        #[arg(long, value_name = "N")]
+        port: Option<u16>,
+        /// Where everything that lasts is kept [default: data].
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Run every test, or the named suites, and say how many passed.
+    Test {
+        /// Suites; `--list` names them. None means all of them.
+        suites: Vec<String>,
+        /// The long form: more rounds, and the tests that are ignored otherwise.
+        #[arg(long)]
+        full: bool,
+        /// Print what passing tests print, too.
+        #[arg(long, short)]
+        verbose: bool,
+        /// Name the suites and end.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Format, lints and licences: what `test` checks before it runs anything.
+    Lint,
+    /// Build components and the host (`target/components/`, `target/release/devconnect`).
+    Build,
+    /// Build components only. The wasm target is installed when it is missing.
+    BuildComponents {
+        /// Names as in component.toml. None means all of the application.
+        names: Vec<String>,
+        /// Those that only tests load as well.
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+    },
+    /// Measure something; every figure of the README comes from here.
+    Bench {
+        /// What to measure. None lists what there is.
+        name: Option<String>,
+        /// Print figures for programs.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().chore) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(chore: Chore) -> Result<ExitCode> {
+    let root = workspace::root()?;
+    match chore {
+        Chore::Run { port, data } => run::run(&Workspace::read(root)?, port, data),
+        Chore::Test { list: true, .. } => Ok(test::list()),
+        Chore::Test { suites, full, verbose, list: false } => {
+            test::run(&Workspace::read(root)?, &suites, test::Options { full, verbose })
+        }
+        Chore::Lint => {
+            let suites = ["format", "deny", "lint"].map(str::to_owned);
+            test::run(&Workspace::read(root)?, &suites, test::Options::default())
+        }
+        Chore::Build => build::everything(&Workspace::read(root)?),
+        Chore::BuildComponents { names, all } => build::components(&root, &names, all),
+        Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
+    }
+}

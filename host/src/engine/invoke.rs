@@ -132,11 +132,10 @@ async fn standard(
     instance: &ProxyPre<State>,
     call: &HttpCall,
 ) -> wasmtime::Result<Response> {
-    let mut request = http::Request::builder().method(call.method.clone()).uri(if call.query.is_empty() {
-        call.path.clone()
-    } else {
-        format!("{}?{}", call.path, call.query)
-    });
+    let question = if call.query.is_empty() { "" } else { "?" };
+    // The standard wants an authority; which one this host is reached by is not the component's business.
+    let uri = format!("http://localhost{}{question}{}", call.path, call.query);
+    let mut request = http::Request::builder().method(call.method.clone()).uri(uri);
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
@@ -147,13 +146,28 @@ async fn standard(
     let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
     let outparam = store.data_mut().http().new_response_outparam(sender)?;
     let proxy = instance.instantiate_async(&mut *store).await?;
-    proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await?;
-    let response = receiver
-        .try_recv()
-        .map_err(|_| wasmtime::Error::msg("it returned without setting a response"))?
-        .map_err(|code| wasmtime::Error::msg(format!("it answered with the error {code:?}")))?;
+    let handle = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam);
+    tokio::pin!(handle);
+    // A component may go on writing the body after it has set the response, so both are driven together.
+    let (finished, response) = tokio::select! {
+        called = &mut handle => {
+            called?;
+            (true, receiver.try_recv().map_err(|_| wasmtime::Error::msg("it returned without setting a response"))?)
+        }
+        response = &mut receiver => {
+            (false, response.map_err(|_| wasmtime::Error::msg("it dropped its way to answer"))?)
+        }
+    };
+    let response = response.map_err(|code| wasmtime::Error::msg(format!("it answered with the error {code:?}")))?;
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.map_err(|code| wasmtime::Error::msg(format!("its body broke off: {code:?}")))?;
+    let body = if finished {
+        body.collect().await
+    } else {
+        let (called, body) = tokio::join!(handle, body.collect());
+        called?;
+        body
+    };
+    let body = body.map_err(|code| wasmtime::Error::msg(format!("its body broke off: {code:?}")))?;
     let headers = parts.headers.iter().filter_map(|(name, value)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     });

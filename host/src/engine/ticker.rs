@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 /// The length of a tick; also the unit of `limits.cpu-ms`.
-pub const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Starts the ticker of an engine.
-pub fn start(engine: &wasmtime::Engine) -> std::io::Result<()> {
+pub(super) fn start(engine: &wasmtime::Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new().name("ticker".into()).spawn(move || {
         loop {

@@ -9,7 +9,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 use super::State;
 
 /// What a call of a standard guest holds besides; made when it is first needed.
-pub struct Wasi {
+pub(super) struct Wasi {
     context: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,

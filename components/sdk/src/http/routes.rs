@@ -67,9 +67,12 @@ macro_rules! http_component {
                     $crate::http::dispatch(ROUTES, request)
                 }
             }
-            // Built for the machine (to run a crate's unit tests) there is nobody to export to.
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::http::export_http_handler!(HttpHandler);
+            // Built for the machine (to run a crate's unit tests) there is nobody to export to, and the handlers are
+            // in use all the same.
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: (&[$crate::http::Route], HttpHandler) = (ROUTES, HttpHandler);
         };
     };
 }

@@ -5,9 +5,7 @@
 
 mod embedded;
 mod filter;
-#[cfg(not(doclab))]
 mod grant;
-#[cfg(not(doclab))]
 mod host;
 mod order;
 mod schema;
@@ -18,7 +16,6 @@ use bson::RawDocumentBuf;
 
 pub use embedded::{Embedded, Location};
 pub use filter::Filter;
-#[cfg(not(doclab))]
 pub use grant::{CollectionGrant, Grant};
 pub use order::{Projection, Sort};
 pub use schema::{Collection, Index, Schema};

@@ -4,7 +4,6 @@
 //! this file; consuming is the business of `trigger/event`.
 
 mod embedded;
-#[cfg(not(doclab))]
 pub(crate) mod host;
 
 pub use embedded::{append, EmbeddedLog};

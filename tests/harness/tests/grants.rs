@@ -1,0 +1,50 @@
+//! What a component was not granted it does not get, and is told the manifest line that would change that.
+
+use harness::{App, ObjectId, doc};
+
+fn asked(app: &App, what: &str) -> String {
+    let reply = app.get(&format!("/misbehaving/ask/{what}")).send();
+    assert_eq!(reply.status, 200, "{what}: {}", reply.text());
+    reply.text()
+}
+
+#[test]
+fn a_refusal_prints_the_manifest_line() {
+    let app = App::with(&["misbehaving"]);
+    let lines = [
+        ("cache", "[grants.cache] \\\"user:1\\\" = \\\"r\\\""),
+        ("collection", "[grants.documents] connectionrequests = { access = \\\"r\\\" }"),
+        ("event", "[grants] events = [\\\"user-events\\\"]"),
+        ("session", "[grants] sessions = [\\\"open\\\"]"),
+        ("sessions", "[grants] sessions = [\\\"list\\\"]"),
+        ("password", "[grants] passwords = true"),
+        ("signing", "[grants] signing = [\\\"unsubscribe\\\"]"),
+    ];
+    for (what, line) in lines {
+        let told = asked(&app, what);
+        assert!(told.contains("Denied") && told.contains(line), "{what}: {told}");
+    }
+}
+
+#[test]
+fn a_private_field_can_be_neither_named_nor_seen() {
+    let app = App::with(&["misbehaving"]);
+    app.insert("users", doc! { "_id": ObjectId::new(), "firstName": "Ada", "password": "the hash" });
+    for what in ["filter", "inner-filter", "sort", "distinct", "update", "insert"] {
+        let told = asked(&app, what);
+        assert!(told.contains("Denied") && told.contains("private = [\\\"password\\\"]"), "{what}: {told}");
+    }
+    for what in ["read", "projection"] {
+        let told = asked(&app, what);
+        assert!(told.starts_with("Ok(") && !told.contains("the hash"), "{what}: {told}");
+    }
+    assert!(asked(&app, "read").contains("Ada"));
+    let stored = app.find("users", doc! {});
+    assert_eq!(stored[0].get_str("password").unwrap(), "the hash");
+}
+
+#[test]
+fn an_unknown_operator_is_refused_by_name() {
+    let told = asked(&App::with(&["misbehaving"]), "operator");
+    assert!(told.contains("Invalid") && told.contains("$where"), "{told}");
+}

@@ -1,0 +1,189 @@
+//! Counting what tests print, and the table at the end.
+
+use std::io::IsTerminal as _;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use crate::child::End;
+
+/// Tests by how they ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Count {
+    pub(super) passed: u64,
+    pub(super) failed: u64,
+    /// Ignored, by the tests' own words.
+    pub(super) ignored: u64,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+impl Count {
+    /// From `test result: ok. 5 passed; 0 failed; 1 ignored; …`; none for any other line.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let number = |word: &str| {
+            let part = rest.split("; ").find_map(|part| part.trim().strip_suffix(word))?;
+            part.trim().parse().ok()
+        };
+        Some(Self { passed: number("passed")?, failed: number("failed")?, ignored: number("ignored")? })
+    }
+}
+
+/// What one test executable printed.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    pub(super) count: Count,
+    pub(super) note: Option<String>,
+    lines: Vec<String>,
+    /// It said how its tests ended.
+    concluded: bool,
+}
+
+impl Watched {
+    /// Takes the next line.
+    pub(super) fn line(&mut self, line: String) {
+        if let Some(count) = Count::parse(&line) {
+            self.count += count;
+            self.concluded = true;
+        }
+        self.lines.push(line);
+    }
+
+    /// A process that was ended or died counts as one failure more than its tests did.
+    pub(super) fn finish(&mut self, end: End, cap: Duration) {
+        match end {
+            End::TimedOut => {
+                self.count.failed += 1;
+                self.note = Some(timed_out(cap));
+            }
+            End::Exited(status) if !status.success() && self.count.failed == 0 => {
+                self.count.failed += 1;
+                self.note = Some(format!("a test process ended with {status}"));
+            }
+            End::Exited(_) if !self.concluded && !self.lines.is_empty() => {
+                self.note = Some("a test process did not say how its tests ended".to_owned());
+            }
+            End::Exited(_) => {}
+        }
+    }
+
+    /// All that was printed.
+    pub(super) fn print(&self) {
+        self.lines.iter().for_each(|line| println!("    {line}"));
+    }
+}
+
+/// For a suite that was ended at its cap.
+pub(super) fn timed_out(cap: Duration) -> String {
+    format!("ended at its cap of {} min", cap.as_secs() / 60)
+}
+
+/// A suite that is done.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) suite: &'static str,
+    pub(super) count: Count,
+    pub(super) note: Option<String>,
+    pub(super) took: Duration,
+}
+
+/// Whether there are colours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    colours: bool,
+}
+
+impl Style {
+    /// Colours on a terminal, unless `NO_COLOR` is set.
+    pub(super) fn detect() -> Self {
+        Self { colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+    }
+
+    /// A suite begins.
+    pub(super) fn header(self, name: &str, about: &str) {
+        println!("\n{} {about}", self.paint("1", &format!("== {name}")));
+    }
+
+    /// A part of a suite has ended.
+    pub(super) fn part(self, name: &str, count: Count, took: Duration) {
+        println!("  {name:<40} {:>5} passed {:>3} failed {:>8.1} s", count.passed, count.failed, took.as_secs_f64());
+    }
+
+    /// A suite has ended.
+    pub(super) fn footer(self, outcome: &Outcome) {
+        println!("{}", self.row(outcome));
+    }
+
+    fn row(self, outcome: &Outcome) -> String {
+        let Outcome { suite, count, note, took } = outcome;
+        let state = match count {
+            Count { failed: 1.., .. } => self.paint("31", "FAILED"),
+            Count { passed: 0, .. } => self.paint("33", "-     "),
+            _ => self.paint("32", "ok    "),
+        };
+        let note = note.as_ref().map(|note| format!("  {note}")).unwrap_or_default();
+        let Count { passed, failed, ignored } = count;
+        format!("{state} {suite:<12} {passed:>7} {failed:>7} {ignored:>8} {:>9.1}{note}", took.as_secs_f64())
+    }
+
+    fn paint(self, colour: &str, text: &str) -> String {
+        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The table and the last line; true when nothing failed.
+pub(super) fn print(outcomes: &[Outcome], took: Duration, style: Style) -> bool {
+    println!("\n       {:<12} {:>7} {:>7} {:>8} {:>9}", "suite", "passed", "failed", "ignored", "seconds");
+    let mut all = Count::default();
+    for outcome in outcomes {
+        println!("{}", style.row(outcome));
+        all += outcome.count;
+    }
+    println!("{:>57.1}\n", took.as_secs_f64());
+    println!("{}", conclusion(all));
+    all.failed == 0
+}
+
+fn conclusion(all: Count) -> String {
+    let skipped = if all.ignored > 0 { format!(", {} skipped", all.ignored) } else { String::new() };
+    format!("{} passed, {} failed{skipped}", all.passed, all.failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    const CAP: Duration = Duration::from_secs(120);
+
+    fn watched(lines: &[&str], end: End) -> Watched {
+        let mut watched = Watched::default();
+        lines.iter().for_each(|line| watched.line((*line).to_owned()));
+        watched.finish(end, CAP);
+        watched
+    }
+
+    #[test]
+    fn results_are_counted() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 4 ignored; 0 measured; 7 filtered out; finished in 0.01s";
+        let found = watched(&["running 19 tests", line, line], End::Exited(ExitStatus::from_raw(101 << 8)));
+        assert_eq!(found.count, Count { passed: 24, failed: 6, ignored: 8 });
+        assert_eq!(conclusion(found.count), "24 passed, 6 failed, 8 skipped");
+        assert_eq!(conclusion(Count { passed: 1, ..Count::default() }), "1 passed, 0 failed");
+    }
+
+    #[test]
+    fn a_process_that_dies_or_hangs_has_failed() {
+        let died = watched(&["running 2 tests"], End::Exited(ExitStatus::from_raw(11)));
+        assert_eq!(died.count.failed, 1);
+        let hung = watched(&["running 2 tests"], End::TimedOut);
+        assert_eq!((hung.count.failed, hung.note.as_deref()), (1, Some("ended at its cap of 2 min")));
+    }
+}
