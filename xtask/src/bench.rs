@@ -12,7 +12,10 @@ const PACKAGE: &str = "bench";
 
 /// Runs one bench, or lists them.
 pub(crate) fn bench(workspace: &Workspace, name: Option<&str>, json: bool) -> Result<ExitCode> {
-    ensure!(workspace.has(PACKAGE), "there is no package `{PACKAGE}` in this workspace yet, so nothing can be measured");
+    ensure!(
+        workspace.has(PACKAGE),
+        "there is no package `{PACKAGE}` in this workspace yet, so nothing can be measured"
+    );
     eprintln!("building components and the bench");
     guests::build(&workspace.root, Selection::All)?;
     let mut command = cargo(&workspace.root);

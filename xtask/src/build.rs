@@ -14,7 +14,11 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<ExitCode> {
     let started = Instant::now();
     report(&workspace.root, &guests::build(&workspace.root, Selection::Application)?);
     let host = host(workspace)?;
-    println!("{} is ready after {:.1} s; serve with `cargo xtask run`", workspace.shown(&host), started.elapsed().as_secs_f64());
+    println!(
+        "{} is ready after {:.1} s; serve with `cargo xtask run`",
+        workspace.shown(&host),
+        started.elapsed().as_secs_f64()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

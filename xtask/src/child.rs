@@ -53,7 +53,12 @@ enum News {
 }
 
 /// Runs `command` until `deadline` and hands each line that it prints to `line`.
-pub(crate) fn run(command: &mut Command, deadline: Instant, output: Output, mut line: impl FnMut(String)) -> Result<End> {
+pub(crate) fn run(
+    command: &mut Command,
+    deadline: Instant,
+    output: Output,
+    mut line: impl FnMut(String),
+) -> Result<End> {
     end_with_us()?;
     command.stdin(Stdio::null()).process_group(0);
     if output != Output::Shown {

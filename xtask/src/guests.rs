@@ -17,10 +17,7 @@ pub use section::with_manifest;
 pub use toolchain::{Toolchain, ensure_target};
 
 /// Folders whose crates are built, beside where their `.wasm` files go. What is under test never lies beside what is served.
-const PLACES: [(&str, &str); 2] = [
-    ("components", "target/components"),
-    ("tests/fixtures", "target/fixtures"),
-];
+const PLACES: [(&str, &str); 2] = [("components", "target/components"), ("tests/fixtures", "target/fixtures")];
 /// What the application's components have in common; the host reads it beside them.
 const APPLICATION: &str = "application.toml";
 
@@ -70,8 +67,7 @@ pub fn build(root: &Path, selection: Selection<'_>) -> Result<Vec<Built>> {
     let guests = find(root, selection)?;
     let target = root.join("target");
     fs::create_dir_all(&target).with_context(|| format!("{} can't be made", target.display()))?;
-    let turn =
-        File::create(target.join("guests.lock")).context("target/guests.lock can't be written")?;
+    let turn = File::create(target.join("guests.lock")).context("target/guests.lock can't be written")?;
     turn.lock().context("target/guests.lock can't be locked")?;
     copy_application(root)?;
     if guests.is_empty() {
@@ -81,9 +77,7 @@ pub fn build(root: &Path, selection: Selection<'_>) -> Result<Vec<Built>> {
     let linked = ensure_target(root)?.link(root, &packages)?;
     guests
         .iter()
-        .map(|guest| {
-            finish(root, &linked, guest).with_context(|| format!("component {}", guest.name))
-        })
+        .map(|guest| finish(root, &linked, guest).with_context(|| format!("component {}", guest.name)))
         .collect()
 }
 
@@ -105,24 +99,13 @@ fn find(root: &Path, selection: Selection<'_>) -> Result<Vec<Guest>> {
         }
     }
     guests.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some([one, other]) = guests
-        .array_windows()
-        .find(|[one, other]| one.name == other.name)
-    {
-        bail!(
-            "{} and {} have the same name in component.toml",
-            one.folder.display(),
-            other.folder.display()
-        );
+    if let Some([one, other]) = guests.array_windows().find(|[one, other]| one.name == other.name) {
+        bail!("{} and {} have the same name in component.toml", one.folder.display(), other.folder.display());
     }
     if let Selection::One(name) = selection {
         let known: Vec<String> = guests.iter().map(|guest| guest.name.clone()).collect();
         guests.retain(|guest| guest.name == name);
-        ensure!(
-            !guests.is_empty(),
-            "there is no component `{name}`; there are {}",
-            known.join(", ")
-        );
+        ensure!(!guests.is_empty(), "there is no component `{name}`; there are {}", known.join(", "));
     }
     Ok(guests)
 }
@@ -148,39 +131,20 @@ impl Guest {
             name: Option<String>,
         }
         let read = |file: &str| {
-            fs::read_to_string(folder.join(file))
-                .with_context(|| format!("{}/{file} can't be read", folder.display()))
+            fs::read_to_string(folder.join(file)).with_context(|| format!("{}/{file} can't be read", folder.display()))
         };
         let wrong = |file: &str| format!("{}/{file} is wrong", folder.display());
         let manifest = read("component.toml")?;
-        let name = toml::from_str::<Manifest>(&manifest)
-            .with_context(|| wrong("component.toml"))?
-            .component
-            .name;
+        let name = toml::from_str::<Manifest>(&manifest).with_context(|| wrong("component.toml"))?.component.name;
         ensure!(
-            !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
+            !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
             "{}/component.toml: the name `{name}` may only have a-z, 0-9 and -",
             folder.display()
         );
-        let described: Crate =
-            toml::from_str(&read("Cargo.toml")?).with_context(|| wrong("Cargo.toml"))?;
+        let described: Crate = toml::from_str(&read("Cargo.toml")?).with_context(|| wrong("Cargo.toml"))?;
         let package = described.package.name;
-        let artifact = described
-            .lib
-            .name
-            .unwrap_or_else(|| package.replace('-', "_"));
-        Ok(Self {
-            name,
-            package,
-            artifact,
-            manifest,
-            folder,
-            place,
-            served,
-        })
+        let artifact = described.lib.name.unwrap_or_else(|| package.replace('-', "_"));
+        Ok(Self { name, package, artifact, manifest, folder, place, served })
     }
 }
 
@@ -197,37 +161,21 @@ fn copy_application(root: &Path) -> Result<()> {
 fn finish(root: &Path, linked: &Path, guest: &Guest) -> Result<Built> {
     let core = linked.join(&guest.artifact).with_extension("wasm");
     let core = fs::read(&core).with_context(|| {
-        format!(
-            "{} was not linked; has its Cargo.toml `crate-type = [\"cdylib\"]` under [lib]?",
-            core.display()
-        )
+        format!("{} was not linked; has its Cargo.toml `crate-type = [\"cdylib\"]` under [lib]?", core.display())
     })?;
     if guest.served {
         linking::check(&core)?;
     }
     let component = with_manifest(encode(&core)?, &guest.manifest);
-    let wasm = root
-        .join(guest.place)
-        .join(&guest.name)
-        .with_extension("wasm");
+    let wasm = root.join(guest.place).join(&guest.name).with_extension("wasm");
     let changed = place(&wasm, &component)?;
-    Ok(Built {
-        name: guest.name.clone(),
-        wasm,
-        size: component.len(),
-        changed,
-    })
+    Ok(Built { name: guest.name.clone(), wasm, size: component.len(), changed })
 }
 
 fn encode(core: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
-    encoder
-        .validate(true)
-        .module(core)
-        .context("the linked module does not say what it imports and exports")?;
-    encoder
-        .encode()
-        .context("the linked module can't be made a component of the WIT world")
+    encoder.validate(true).module(core).context("the linked module does not say what it imports and exports")?;
+    encoder.encode().context("the linked module can't be made a component of the WIT world")
 }
 
 /// Writes `bytes` whole, then renames; leaves a file alone that has them already. True when it wrote.
@@ -265,16 +213,8 @@ mod tests {
         for name in ["auth", "feed"] {
             let folder = root.join("components").join(name);
             fs::create_dir_all(&folder).unwrap();
-            fs::write(
-                folder.join("component.toml"),
-                format!("[component]\nname = \"{name}\"\n"),
-            )
-            .unwrap();
-            fs::write(
-                folder.join("Cargo.toml"),
-                format!("[package]\nname = \"my-{name}\"\n"),
-            )
-            .unwrap();
+            fs::write(folder.join("component.toml"), format!("[component]\nname = \"{name}\"\n")).unwrap();
+            fs::write(folder.join("Cargo.toml"), format!("[package]\nname = \"my-{name}\"\n")).unwrap();
         }
         let found = find(&root, Selection::One("feed")).unwrap();
         assert_eq!(found[0].artifact, "my_feed");

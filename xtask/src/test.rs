@@ -108,9 +108,7 @@ impl Session<'_> {
         let mut watched = report::Watched::default();
         let end = child::run(&mut command, deadline, Output::Stdout, |line| watched.line(line))?;
         watched.finish(end, cap);
-        if watched.count.failed > 0 || self.options.verbose {
-            watched.print();
-        }
+        watched.print(self.options.verbose);
         Ok((watched.count, watched.note))
     }
 
@@ -121,17 +119,18 @@ impl Session<'_> {
         for binary in self.binaries.iter().filter(|binary| packages.contains(&binary.package.as_str())) {
             let started = Instant::now();
             let mut watched = report::Watched::default();
-            let mut command = binary.command(self.workspace, self.options.full);
+            let mut command = binary.command(self.options.full);
             let end = child::run(&mut command, deadline, Output::Both, |line| watched.line(line))?;
             watched.finish(end, cap);
-            if watched.count.failed > 0 || self.options.verbose {
-                watched.print();
-            }
             if watched.count != Count::default() {
                 self.style.part(&binary.shown(), watched.count, started.elapsed());
             }
+            watched.print(self.options.verbose);
             count += watched.count;
             note = note.or(watched.note);
+        }
+        if count == Count::default() {
+            note.get_or_insert_with(|| "no tests".to_owned());
         }
         Ok((count, note))
     }
@@ -143,7 +142,8 @@ fn shown(command: &mut Command, deadline: Instant, cap: Duration) -> Result<(Cou
 }
 
 fn verdict(end: End, cap: Duration) -> (Count, Option<String>) {
-    let count = if end.good() { Count { passed: 1, ..Count::default() } } else { Count { failed: 1, ..Count::default() } };
+    let count =
+        if end.good() { Count { passed: 1, ..Count::default() } } else { Count { failed: 1, ..Count::default() } };
     let note = (end == End::TimedOut).then(|| report::timed_out(cap));
     (count, note)
 }
@@ -155,8 +155,17 @@ fn deny(root: &Path, deadline: Instant, cap: Duration) -> Result<(Count, Option<
         let note = "not checked: run `cargo install --locked cargo-deny` to check licences and sources";
         return Ok((Count::default(), Some(note.to_owned())));
     }
-    let (count, note) = shown(cargo(root).args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]), deadline, cap)?;
-    Ok((count, note.or_else(|| Some("advisories: run `cargo deny check advisories` where its database can be fetched".to_owned()))))
+    let (count, note) = shown(
+        cargo(root).args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]),
+        deadline,
+        cap,
+    )?;
+    Ok((
+        count,
+        note.or_else(|| {
+            Some("advisories: run `cargo deny check advisories` where its database can be fetched".to_owned())
+        }),
+    ))
 }
 
 /// Refuses a name that is none, with those that are.

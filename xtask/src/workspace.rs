@@ -57,7 +57,8 @@ pub(crate) fn root() -> Result<PathBuf> {
         None => std::env::current_dir().context("the current folder is gone")?,
     };
     let of_workspace = |folder: &&Path| {
-        std::fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|text| text.lines().any(|line| line == "[workspace]"))
+        std::fs::read_to_string(folder.join("Cargo.toml"))
+            .is_ok_and(|text| text.lines().any(|line| line == "[workspace]"))
     };
     match start.ancestors().find(of_workspace) {
         Some(root) => Ok(root.to_owned()),

@@ -39,13 +39,7 @@ impl<M: Memory + Copy> Heap<M> {
     pub(crate) const fn new(memory: M) -> Self {
         let mut large = Dlmalloc::new_with_allocator(Pages(memory));
         large.set_granularity(GROWTH);
-        Self {
-            next: Cell::new(0),
-            start: Cell::new(0),
-            end: Cell::new(0),
-            memory,
-            large: UnsafeCell::new(large),
-        }
+        Self { next: Cell::new(0), start: Cell::new(0), end: Cell::new(0), memory, large: UnsafeCell::new(large) }
     }
 
     /// Whether an address is in the preset heap.
@@ -132,9 +126,7 @@ struct Pages<M>(M);
 // SAFETY: `grow` answers fresh memory each time.
 unsafe impl<M: Memory> Allocator for Pages<M> {
     fn alloc(&self, size: usize) -> (*mut u8, usize, u32) {
-        self.0
-            .grow(size)
-            .map_or((std::ptr::null_mut(), 0, 0), |at| (at, size, 0))
+        self.0.grow(size).map_or((std::ptr::null_mut(), 0, 0), |at| (at, size, 0))
     }
 
     fn remap(&self, _at: *mut u8, _old: usize, _new: usize, _can_move: bool) -> *mut u8 {
@@ -179,10 +171,7 @@ mod component {
 
     impl Memory for Linear {
         fn preset(&self) -> (usize, usize) {
-            (
-                &raw const __heap_base as usize,
-                &raw const __heap_end as usize,
-            )
+            (&raw const __heap_base as usize, &raw const __heap_end as usize)
         }
 
         fn grow(&self, bytes: usize) -> Option<*mut u8> {

@@ -25,10 +25,7 @@ impl Stretch {
         // SAFETY: the layout is not empty.
         let base = unsafe { std::alloc::alloc_zeroed(layout) };
         assert!(!base.is_null());
-        Self {
-            base: base as usize,
-            used: Box::leak(Box::new(AtomicUsize::new(PRESET))),
-        }
+        Self { base: base as usize, used: Box::leak(Box::new(AtomicUsize::new(PRESET))) }
     }
 
     fn grown(&self) -> usize {
@@ -37,12 +34,7 @@ impl Stretch {
 
     fn release(self) {
         // SAFETY: from `new`, with this layout; nobody uses it any more.
-        unsafe {
-            std::alloc::dealloc(
-                self.base as *mut u8,
-                Layout::from_size_align_unchecked(MOST, 65_536),
-            )
-        }
+        unsafe { std::alloc::dealloc(self.base as *mut u8, Layout::from_size_align_unchecked(MOST, 65_536)) }
     }
 }
 
@@ -79,11 +71,7 @@ impl Block {
     fn check(&self, length: usize) {
         // SAFETY: written in full when it was made.
         let bytes = unsafe { std::slice::from_raw_parts(self.at, length) };
-        assert!(
-            bytes.iter().all(|byte| *byte == self.mark),
-            "a block of {} bytes was overwritten",
-            self.layout.size()
-        );
+        assert!(bytes.iter().all(|byte| *byte == self.mark), "a block of {} bytes was overwritten", self.layout.size());
     }
 
     fn resize(&mut self, heap: &Heap<Stretch>, size: usize) {
@@ -128,9 +116,7 @@ fn a_long_handler_does_not_leak() {
     let mut blocks: std::collections::VecDeque<Block> = Default::default();
     let (mut total, mut step) = (0_usize, 12_345_u64);
     while total < 1 << 30 {
-        step = step
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let size = 1 + (step >> 33) as usize % 20_000;
         blocks.push_back(Block::new(&heap, size, 8, step as u8));
         total += size;
@@ -139,11 +125,7 @@ fn a_long_handler_does_not_leak() {
             blocks.pop_front().unwrap().free(&heap);
         }
     }
-    assert!(
-        stretch.grown() <= 3 << 20,
-        "grew by {} KiB for at most a MiB in use",
-        stretch.grown() >> 10
-    );
+    assert!(stretch.grown() <= 3 << 20, "grew by {} KiB for at most a MiB in use", stretch.grown() >> 10);
     stretch.release();
 }
 

@@ -2,18 +2,8 @@
 //! takes its types from the imports. A component never names this module; it uses the typed rooms beside it.
 //! A new trigger is a new `generate!` here, in a module of its own, and a macro like [`http_component!`](crate::http_component!).
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    reason = "generated from the WIT, where the documentation is"
-)]
-#![allow(
-    clippy::allow_attributes_without_reason,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "generated code"
-)]
+#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the WIT, where the documentation is")]
+#![allow(clippy::allow_attributes_without_reason, clippy::indexing_slicing, clippy::panic, reason = "generated code")]
 
 /// Everything a component may import. What its code does not call is not imported by the built component.
 pub mod imports {

@@ -24,11 +24,7 @@ pub fn set(key: &str, value: &[u8], ttl_seconds: u32) -> Result<(), Error> {
 }
 
 /// Stores `value` as JSON for `ttl_seconds`, whatever was there.
-pub fn set_json<T: Serialize + ?Sized>(
-    key: &str,
-    value: &T,
-    ttl_seconds: u32,
-) -> Result<(), Error> {
+pub fn set_json<T: Serialize + ?Sized>(key: &str, value: &T, ttl_seconds: u32) -> Result<(), Error> {
     let value = serde_json::to_vec(value)
         .map_err(|error| Error::Invalid(format!("the value under `{key}` is not JSON: {error}")))?;
     wit::set(key, &value, ttl_seconds)
@@ -40,12 +36,7 @@ pub fn set_if_absent(key: &str, value: &[u8], ttl_seconds: u32) -> Result<bool, 
 }
 
 /// Stores `value` only where exactly `expected` is (none: nothing); true when it was stored.
-pub fn compare_and_set(
-    key: &str,
-    expected: Option<&[u8]>,
-    value: &[u8],
-    ttl_seconds: u32,
-) -> Result<bool, Error> {
+pub fn compare_and_set(key: &str, expected: Option<&[u8]>, value: &[u8], ttl_seconds: u32) -> Result<bool, Error> {
     wit::compare_and_set(key, expected, value, ttl_seconds)
 }
 

@@ -27,38 +27,18 @@ pub struct Envelope<D> {
 impl<D: Serialize> Envelope<D> {
     /// An event of type `event_type` that `user` caused just now.
     pub fn new(event_type: &'static str, user: impl ToString, data: D) -> Self {
-        Self {
-            event_type,
-            user_id: user.to_string(),
-            timestamp: clock::now(),
-            data,
-        }
+        Self { event_type, user_id: user.to_string(), timestamp: clock::now(), data }
     }
 }
 
 /// An event whose value is `value` as JSON, at most 256 KiB. Events of one `key` keep their order.
-pub fn event<T: Serialize + ?Sized>(
-    topic: &str,
-    key: &str,
-    kind: &str,
-    value: &T,
-) -> Result<Event, Error> {
+pub fn event<T: Serialize + ?Sized>(topic: &str, key: &str, kind: &str, value: &T) -> Result<Event, Error> {
     let value = serde_json::to_vec(value)
         .map_err(|error| Error::Invalid(format!("the value of `{kind}` is not JSON: {error}")))?;
-    Ok(Event {
-        topic: topic.into(),
-        key: key.into(),
-        kind: kind.into(),
-        value,
-    })
+    Ok(Event { topic: topic.into(), key: key.into(), kind: kind.into(), value })
 }
 
 /// Publishes one event without a write of its own.
-pub fn publish<T: Serialize + ?Sized>(
-    topic: &str,
-    key: &str,
-    kind: &str,
-    value: &T,
-) -> Result<(), Error> {
+pub fn publish<T: Serialize + ?Sized>(topic: &str, key: &str, kind: &str, value: &T) -> Result<(), Error> {
     wit::publish(&event(topic, key, kind, value)?)
 }

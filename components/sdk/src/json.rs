@@ -16,9 +16,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         return Err(Error::bad_request("The body must be a JSON object"));
     }
     if depth(body) > DEEPEST {
-        return Err(Error::bad_request(format!(
-            "The body is nested deeper than {DEEPEST} levels"
-        )));
+        return Err(Error::bad_request(format!("The body is nested deeper than {DEEPEST} levels")));
     }
     serde_json::from_slice(body).map_err(|error| explained(body, &error))
 }
@@ -45,9 +43,7 @@ fn depth(body: &[u8]) -> usize {
 
 fn explained(body: &[u8], error: &serde_json::Error) -> Error {
     let text = error.to_string();
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(text, _)| text);
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     if !error.is_data() {
         return Error::bad_request(format!("The body is not JSON: {text}"));
     }
@@ -57,21 +53,13 @@ fn explained(body: &[u8], error: &serde_json::Error) -> Error {
         names.pop();
     }
     names.retain(|name| !name.is_empty());
-    Error::bad_request(if names.is_empty() {
-        text.to_string()
-    } else {
-        format!("{}: {text}", names.join("."))
-    })
+    Error::bad_request(if names.is_empty() { text.to_string() } else { format!("{}: {text}", names.join(".")) })
 }
 
 /// For each object or array that is open at the given place (line and column from 1), the name of its present field;
 /// empty for an item of an array.
 fn names_at(body: &[u8], line: usize, column: usize) -> Vec<String> {
-    let before: usize = body
-        .split_inclusive(|byte| *byte == b'\n')
-        .take(line.saturating_sub(1))
-        .map(<[u8]>::len)
-        .sum();
+    let before: usize = body.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let end = (before + column).min(body.len());
     let mut names: Vec<String> = Vec::new();
     let mut last_string = String::new();
@@ -143,10 +131,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_field() {
-        assert_eq!(
-            message(r#"{"name":"a","age":"x"}"#),
-            r#"age: invalid type: string "x", expected u32"#
-        );
+        assert_eq!(message(r#"{"name":"a","age":"x"}"#), r#"age: invalid type: string "x", expected u32"#);
         assert_eq!(
             message("{\n \"name\": \"a\",\n \"address\": {\"city\": 5}\n}"),
             "address.city: invalid type: integer `5`, expected a string"
@@ -154,10 +139,7 @@ mod tests {
         assert!(message(r#"{"name":"a","skills":["x",1]}"#).starts_with("skills: invalid type"));
         assert!(message(r#"{"name":"a","admin":true}"#).starts_with("unknown field `admin`"));
         assert_eq!(message(r#"{"age":3}"#), "missing field `name`");
-        assert_eq!(
-            message(r#"{"name":"a","address":{"street":{"x":[]}}}"#),
-            "address: missing field `city`"
-        );
+        assert_eq!(message(r#"{"name":"a","address":{"street":{"x":[]}}}"#), "address: missing field `city`");
     }
 
     #[test]

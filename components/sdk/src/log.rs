@@ -41,10 +41,7 @@ fn emit(level: Level, message: &str, fields: &[(&str, &str)]) {
         Level::Warn => wit::Level::Warn,
         Level::Error => wit::Level::Error,
     };
-    let fields: Vec<(String, String)> = fields
-        .iter()
-        .map(|(name, value)| ((*name).into(), (*value).into()))
-        .collect();
+    let fields: Vec<(String, String)> = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     wit::emit(level, message, &fields);
 }
 

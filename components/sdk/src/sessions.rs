@@ -23,10 +23,6 @@ pub fn living(subject: &str) -> Result<Vec<Session>, Error> {
     let found = wit::living(subject)?;
     Ok(found
         .into_iter()
-        .map(|s| Session {
-            id: s.id,
-            created_at: moment(s.created_at),
-            expires_at: moment(s.expires_at),
-        })
+        .map(|s| Session { id: s.id, created_at: moment(s.created_at), expires_at: moment(s.expires_at) })
         .collect())
 }

@@ -2,6 +2,8 @@
 //! structs pass both ways, and no bytes at all make it panic.
 //! A component's documents lie beside those of other programs, so "nearly the same" would not do.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands, also in what its cases share")]
+
 use bson as theirs;
 use devconnect_sdk::bson::{Binary, Bson, DateTime, Document, ObjectId, Raw, from_slice, to_vec};
 use devconnect_sdk::doc;
@@ -19,25 +21,12 @@ fn scalar() -> impl Strategy<Value = Pair> {
         any::<i64>().prop_map(|v| (v.into(), v.into())),
         prop::num::f64::NORMAL.prop_map(|v| (v.into(), v.into())),
         any::<String>().prop_map(|v| (v.clone().into(), v.into())),
-        any::<[u8; 12]>().prop_map(|v| (
-            ObjectId::from_bytes(v).into(),
-            theirs::oid::ObjectId::from_bytes(v).into()
-        )),
-        any::<i64>().prop_map(|v| (
-            DateTime::from_millis(v).into(),
-            theirs::DateTime::from_millis(v).into()
-        )),
-        (
-            prop::sample::select(vec![0_u8, 4, 5, 128]),
-            any::<Vec<u8>>()
-        )
-            .prop_map(|(subtype, bytes)| {
-                let other = theirs::Binary {
-                    subtype: subtype.into(),
-                    bytes: bytes.clone(),
-                };
-                (Binary { subtype, bytes }.into(), other.into())
-            }),
+        any::<[u8; 12]>().prop_map(|v| (ObjectId::from_bytes(v).into(), theirs::oid::ObjectId::from_bytes(v).into())),
+        any::<i64>().prop_map(|v| (DateTime::from_millis(v).into(), theirs::DateTime::from_millis(v).into())),
+        (prop::sample::select(vec![0_u8, 4, 5, 128]), any::<Vec<u8>>()).prop_map(|(subtype, bytes)| {
+            let other = theirs::Binary { subtype: subtype.into(), bytes: bytes.clone() };
+            (Binary { subtype, bytes }.into(), other.into())
+        }),
     ]
 }
 
@@ -163,12 +152,9 @@ fn user(payment: Option<Payment>) -> User {
 
 #[test]
 fn structs_pass_both_ways() {
-    for payment in [
-        None,
-        Some(Payment::Card("x".into())),
-        Some(Payment::Split(1, 2)),
-        Some(Payment::Cash { paise: 9_900 }),
-    ] {
+    for payment in
+        [None, Some(Payment::Card("x".into())), Some(Payment::Split(1, 2)), Some(Payment::Cash { paise: 9_900 })]
+    {
         let user = user(payment);
         let bytes = to_vec(&user).unwrap();
         assert_eq!(from_slice::<User>(&bytes).unwrap(), user);
@@ -177,14 +163,8 @@ fn structs_pass_both_ways() {
         assert_eq!(document.get_date("createdAt"), Some(user.created_at));
         assert_eq!(document.get_str("tier"), Some("gold"));
         let json = serde_json::to_string(&user).unwrap();
-        assert!(
-            json.starts_with(r#"{"_id":"64f0c1d2e3a4b5c6d7e8f901","firstName":"Ada""#),
-            "{json}"
-        );
-        assert!(
-            json.contains(r#""createdAt":"2023-11-14T22:13:20.123Z""#),
-            "{json}"
-        );
+        assert!(json.starts_with(r#"{"_id":"64f0c1d2e3a4b5c6d7e8f901","firstName":"Ada""#), "{json}");
+        assert!(json.contains(r#""createdAt":"2023-11-14T22:13:20.123Z""#), "{json}");
         assert_eq!(serde_json::from_str::<User>(&json).unwrap(), user);
         theirs::deserialize_from_slice::<theirs::Document>(&bytes).unwrap();
     }
@@ -199,19 +179,9 @@ fn what_javascript_wrote_is_read() {
     let user: User = from_slice(&stored.to_vec()).unwrap();
     assert_eq!((user.age, user.tier), (Some(36), Tier::Free));
     let half = doc! { "_id": ObjectId::from_bytes([7; 12]), "firstName": "Ada", "age": 36.5, "createdAt": DateTime::from_millis(5) };
-    assert!(
-        from_slice::<User>(&half.to_vec())
-            .unwrap_err()
-            .to_string()
-            .starts_with("age: ")
-    );
+    assert!(from_slice::<User>(&half.to_vec()).unwrap_err().to_string().starts_with("age: "));
     let id_as_name = doc! { "firstName": ObjectId::from_bytes([7; 12]) };
-    assert!(
-        from_slice::<User>(&id_as_name.to_vec())
-            .unwrap_err()
-            .to_string()
-            .contains("ObjectId")
-    );
+    assert!(from_slice::<User>(&id_as_name.to_vec()).unwrap_err().to_string().contains("ObjectId"));
 }
 
 #[test]
@@ -225,10 +195,7 @@ fn what_is_flattened_keeps_its_kinds() {
     let whole = doc! { "name": "a", "id": ObjectId::from_bytes([9; 12]), "at": DateTime::from_millis(-1), "n": 5_i64, "b": Binary { subtype: 4, bytes: vec![1; 40] } };
     let open: Open = from_slice(&whole.to_vec()).unwrap();
     assert_eq!(open.rest.len(), 4);
-    assert_eq!(
-        Document::from_slice(&to_vec(&open).unwrap()).unwrap(),
-        whole
-    );
+    assert_eq!(Document::from_slice(&to_vec(&open).unwrap()).unwrap(), whole);
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Flat {
@@ -264,30 +231,14 @@ fn kinds_that_are_only_carried_survive() {
 #[test]
 fn depth_ends_at_64() {
     // Bytes around bytes, so that the test does not itself go as deep.
-    let around = |inner: Vec<u8>| {
-        [
-            &(inner.len() as i32 + 8).to_le_bytes()[..],
-            b"\x03d\0",
-            &inner,
-            b"\0",
-        ]
-        .concat()
-    };
+    let around = |inner: Vec<u8>| [&(inner.len() as i32 + 8).to_le_bytes()[..], b"\x03d\0", &inner, b"\0"].concat();
     let nested = |levels: usize| (1..levels).fold(doc! {}.to_vec(), |inner, _| around(inner));
     assert!(Document::from_slice(&nested(64)).is_ok());
     for bytes in [nested(65), nested(5_000)] {
-        assert!(
-            Document::from_slice(&bytes)
-                .unwrap_err()
-                .to_string()
-                .contains("64 levels")
-        );
+        assert!(Document::from_slice(&bytes).unwrap_err().to_string().contains("64 levels"));
         assert!(from_slice::<Document>(&bytes).is_err());
         assert!(serde_json::to_vec(&Raw::new(&bytes)).is_err());
-        assert!(
-            from_slice::<serde::de::IgnoredAny>(&bytes).is_ok(),
-            "what is not looked at is not walked through"
-        );
+        assert!(from_slice::<serde::de::IgnoredAny>(&bytes).is_ok(), "what is not looked at is not walked through");
     }
 }
 
@@ -299,10 +250,7 @@ fn what_can_not_be_a_document_is_an_error() {
     assert!(to_vec(&std::collections::BTreeMap::from([("a", u64::MAX)])).is_err());
     assert!(to_vec(&std::collections::BTreeMap::from([("a\0b", 1)])).is_err());
     let by_number = to_vec(&std::collections::BTreeMap::from([(7, true)])).unwrap();
-    assert_eq!(
-        Document::from_slice(&by_number).unwrap().get_bool("7"),
-        Some(true)
-    );
+    assert_eq!(Document::from_slice(&by_number).unwrap().get_bool("7"), Some(true));
 }
 
 #[test]
@@ -317,12 +265,10 @@ fn ids_are_strict_and_new_ones_differ() {
     ] {
         assert!(text.parse::<ObjectId>().is_err(), "{text}");
     }
-    let ids: std::collections::BTreeSet<ObjectId> =
-        std::iter::repeat_with(ObjectId::new).take(1_000).collect();
+    let ids: std::collections::BTreeSet<ObjectId> = std::iter::repeat_with(ObjectId::new).take(1_000).collect();
     assert_eq!(ids.len(), 1_000);
     let id = ids.first().unwrap();
     assert_eq!(id.to_hex().parse::<ObjectId>().unwrap(), *id);
-    let age = DateTime::from_millis(theirs::DateTime::now().timestamp_millis()).millis()
-        - id.created_at().millis();
+    let age = DateTime::from_millis(theirs::DateTime::now().timestamp_millis()).millis() - id.created_at().millis();
     assert!((0..10_000).contains(&age), "made {age} ms ago");
 }

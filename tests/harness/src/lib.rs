@@ -14,7 +14,7 @@ mod request;
 
 use std::sync::Arc;
 
-use bson::{Document, RawDocumentBuf};
+use bson::RawDocumentBuf;
 use devconnect_host::capability::clocks::Manual;
 use devconnect_host::capability::documents::{Commit, Filter, Plan, Projection, Query, Sort, Write};
 use devconnect_host::capability::passwords::Cost;
@@ -22,6 +22,9 @@ use devconnect_host::config::Config;
 use devconnect_host::engine::{Loaded, Shared};
 use devconnect_host::{Host, HostOptions};
 
+pub use bson::{DateTime, Document};
+
+pub use bson::DateTime;
 pub use bson::doc;
 pub use bson::oid::ObjectId;
 pub use component::{components_folder, wasm};
@@ -152,6 +155,12 @@ impl App {
             });
             published.collect()
         })
+    }
+
+    /// What a component signs with a named secret, in hex.
+    pub fn sign(&self, secret: &str, message: &str) -> String {
+        let signature = self.shared().capabilities.signing.sign(secret, message.as_bytes()).expect("a secret of the application");
+        signature.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What all calls of this host share.

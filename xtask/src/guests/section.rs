@@ -34,16 +34,11 @@ mod tests {
 
     fn manifests(component: &[u8]) -> Vec<Vec<u8>> {
         let custom = |payload| match payload {
-            Ok(Payload::CustomSection(section)) if section.name() == NAME => {
-                Some(section.data().to_vec())
-            }
+            Ok(Payload::CustomSection(section)) if section.name() == NAME => Some(section.data().to_vec()),
             Ok(_) => None,
             Err(error) => panic!("{error}"),
         };
-        Parser::new(0)
-            .parse_all(component)
-            .filter_map(custom)
-            .collect()
+        Parser::new(0).parse_all(component).filter_map(custom).collect()
     }
 
     #[test]
@@ -51,9 +46,7 @@ mod tests {
         for length in [0, 1, 100, 107, 108, 127, 128, 16_363, 16_364, 20_000] {
             let manifest = "x".repeat(length);
             let component = with_manifest(EMPTY_COMPONENT.to_vec(), &manifest);
-            wasmparser::Validator::new()
-                .validate_all(&component)
-                .unwrap();
+            wasmparser::Validator::new().validate_all(&component).unwrap();
             assert_eq!(manifests(&component), [manifest.into_bytes()]);
         }
     }

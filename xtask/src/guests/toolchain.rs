@@ -38,22 +38,14 @@ pub fn ensure_target(root: &Path) -> Result<Toolchain> {
 }
 
 fn has_target(root: &Path) -> bool {
-    printed(root, &["--print", "target-libdir", "--target", TARGET])
-        .is_ok_and(|folder| Path::new(&folder).is_dir())
+    printed(root, &["--print", "target-libdir", "--target", TARGET]).is_ok_and(|folder| Path::new(&folder).is_dir())
 }
 
 fn debian(root: &Path) -> Result<Toolchain> {
-    ensure!(
-        Path::new("/etc/debian_version").exists(),
-        "rustup could not add the target, and this is not Debian"
-    );
+    ensure!(Path::new("/etc/debian_version").exists(), "rustup could not add the target, and this is not Debian");
     let source = Path::new("/usr/lib/rustlib/src/rust/library");
-    if !Path::new(DEBIAN_RUSTC).exists()
-        || !(source.exists() || Path::new("/usr/src").join("rustc-web").exists())
-    {
-        eprintln!(
-            "rustup could not add the target: running `apt-get install -y rustc-web rust-web-src`"
-        );
+    if !Path::new(DEBIAN_RUSTC).exists() || !(source.exists() || Path::new("/usr/src").join("rustc-web").exists()) {
+        eprintln!("rustup could not add the target: running `apt-get install -y rustc-web rust-web-src`");
         ensure!(
             succeeds(command("apt-get", root).args(["install", "-y", "rustc-web", "rust-web-src"])),
             "apt-get could not install them"
@@ -63,32 +55,19 @@ fn debian(root: &Path) -> Result<Toolchain> {
     let host = printed(root, &["--print", "host-tuple"])?;
     let linker = sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
     ensure!(linker.is_file(), "{} is missing", linker.display());
-    eprintln!(
-        "building components with Debian's rustc-web, std from source (a minute the first time)"
-    );
+    eprintln!("building components with Debian's rustc-web, std from source (a minute the first time)");
     Ok(Toolchain::Debian { linker })
 }
 
 /// One line that rustc prints.
 fn printed(root: &Path, arguments: &[&str]) -> Result<String> {
-    let output = command("rustc", root)
-        .args(arguments)
-        .stderr(Stdio::null())
-        .output()
-        .context("rustc can't be run")?;
-    ensure!(
-        output.status.success(),
-        "rustc {} failed",
-        arguments.join(" ")
-    );
+    let output = command("rustc", root).args(arguments).stderr(Stdio::null()).output().context("rustc can't be run")?;
+    ensure!(output.status.success(), "rustc {} failed", arguments.join(" "));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdout(std::io::stderr())
-        .status()
-        .is_ok_and(|status| status.success())
+    command.stdout(std::io::stderr()).status().is_ok_and(|status| status.success())
 }
 
 impl Toolchain {
@@ -101,9 +80,7 @@ impl Toolchain {
             Toolchain::Own => root.join("target/guest"),
             Toolchain::Debian { linker } => {
                 cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
-                cargo
-                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                    .arg("-Zbuild-std=std,panic_abort");
+                cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker).arg("-Zbuild-std=std,panic_abort");
                 root.join("target/guest-debian")
             }
         };
@@ -112,10 +89,7 @@ impl Toolchain {
             cargo.args(["-p", package]);
         });
         if !succeeds(&mut cargo) {
-            bail!(
-                "cargo could not build {}; what it said is above",
-                packages.join(", ")
-            );
+            bail!("cargo could not build {}; what it said is above", packages.join(", "));
         }
         Ok(folder.join(TARGET).join("guest"))
     }
@@ -138,16 +112,8 @@ fn leaks(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else {
         return false;
     };
-    let settings = [
-        "CARGO_HOME",
-        "CARGO_NET_",
-        "CARGO_HTTP_",
-        "CARGO_REGISTR",
-        "CARGO_TERM_",
-        "CARGO_SOURCE_",
-    ];
-    let of_cargo =
-        name.starts_with("CARGO_") && !settings.iter().any(|kept| name.starts_with(kept));
+    let settings = ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_TERM_", "CARGO_SOURCE_"];
+    let of_cargo = name.starts_with("CARGO_") && !settings.iter().any(|kept| name.starts_with(kept));
     of_cargo
         || matches!(
             name,

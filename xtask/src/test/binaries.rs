@@ -25,11 +25,11 @@ pub(super) struct Binary {
 
 impl Binary {
     /// What `cargo test` would run.
-    pub(super) fn command(&self, workspace: &Workspace, full: bool) -> Command {
+    pub(super) fn command(&self, full: bool) -> Command {
         let mut command = Command::new(&self.executable);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.package);
         // The harness builds components that are older than their sources; here that has been done.
-        command.env("DEVCONNECT_PREBUILT", "1").env("DEVCONNECT_HOST", workspace.target.join("release/devconnect"));
+        command.env("DEVCONNECT_PREBUILT", "1");
         if full {
             command.env("DEVCONNECT_FULL", "1").arg("--include-ignored");
         }
@@ -76,7 +76,8 @@ fn parse(line: &str, workspace: &Workspace) -> Result<Option<Binary>> {
         test: bool,
     }
     let message: Message = serde_json::from_str(line).context("what cargo build printed")?;
-    let (Some(manifest), Some(target), Some(executable)) = (message.manifest_path, message.target, message.executable) else {
+    let (Some(manifest), Some(target), Some(executable)) = (message.manifest_path, message.target, message.executable)
+    else {
         return Ok(None);
     };
     let is = |kind: &str| target.kind.iter().any(|known| known == kind);

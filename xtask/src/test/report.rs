@@ -73,9 +73,12 @@ impl Watched {
         }
     }
 
-    /// All that was printed.
-    pub(super) fn print(&self) {
-        self.lines.iter().for_each(|line| println!("    {line}"));
+    /// What was printed: when tests failed, all but the lines of those that passed; `verbose`: always all.
+    pub(super) fn print(&self, verbose: bool) {
+        let passing = |line: &str| line.starts_with("test ") && line.ends_with(" ... ok");
+        if verbose || self.count.failed > 0 {
+            self.lines.iter().filter(|line| verbose || !passing(line)).for_each(|line| println!("    {line}"));
+        }
     }
 }
 

@@ -51,7 +51,12 @@ pub(super) const SUITES: &[Suite] = &[
     needed("build", "host, tools and tests build", 30, Work::Build),
     suite("lint", "clippy", 15, Work::Cargo(CLIPPY)),
     suite("examples", "the examples in doc comments", 6, Work::Examples),
-    suite("units", "host, SDK and tools", 8, Work::Packages(&["devconnect-host", "devconnect-sdk", "model", "xtask", "harness"])),
+    suite(
+        "units",
+        "host, SDK and tools",
+        8,
+        Work::Packages(&["devconnect-host", "devconnect-sdk", "model", "xtask", "harness"]),
+    ),
     suite("handlers", "each component's rules", 6, Work::Packages(&["auth", "profile", "connections", "preferences"])),
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),
     suite("e2e", "the product over HTTP", 8, Work::Packages(&["e2e"])),
@@ -73,7 +78,8 @@ pub(super) fn select(names: &[String]) -> Result<Vec<&'static Suite>> {
 
 /// The packages of `existing` that the suite tests; none when it does not test packages.
 pub(super) fn packages<'a>(suite: &Suite, existing: &'a [String]) -> Option<Vec<&'a str>> {
-    let listed = |name: &str| SUITES.iter().any(|suite| matches!(suite.work, Work::Packages(names) if names.contains(&name)));
+    let listed =
+        |name: &str| SUITES.iter().any(|suite| matches!(suite.work, Work::Packages(names) if names.contains(&name)));
     let existing = existing.iter().map(String::as_str);
     match suite.work {
         Work::Packages(names) => Some(existing.filter(|name| names.contains(name)).collect()),

@@ -50,16 +50,11 @@ impl DateTime {
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
@@ -76,14 +71,7 @@ impl std::fmt::Display for DateTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let of_day = self.0.rem_euclid(DAY);
         let (seconds, millis) = (of_day / 1_000, of_day % 1_000);
-        write!(
-            f,
-            "{}T{:02}:{:02}:{:02}.{millis:03}Z",
-            self.day(),
-            seconds / 3_600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
+        write!(f, "{}T{:02}:{:02}:{:02}.{millis:03}Z", self.day(), seconds / 3_600, seconds / 60 % 60, seconds % 60)
     }
 }
 
@@ -97,9 +85,7 @@ impl std::str::FromStr for DateTime {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut scan = Scan {
-            rest: text.as_bytes(),
-        };
+        let mut scan = Scan { rest: text.as_bytes() };
         match scan.moment() {
             Some(moment) if scan.rest.is_empty() => Ok(moment),
             _ => Err(Error::new(format!(
@@ -133,9 +119,7 @@ impl Scan<'_> {
                 (hours * 60 + minutes) * 60_000 * if sign == b'-' { -1 } else { 1 }
             }
         };
-        Some(DateTime(
-            date + ((hour * 60 + minute) * 60 + second) * 1_000 + millis - offset,
-        ))
+        Some(DateTime(date + ((hour * 60 + minute) * 60 + second) * 1_000 + millis - offset))
     }
 
     /// A year has four digits, or a sign and six.
@@ -181,8 +165,7 @@ impl Scan<'_> {
     }
 
     fn digit(&mut self) -> Option<i64> {
-        self.one_of(b"0123456789")
-            .map(|digit| i64::from(digit - b'0'))
+        self.one_of(b"0123456789").map(|digit| i64::from(digit - b'0'))
     }
 
     fn one_of(&mut self, wanted: &[u8]) -> Option<u8> {
@@ -221,10 +204,9 @@ impl<'de> Deserialize<'de> for DateTime {
             }
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<DateTime, E> {
                 match bytes {
-                    [TAG, kind::DATE_TIME, payload @ ..] => payload
-                        .try_into()
-                        .map(|p| DateTime(i64::from_le_bytes(p)))
-                        .map_err(E::custom),
+                    [TAG, kind::DATE_TIME, payload @ ..] => {
+                        payload.try_into().map(|p| DateTime(i64::from_le_bytes(p))).map_err(E::custom)
+                    }
                     _ => Err(E::invalid_type(serde::de::Unexpected::Bytes(bytes), &self)),
                 }
             }
@@ -244,19 +226,10 @@ mod tests {
     #[test]
     fn known_moments() {
         assert_eq!(DateTime(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            DateTime(1_709_164_800_123).to_string(),
-            "2024-02-29T00:00:00.123Z"
-        );
+        assert_eq!(DateTime(1_709_164_800_123).to_string(), "2024-02-29T00:00:00.123Z");
         assert_eq!(DateTime(-1).to_string(), "1969-12-31T23:59:59.999Z");
-        assert_eq!(
-            DateTime(8_640_000_000_000_000).to_string(),
-            "+275760-09-13T00:00:00.000Z"
-        );
-        assert_eq!(
-            millis("2024-02-29T02:30:00.1239+02:30"),
-            Some(1_709_164_800_123)
-        );
+        assert_eq!(DateTime(8_640_000_000_000_000).to_string(), "+275760-09-13T00:00:00.000Z");
+        assert_eq!(millis("2024-02-29T02:30:00.1239+02:30"), Some(1_709_164_800_123));
         assert_eq!(millis("2024-02-29"), Some(1_709_164_800_000));
     }
 

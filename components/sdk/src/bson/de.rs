@@ -10,11 +10,7 @@ use super::{Error, TAG, kind};
 
 /// Reads the bytes of one document, to the last of them, as a `T`: a struct, a map or a [`Document`](super::Document).
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Error> {
-    T::deserialize(Value {
-        kind: kind::DOCUMENT,
-        payload: bytes,
-        depth: 0,
-    })
+    T::deserialize(Value { kind: kind::DOCUMENT, payload: bytes, depth: 0 })
 }
 
 impl<'de> Value<'de> {
@@ -37,10 +33,7 @@ impl<'de> Value<'de> {
     fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.kind {
             kind::STRING | kind::SYMBOL => visitor.visit_borrowed_str(self.as_str()?),
-            kind::OBJECT_ID => Err(de::Error::invalid_type(
-                Unexpected::Other("ObjectId"),
-                &visitor,
-            )),
+            kind::OBJECT_ID => Err(de::Error::invalid_type(Unexpected::Other("ObjectId"), &visitor)),
             kind::DATE_TIME => Err(de::Error::invalid_type(Unexpected::Other("date"), &visitor)),
             _ => self.visit_any(visitor),
         }
@@ -54,13 +47,8 @@ impl<'de> Value<'de> {
             kind::STRING => visitor.visit_borrowed_str(self.as_str()?),
             kind::BOOLEAN => visitor.visit_bool(self.as_bool()?),
             kind::NULL => visitor.visit_unit(),
-            kind::DOCUMENT => visitor.visit_map(Fields {
-                elements: self.elements()?,
-                value: None,
-            }),
-            kind::ARRAY => visitor.visit_seq(Items {
-                elements: self.elements()?,
-            }),
+            kind::DOCUMENT => visitor.visit_map(Fields { elements: self.elements()?, value: None }),
+            kind::ARRAY => visitor.visit_seq(Items { elements: self.elements()? }),
             _ => self.visit_tagged(visitor),
         }
     }
@@ -118,27 +106,15 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
         }
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
         self.visit_any(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        _length: usize,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, _length: usize, visitor: V) -> Result<V::Value, Error> {
         self.visit_any(visitor)
     }
 
@@ -175,9 +151,7 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
                     _ => Err(Error::new("a variant with data is a document of one field")),
                 }
             }
-            _ => Err(Error::new(
-                "a variant is a string or a document of one field",
-            )),
+            _ => Err(Error::new("a variant is a string or a document of one field")),
         }
     }
 
@@ -195,24 +169,16 @@ struct Fields<'de> {
 impl<'de> de::MapAccess<'de> for Fields<'de> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.value = self.elements.next().transpose()?;
         match self.value {
-            Some((name, _)) => seed
-                .deserialize(de::value::BorrowedStrDeserializer::new(name))
-                .map(Some),
+            Some((name, _)) => seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some),
             None => Ok(None),
         }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let (name, value) = self
-            .value
-            .take()
-            .ok_or_else(|| Error::new("a value was asked for before its name"))?;
+        let (name, value) = self.value.take().ok_or_else(|| Error::new("a value was asked for before its name"))?;
         seed.deserialize(value).map_err(|error| error.within(name))
     }
 }
@@ -224,10 +190,7 @@ struct Items<'de> {
 impl<'de> de::SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         match self.elements.next().transpose()? {
             Some((_, value)) => seed.deserialize(value).map(Some),
             None => Ok(None),
@@ -244,10 +207,7 @@ impl<'de> de::EnumAccess<'de> for Variant<'de> {
     type Error = Error;
     type Variant = Value<'de>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Value<'de>), Error> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Value<'de>), Error> {
         let name = seed.deserialize(de::value::BorrowedStrDeserializer::<Error>::new(self.name))?;
         Ok((name, self.value))
     }
@@ -268,11 +228,7 @@ impl<'de> de::VariantAccess<'de> for Value<'de> {
         self.visit_any(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn struct_variant<V: Visitor<'de>>(self, _fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         self.visit_any(visitor)
     }
 }

@@ -29,9 +29,7 @@ impl Document {
             let value = Bson::read(value).map_err(|error| error.within(name))?;
             Ok((name.to_owned(), value))
         };
-        Ok(Self {
-            fields: elements.map(read).collect::<Result<_, _>>()?,
-        })
+        Ok(Self { fields: elements.map(read).collect::<Result<_, _>>()? })
     }
 
     /// The bytes. A zero character in a name ends the name there.
@@ -43,7 +41,12 @@ impl Document {
 
     /// Puts `value` under `name`, in the place of what was there, or else at the end.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Bson>) {
-        let (name, value) = (name.into(), value.into());
+        self.put(name.into(), value.into());
+    }
+
+    /// Not inlined: a `doc!` is a row of these, and components are to be small.
+    #[inline(never)]
+    fn put(&mut self, name: String, value: Bson) {
         match self.get_mut(&name) {
             Some(old) => *old = value,
             None => self.push(name, value),
@@ -62,18 +65,12 @@ impl Document {
 
     /// The value under `name`.
     pub fn get(&self, name: &str) -> Option<&Bson> {
-        self.fields
-            .iter()
-            .find(|(field, _)| field == name)
-            .map(|(_, value)| value)
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 
     /// The value under `name`, to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Bson> {
-        self.fields
-            .iter_mut()
-            .find(|(field, _)| field == name)
-            .map(|(_, value)| value)
+        self.fields.iter_mut().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 
     /// Whether there is a value under `name`, null included.
@@ -123,9 +120,7 @@ impl Document {
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bson)> {
-        self.fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// How many fields there are.
@@ -150,9 +145,7 @@ impl IntoIterator for Document {
 
 impl Extend<(String, Bson)> for Document {
     fn extend<I: IntoIterator<Item = (String, Bson)>>(&mut self, fields: I) {
-        fields
-            .into_iter()
-            .for_each(|(name, value)| self.insert(name, value));
+        fields.into_iter().for_each(|(name, value)| self.insert(name, value));
     }
 }
 

@@ -12,10 +12,7 @@ pub struct ObjectId([u8; 12]);
 
 impl ObjectId {
     /// A new one: the present second, five bytes that this instance drew at random, and a counter that began at random.
-    #[expect(
-        clippy::new_without_default,
-        reason = "an id that is different each time is no default"
-    )]
+    #[expect(clippy::new_without_default, reason = "an id that is different each time is no default")]
     pub fn new() -> Self {
         thread_local! {
             static NEXT: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
@@ -56,13 +53,7 @@ impl ObjectId {
 
 /// Lower-case hex digits, two a byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| {
-        char::from(if nibble < 10 {
-            b'0' + nibble
-        } else {
-            b'a' + nibble - 10
-        })
-    };
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         text.push(digit(byte >> 4));
@@ -75,12 +66,8 @@ impl std::str::FromStr for ObjectId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = || {
-            Error::new(format!(
-                "\"{}\" is not an id of 24 hex digits",
-                text.chars().take(40).collect::<String>()
-            ))
-        };
+        let refused =
+            || Error::new(format!("\"{}\" is not an id of 24 hex digits", text.chars().take(40).collect::<String>()));
         let mut bytes = [0; 12];
         if text.len() != 24 {
             return Err(refused());
@@ -133,9 +120,7 @@ impl<'de> Deserialize<'de> for ObjectId {
             }
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<ObjectId, E> {
                 match bytes {
-                    [TAG, kind::OBJECT_ID, payload @ ..] => {
-                        payload.try_into().map(ObjectId).map_err(E::custom)
-                    }
+                    [TAG, kind::OBJECT_ID, payload @ ..] => payload.try_into().map(ObjectId).map_err(E::custom),
                     _ => Err(E::invalid_type(serde::de::Unexpected::Bytes(bytes), &self)),
                 }
             }

@@ -65,10 +65,7 @@ mod tests {
         let document = doc! { "a": 1 + 1, name: null, "in": { "$in": [1, "two", { "three": number }, [null], true,] }, "list": vec![1_i64, 2], "none": None::<i32>, };
         assert_eq!(document.get_i64("a"), Some(2));
         assert_eq!(document.get("dynamic"), Some(&Bson::Null));
-        let list = document
-            .get_document("in")
-            .and_then(|d| d.get_array("$in"))
-            .unwrap();
+        let list = document.get_document("in").and_then(|d| d.get_array("$in")).unwrap();
         assert_eq!(list.len(), 5);
         assert_eq!(list[2], Bson::Document(doc! { "three": 3 }));
         assert_eq!(list[3], Bson::Array(vec![Bson::Null]));

@@ -40,10 +40,7 @@ const LONGEST_PATH: usize = 120;
 
 impl Error {
     fn new(text: impl Into<String>) -> Self {
-        Self {
-            path: String::new(),
-            text: text.into(),
-        }
+        Self { path: String::new(), text: text.into() }
     }
 
     /// The same error, seen from the document whose field `name` it is in.

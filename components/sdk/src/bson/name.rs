@@ -11,9 +11,7 @@ pub(super) struct Name;
 type Never = Impossible<String, Error>;
 
 fn refused<T>() -> Result<T, Error> {
-    Err(Error::new(
-        "the key of a map is text, a number or a variant without data",
-    ))
+    Err(Error::new("the key of a map is text, a number or a variant without data"))
 }
 
 macro_rules! as_text {
@@ -74,20 +72,11 @@ impl Serializer for Name {
         value.serialize(self)
     }
 
-    fn serialize_unit_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        variant: &'static str,
-    ) -> Result<String, Error> {
+    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<String, Error> {
         Ok(variant.into())
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<String, Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<String, Error> {
         value.serialize(self)
     }
 

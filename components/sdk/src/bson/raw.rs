@@ -31,10 +31,7 @@ impl<'a> Elements<'a> {
         let length = length(document)?;
         match document.get(4..) {
             Some([rest @ .., 0]) if length == document.len() => Ok(Self { rest, depth }),
-            _ => Err(Error::new(format!(
-                "a document of {} bytes says it has {length}",
-                document.len()
-            ))),
+            _ => Err(Error::new(format!("a document of {} bytes says it has {length}", document.len()))),
         }
     }
 
@@ -42,18 +39,9 @@ impl<'a> Elements<'a> {
         let (name, rest) = cstring(after)?;
         let name = text(name)?;
         let size = payload_size(kind, rest).map_err(|error| error.within(name))?;
-        let (payload, rest) = rest
-            .split_at_checked(size)
-            .ok_or_else(|| Error::new("cut off").within(name))?;
+        let (payload, rest) = rest.split_at_checked(size).ok_or_else(|| Error::new("cut off").within(name))?;
         self.rest = rest;
-        Ok((
-            name,
-            Value {
-                kind,
-                payload,
-                depth: self.depth,
-            },
-        ))
+        Ok((name, Value { kind, payload, depth: self.depth }))
     }
 }
 
@@ -72,17 +60,12 @@ impl<'a> Iterator for Elements<'a> {
 
 /// The length that stands in front of documents, strings and the like.
 fn length(bytes: &[u8]) -> Result<usize, Error> {
-    let (length, _) = bytes
-        .split_first_chunk()
-        .ok_or_else(|| Error::new("cut off"))?;
+    let (length, _) = bytes.split_first_chunk().ok_or_else(|| Error::new("cut off"))?;
     usize::try_from(i32::from_le_bytes(*length)).map_err(|_| Error::new("a negative length"))
 }
 
 fn cstring(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == 0)
-        .ok_or_else(|| Error::new("a name without an end"))?;
+    let end = bytes.iter().position(|byte| *byte == 0).ok_or_else(|| Error::new("a name without an end"))?;
     let (name, rest) = bytes.split_at(end);
     Ok((name, rest.get(1..).unwrap_or_default()))
 }
@@ -149,9 +132,7 @@ impl<'a> Value<'a> {
 
     pub(super) fn as_str(&self) -> Result<&'a str, Error> {
         match self.payload.get(4..) {
-            Some([characters @ .., 0]) if length(self.payload)? == characters.len() + 1 => {
-                text(characters)
-            }
+            Some([characters @ .., 0]) if length(self.payload)? == characters.len() + 1 => text(characters),
             _ => Err(Error::new("a string without its end")),
         }
     }
@@ -159,9 +140,7 @@ impl<'a> Value<'a> {
     /// The subtype and the bytes.
     pub(super) fn as_binary(&self) -> Result<(u8, &'a [u8]), Error> {
         match self.payload.get(4..) {
-            Some([subtype, bytes @ ..]) if length(self.payload)? == bytes.len() => {
-                Ok((*subtype, bytes))
-            }
+            Some([subtype, bytes @ ..]) if length(self.payload)? == bytes.len() => Ok((*subtype, bytes)),
             _ => Err(Error::new("binary data with a wrong length")),
         }
     }
@@ -172,10 +151,7 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn as_opaque(&self) -> Opaque {
-        Opaque {
-            kind: self.kind,
-            payload: self.payload.to_vec(),
-        }
+        Opaque { kind: self.kind, payload: self.payload.to_vec() }
     }
 }
 
@@ -195,12 +171,7 @@ impl<'a> Raw<'a> {
 
 impl Serialize for Raw<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Value {
-            kind: kind::DOCUMENT,
-            payload: self.document,
-            depth: 0,
-        }
-        .serialize(serializer)
+        Value { kind: kind::DOCUMENT, payload: self.document, depth: 0 }.serialize(serializer)
     }
 }
 
@@ -228,21 +199,11 @@ impl Serialize for Value<'_> {
             kind::INT64 => serializer.serialize_i64(self.as_i64().map_err(S::Error::custom)?),
             kind::BOOLEAN => serializer.serialize_bool(self.as_bool().map_err(S::Error::custom)?),
             kind::NULL => serializer.serialize_none(),
-            kind::OBJECT_ID => self
-                .as_oid()
-                .map_err(S::Error::custom)?
-                .serialize(serializer),
-            kind::DATE_TIME => self
-                .as_date()
-                .map_err(S::Error::custom)?
-                .serialize(serializer),
+            kind::OBJECT_ID => self.as_oid().map_err(S::Error::custom)?.serialize(serializer),
+            kind::DATE_TIME => self.as_date().map_err(S::Error::custom)?.serialize(serializer),
             kind::BINARY => {
                 let (subtype, bytes) = self.as_binary().map_err(S::Error::custom)?;
-                Binary {
-                    subtype,
-                    bytes: bytes.to_vec(),
-                }
-                .serialize(serializer)
+                Binary { subtype, bytes: bytes.to_vec() }.serialize(serializer)
             }
             _ => self.as_opaque().serialize(serializer),
         }

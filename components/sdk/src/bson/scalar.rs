@@ -34,11 +34,7 @@ impl Serialize for Bytes<'_> {
 }
 
 /// Passes a value of `kind` through serde; see [`TAGGED`].
-fn serialize_tagged<S: Serializer>(
-    serializer: S,
-    kind: u8,
-    parts: &[&[u8]],
-) -> Result<S::Ok, S::Error> {
+fn serialize_tagged<S: Serializer>(serializer: S, kind: u8, parts: &[&[u8]]) -> Result<S::Ok, S::Error> {
     let mut tagged = vec![TAG, kind];
     parts.iter().for_each(|part| tagged.extend_from_slice(part));
     serializer.serialize_newtype_struct(TAGGED, &Bytes(&tagged))
@@ -49,14 +45,8 @@ impl Serialize for Binary {
         if serializer.is_human_readable() {
             return serializer.serialize_str(&base64(&self.bytes));
         }
-        let length = i32::try_from(self.bytes.len())
-            .unwrap_or(i32::MAX)
-            .to_le_bytes();
-        serialize_tagged(
-            serializer,
-            kind::BINARY,
-            &[&length, &[self.subtype], &self.bytes],
-        )
+        let length = i32::try_from(self.bytes.len()).unwrap_or(i32::MAX).to_le_bytes();
+        serialize_tagged(serializer, kind::BINARY, &[&length, &[self.subtype], &self.bytes])
     }
 }
 
@@ -71,17 +61,9 @@ impl<'de> Deserialize<'de> for Binary {
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Binary, E> {
                 match bytes {
                     [TAG, kind::BINARY, payload @ ..] => {
-                        let (subtype, bytes) = Value {
-                            kind: kind::BINARY,
-                            payload,
-                            depth: 0,
-                        }
-                        .as_binary()
-                        .map_err(E::custom)?;
-                        Ok(Binary {
-                            subtype,
-                            bytes: bytes.to_vec(),
-                        })
+                        let (subtype, bytes) =
+                            Value { kind: kind::BINARY, payload, depth: 0 }.as_binary().map_err(E::custom)?;
+                        Ok(Binary { subtype, bytes: bytes.to_vec() })
                     }
                     _ => Err(E::invalid_type(serde::de::Unexpected::Bytes(bytes), &self)),
                 }
@@ -108,15 +90,8 @@ fn base64(bytes: &[u8]) -> String {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
         for place in 0..4 {
-            let digit = DIGITS
-                .get((group >> (18 - 6 * place)) as usize & 63)
-                .copied()
-                .unwrap_or_default();
-            text.push(if place <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
+            let digit = DIGITS.get((group >> (18 - 6 * place)) as usize & 63).copied().unwrap_or_default();
+            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
     text
@@ -126,13 +101,7 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     #[test]
     fn base64_pads() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
             assert_eq!(super::base64(bytes.as_bytes()), text);
         }
     }

@@ -10,11 +10,7 @@ use super::{Bson, Document, Error, TAG, TAGGED, kind};
 /// number above `i64::MAX` and a name with a zero character.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(128);
-    value.serialize(Slot {
-        out: &mut out,
-        kind_at: None,
-        tagged: false,
-    })?;
+    value.serialize(Slot { out: &mut out, kind_at: None, tagged: false })?;
     Ok(out)
 }
 
@@ -34,11 +30,7 @@ fn finish(out: &mut Vec<u8>, start: usize) {
 }
 
 fn write_str(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(
-        &i32::try_from(text.len() + 1)
-            .unwrap_or(i32::MAX)
-            .to_le_bytes(),
-    );
+    out.extend_from_slice(&i32::try_from(text.len() + 1).unwrap_or(i32::MAX).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
     out.push(0);
 }
@@ -116,9 +108,7 @@ impl<'a> Slot<'a> {
             Some(Some(room)) => *room = kind,
             _ if kind == kind::DOCUMENT => {}
             _ => {
-                return Err(Error::new(
-                    "only a struct, a map or a document can be a whole document",
-                ));
+                return Err(Error::new("only a struct, a map or a document can be a whole document"));
             }
         }
         Ok(())
@@ -133,38 +123,22 @@ impl<'a> Slot<'a> {
     fn compound(mut self, kind: u8) -> Result<Compound<'a>, Error> {
         self.is(kind)?;
         let start = begin(self.out);
-        Ok(Compound {
-            out: self.out,
-            start,
-            place: 0,
-            wrapper: None,
-        })
+        Ok(Compound { out: self.out, start, place: 0, wrapper: None })
     }
 
     /// `{variant: <document or array>}`
     fn variant(self, variant: &str, kind: u8) -> Result<Compound<'a>, Error> {
-        let Compound {
-            out,
-            start: wrapper,
-            ..
-        } = self.compound(kind::DOCUMENT)?;
+        let Compound { out, start: wrapper, .. } = self.compound(kind::DOCUMENT)?;
         write_name(out, variant, kind)?;
         let start = begin(out);
-        Ok(Compound {
-            out,
-            start,
-            place: 0,
-            wrapper: Some(wrapper),
-        })
+        Ok(Compound { out, start, place: 0, wrapper: Some(wrapper) })
     }
 }
 
 /// An element's kind and name.
 fn write_name(out: &mut Vec<u8>, name: &str, kind: u8) -> Result<(), Error> {
     if name.contains('\0') {
-        return Err(Error::new(format!(
-            "a name with a zero character: {name:?}"
-        )));
+        return Err(Error::new(format!("a name with a zero character: {name:?}")));
     }
     out.push(kind);
     out.extend_from_slice(name.as_bytes());
@@ -208,8 +182,8 @@ impl<'a> Serializer for Slot<'a> {
     }
 
     fn serialize_u64(self, value: u64) -> Result<(), Error> {
-        let value = i64::try_from(value)
-            .map_err(|_| Error::new(format!("{value} does not fit into 64 bits with a sign")))?;
+        let value =
+            i64::try_from(value).map_err(|_| Error::new(format!("{value} does not fit into 64 bits with a sign")))?;
         self.serialize_i64(value)
     }
 
@@ -254,20 +228,11 @@ impl<'a> Serializer for Slot<'a> {
         self.serialize_none()
     }
 
-    fn serialize_unit_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        variant: &'static str,
-    ) -> Result<(), Error> {
+    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<(), Error> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(mut self, name: &'static str, value: &T) -> Result<(), Error> {
         self.tagged = name == TAGGED;
         value.serialize(self)
     }
@@ -292,11 +257,7 @@ impl<'a> Serializer for Slot<'a> {
         self.compound(kind::ARRAY)
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _name: &'static str,
-        _length: usize,
-    ) -> Result<Compound<'a>, Error> {
+    fn serialize_tuple_struct(self, _name: &'static str, _length: usize) -> Result<Compound<'a>, Error> {
         self.compound(kind::ARRAY)
     }
 
@@ -343,11 +304,7 @@ impl Compound<'_> {
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         let kind_at = self.out.len();
         write_name(self.out, name, 0)?;
-        let slot = Slot {
-            out: self.out,
-            kind_at: Some(kind_at),
-            tagged: false,
-        };
+        let slot = Slot { out: self.out, kind_at: Some(kind_at), tagged: false };
         value.serialize(slot).map_err(|error| error.within(name))
     }
 
@@ -356,11 +313,7 @@ impl Compound<'_> {
         self.out.push(0);
         write_place(self.out, self.place);
         self.place += 1;
-        value.serialize(Slot {
-            out: self.out,
-            kind_at: Some(kind_at),
-            tagged: false,
-        })
+        value.serialize(Slot { out: self.out, kind_at: Some(kind_at), tagged: false })
     }
 
     fn close(self) -> Result<(), Error> {
@@ -418,11 +371,7 @@ impl ser::SerializeMap for Compound<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(Slot {
-            out: self.out,
-            kind_at: Some(self.place),
-            tagged: false,
-        })
+        value.serialize(Slot { out: self.out, kind_at: Some(self.place), tagged: false })
     }
 
     fn end(self) -> Result<(), Error> {

@@ -124,17 +124,11 @@ impl Bson {
             kind::DATE_TIME => Bson::DateTime(value.as_date()?),
             kind::BINARY => {
                 let (subtype, bytes) = value.as_binary()?;
-                Bson::Binary(Binary {
-                    subtype,
-                    bytes: bytes.to_vec(),
-                })
+                Bson::Binary(Binary { subtype, bytes: bytes.to_vec() })
             }
-            kind::ARRAY => Bson::Array(
-                value
-                    .elements()?
-                    .map(|element| Bson::read(element?.1))
-                    .collect::<Result<_, _>>()?,
-            ),
+            kind::ARRAY => {
+                Bson::Array(value.elements()?.map(|element| Bson::read(element?.1)).collect::<Result<_, _>>()?)
+            }
             kind::DOCUMENT => Bson::Document(Document::read(value.elements()?)?),
             _ => Bson::Opaque(value.as_opaque()),
         })
@@ -144,8 +138,7 @@ impl Bson {
 /// `number` as an integer when it is one and fits.
 pub(super) fn whole(number: f64) -> Option<i64> {
     // 2^63 is exact as a double, and i64 ends just below it.
-    let fits = number.fract() == 0.0
-        && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
+    let fits = number.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
     fits.then_some(number as i64)
 }
 
@@ -290,16 +283,8 @@ impl<'de> Visitor<'de> for Anything {
 
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bson, E> {
         match bytes {
-            [TAG, kind, payload @ ..] => Bson::read(Value {
-                kind: *kind,
-                payload,
-                depth: 0,
-            })
-            .map_err(E::custom),
-            _ => Ok(Bson::Binary(Binary {
-                subtype: 0,
-                bytes: bytes.to_vec(),
-            })),
+            [TAG, kind, payload @ ..] => Bson::read(Value { kind: *kind, payload, depth: 0 }).map_err(E::custom),
+            _ => Ok(Bson::Binary(Binary { subtype: 0, bytes: bytes.to_vec() })),
         }
     }
 

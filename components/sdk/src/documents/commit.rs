@@ -28,10 +28,9 @@ impl Commit {
     /// Inserts `document`: a [`Document`] or a struct that derives `Serialize`. Without `_id` it gets one on the host.
     pub fn insert<T: Serialize + ?Sized>(mut self, collection: &str, document: &T) -> Self {
         match bson::to_vec(document) {
-            Ok(document) => self.writes.push(wit::Write::Insert(wit::Insert {
-                collection: collection.into(),
-                document,
-            })),
+            Ok(document) => {
+                self.writes.push(wit::Write::Insert(wit::Insert { collection: collection.into(), document }))
+            }
             Err(error) => self.blame(format!("insert into {collection}: {error}")),
         }
         self
@@ -95,14 +94,8 @@ impl Commit {
     /// Begins a session of `subject` (a user id in hex) with these further claims of its token. In an HTTP call the
     /// host sends its cookie with the answer.
     pub fn open_session(mut self, subject: impl ToString, claims: &[(&str, &str)]) -> Self {
-        let claims = claims
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
-        self.writes.push(wit::Write::OpenSession(wit::NewSession {
-            subject: subject.to_string(),
-            claims,
-        }));
+        let claims = claims.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        self.writes.push(wit::Write::OpenSession(wit::NewSession { subject: subject.to_string(), claims }));
         self
     }
 
@@ -122,29 +115,17 @@ impl Commit {
     }
 
     fn end(mut self, subject: String, which: wit::Ended) -> Self {
-        self.writes
-            .push(wit::Write::EndSessions(wit::EndedSessions {
-                subject,
-                which,
-            }));
+        self.writes.push(wit::Write::EndSessions(wit::EndedSessions { subject, which }));
         self
     }
 
     /// Publishes an event with the commit: `value` as JSON, at most 256 KiB. Events of one `key` keep their order.
-    pub fn event<T: Serialize + ?Sized>(
-        mut self,
-        topic: &str,
-        key: &str,
-        kind: &str,
-        value: &T,
-    ) -> Self {
+    pub fn event<T: Serialize + ?Sized>(mut self, topic: &str, key: &str, kind: &str, value: &T) -> Self {
         match events::event(topic, key, kind, value) {
             Ok(event) => self.events.push(event),
-            Err(
-                events::Error::Denied(text)
-                | events::Error::Unavailable(text)
-                | events::Error::Invalid(text),
-            ) => self.blame(text),
+            Err(events::Error::Denied(text) | events::Error::Unavailable(text) | events::Error::Invalid(text)) => {
+                self.blame(text)
+            }
         }
         self
     }
@@ -163,8 +144,7 @@ impl Commit {
     }
 
     fn blame(&mut self, text: impl Into<String>) {
-        self.fault
-            .get_or_insert_with(|| Error::Invalid(text.into()));
+        self.fault.get_or_insert_with(|| Error::Invalid(text.into()));
     }
 }
 
@@ -182,19 +162,13 @@ mod tests {
             .delete("users", doc! { "_id": 1 })
             .must_match();
         assert!(commit.fault.is_none());
-        assert!(
-            matches!(&commit.writes[0], wit::Write::Update(u) if u.upsert && u.many && !u.must_match)
-        );
+        assert!(matches!(&commit.writes[0], wit::Write::Update(u) if u.upsert && u.many && !u.must_match));
         assert!(matches!(&commit.writes[1], wit::Write::Delete(d) if d.must_match && !d.many));
     }
 
     #[test]
     fn a_misplaced_modifier_is_the_error_of_run() {
-        let error = Commit::new()
-            .insert("users", &doc! {})
-            .must_match()
-            .run()
-            .unwrap_err();
+        let error = Commit::new().insert("users", &doc! {}).must_match().run().unwrap_err();
         assert!(matches!(error, Error::Invalid(text) if text.contains("must_match")));
     }
 }

@@ -57,10 +57,9 @@ impl std::fmt::Display for Error {
             Error::Denied(text) => write!(f, "documents denied: {text}"),
             Error::Unavailable(text) => write!(f, "documents unavailable: {text}"),
             Error::Invalid(text) => write!(f, "documents: {text}"),
-            Error::Duplicate { write, index } => write!(
-                f,
-                "write {write} of the commit is a duplicate in the index {index}"
-            ),
+            Error::Duplicate { write, index } => {
+                write!(f, "write {write} of the commit is a duplicate in the index {index}")
+            }
             Error::Unmet { write } => write!(f, "write {write} of the commit matched nothing"),
             Error::Unreadable(text) => write!(f, "a stored document does not fit its type: {text}"),
         }
@@ -75,10 +74,7 @@ impl From<wit::Error> for Error {
             wit::Error::Denied(text) => Error::Denied(text),
             wit::Error::Unavailable(text) => Error::Unavailable(text),
             wit::Error::Invalid(text) => Error::Invalid(text),
-            wit::Error::Duplicate(conflict) => Error::Duplicate {
-                write: conflict.write,
-                index: conflict.index,
-            },
+            wit::Error::Duplicate(conflict) => Error::Duplicate { write: conflict.write, index: conflict.index },
             wit::Error::Unmet(write) => Error::Unmet { write },
         }
     }
@@ -101,14 +97,7 @@ pub const MOST: u32 = 1_000;
 impl<'a> Collection<'a> {
     /// The documents that match `filter`; say more and then [`Find::all`] or [`Find::first`].
     pub fn find(self, filter: Document) -> Find<'a> {
-        Find {
-            collection: self.name,
-            filter,
-            sort: None,
-            projection: None,
-            skip: 0,
-            limit: MOST,
-        }
+        Find { collection: self.name, filter, sort: None, projection: None, skip: 0, limit: MOST }
     }
 
     /// The first document that matches `filter`, by `_id`.
@@ -137,11 +126,7 @@ impl<'a> Collection<'a> {
     }
 
     /// The different values of `field` among the matches, at most 1,000.
-    pub fn distinct<T: DeserializeOwned>(
-        self,
-        field: &str,
-        filter: Document,
-    ) -> Result<Vec<T>, Error> {
+    pub fn distinct<T: DeserializeOwned>(self, field: &str, filter: Document) -> Result<Vec<T>, Error> {
         #[derive(serde::Deserialize)]
         struct Distinct<T> {
             values: Vec<T>,
@@ -196,10 +181,7 @@ impl Find<'_> {
     /// The first match.
     pub fn first<T: DeserializeOwned>(mut self) -> Result<Option<T>, Error> {
         self.limit = 1;
-        self.raw()?
-            .first()
-            .map(|document| read(document))
-            .transpose()
+        self.raw()?.first().map(|document| read(document)).transpose()
     }
 
     /// Every match as the BSON bytes that are stored; [`bson::Raw`] turns such bytes into JSON without a detour.

@@ -80,10 +80,7 @@ impl Error {
 
     /// 429 with `message`; more fields by [`Limited::with`], then `.into()`.
     pub fn limited(message: impl Into<String>) -> Limited {
-        Limited {
-            message: message.into(),
-            ..Limited::default()
-        }
+        Limited { message: message.into(), ..Limited::default() }
     }
 
     /// 500; `text` goes to the log only.
@@ -110,32 +107,19 @@ impl Error {
             Error::BadRequest(message) | Error::Forbidden(message) | Error::NotFound(message) => {
                 (message, Map::new(), None)
             }
-            Error::Limited(Limited {
-                message,
-                fields,
-                retry_after,
-            }) => (message, fields, retry_after),
+            Error::Limited(Limited { message, fields, retry_after }) => (message, fields, retry_after),
             Error::Unavailable(text) => {
                 log::warn(&text, &[]);
-                (
-                    "Temporarily unavailable, please try again".into(),
-                    Map::new(),
-                    Some(RETRY_AFTER),
-                )
+                ("Temporarily unavailable, please try again".into(), Map::new(), Some(RETRY_AFTER))
             }
-            Error::Busy => (
-                "Too busy, please try again".into(),
-                Map::new(),
-                Some(RETRY_AFTER),
-            ),
+            Error::Busy => ("Too busy, please try again".into(), Map::new(), Some(RETRY_AFTER)),
             Error::Internal(text) => {
                 log::error(&text, &[]);
                 ("Something went wrong".into(), Map::new(), None)
             }
         };
         fields.insert("message".into(), message.into());
-        let answer =
-            Response::json_bytes(Value::Object(fields).to_string().into_bytes()).status(status);
+        let answer = Response::json_bytes(Value::Object(fields).to_string().into_bytes()).status(status);
         match retry_after {
             Some(seconds) => answer.header("retry-after", seconds.to_string()),
             None => answer,
@@ -170,9 +154,7 @@ impl From<cache::Error> for Error {
     fn from(error: cache::Error) -> Self {
         match error {
             cache::Error::Unavailable(text) => Error::Unavailable(format!("cache: {text}")),
-            cache::Error::Denied(text) | cache::Error::Invalid(text) => {
-                Error::Internal(format!("cache: {text}"))
-            }
+            cache::Error::Denied(text) | cache::Error::Invalid(text) => Error::Internal(format!("cache: {text}")),
         }
     }
 }
@@ -181,9 +163,7 @@ impl From<events::Error> for Error {
     fn from(error: events::Error) -> Self {
         match error {
             events::Error::Unavailable(text) => Error::Unavailable(format!("events: {text}")),
-            events::Error::Denied(text) | events::Error::Invalid(text) => {
-                Error::Internal(format!("events: {text}"))
-            }
+            events::Error::Denied(text) | events::Error::Invalid(text) => Error::Internal(format!("events: {text}")),
         }
     }
 }
@@ -211,9 +191,7 @@ impl From<passwords::Error> for Error {
 impl From<signing::Error> for Error {
     fn from(error: signing::Error) -> Self {
         match error {
-            signing::Error::Denied(text) | signing::Error::Unknown(text) => {
-                Error::Internal(format!("signing: {text}"))
-            }
+            signing::Error::Denied(text) | signing::Error::Unknown(text) => Error::Internal(format!("signing: {text}")),
         }
     }
 }
@@ -232,30 +210,18 @@ mod tests {
 
     #[test]
     fn a_limit_tells_its_numbers() {
-        let error: Error = Error::limited("Daily limit reached")
-            .with("tier", "free")
-            .with("limit", 10)
-            .retry_after(60)
-            .into();
+        let error: Error =
+            Error::limited("Daily limit reached").with("tier", "free").with("limit", 10).retry_after(60).into();
         let answer = error.into_response().into_wit();
         assert_eq!(answer.status, 429);
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
-        assert_eq!(
-            body,
-            serde_json::json!({ "message": "Daily limit reached", "tier": "free", "limit": 10 })
-        );
-        assert!(
-            answer
-                .headers
-                .contains(&("retry-after".into(), "60".into()))
-        );
+        assert_eq!(body, serde_json::json!({ "message": "Daily limit reached", "tier": "free", "limit": 10 }));
+        assert!(answer.headers.contains(&("retry-after".into(), "60".into())));
     }
 
     #[test]
     fn the_author_reads_what_the_caller_does_not() {
-        let answer = Error::from(cache::Error::Denied("cache = [\"user:*\"]".into()))
-            .into_response()
-            .into_wit();
+        let answer = Error::from(cache::Error::Denied("cache = [\"user:*\"]".into())).into_response().into_wit();
         assert_eq!(answer.status, 500);
         assert!(!String::from_utf8(answer.body).unwrap().contains("user:*"));
     }

@@ -61,9 +61,7 @@ impl Request {
 
     /// The route's parameter `name` as an id; 404 when it is none, since nothing can be found under it.
     pub fn id_param(&self, name: &str) -> Result<ObjectId, Error> {
-        self.param(name)
-            .parse()
-            .map_err(|_| Error::not_found("Not found"))
+        self.param(name).parse().map_err(|_| Error::not_found("Not found"))
     }
 
     /// The header `name` (lower case), when it was sent and the manifest's route asks for it under `headers`.
@@ -73,30 +71,25 @@ impl Request {
 
     /// The first query value under `name`, percent-decoded, `+` as a space.
     pub fn query(&self, name: &str) -> Option<String> {
-        self.query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+        self.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// All query pairs in order, percent-decoded. What is not UTF-8 then is replaced by `U+FFFD`.
     pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        self.inner
-            .query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (percent_decoded(name), percent_decoded(value))
-            })
+        self.inner.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decoded(name), percent_decoded(value))
+        })
     }
 
     /// The query value under `name` as a number, a bool or another type that parses from text; none when it is not
     /// there or empty, 400 when it does not parse.
     pub fn query_as<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
         match self.query(name) {
-            Some(text) if !text.is_empty() => text.parse().map(Some).map_err(|_| {
-                Error::bad_request(format!("{name}: \"{text}\" is not a valid value"))
-            }),
+            Some(text) if !text.is_empty() => text
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::bad_request(format!("{name}: \"{text}\" is not a valid value"))),
             _ => Ok(None),
         }
     }
@@ -126,19 +119,12 @@ impl Request {
     /// The caller's user id; as [`Request::identity`], and 500 when the subject is no ObjectId.
     pub fn user_id(&self) -> Result<ObjectId, Error> {
         let subject = &self.identity()?.subject;
-        subject.parse().map_err(|_| {
-            Error::internal(format!(
-                "the session's subject `{subject}` is not an ObjectId"
-            ))
-        })
+        subject.parse().map_err(|_| Error::internal(format!("the session's subject `{subject}` is not an ObjectId")))
     }
 }
 
 fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs
-        .iter()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// `application/x-www-form-urlencoded`: `%XX` is a byte, `+` a space, anything else itself.
@@ -159,8 +145,7 @@ fn percent_decoded(text: &str) -> String {
             (byte, _) => decoded.push(byte),
         }
     }
-    String::from_utf8(decoded)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(decoded).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn nibble(digit: u8) -> Option<u8> {
@@ -206,10 +191,7 @@ mod tests {
     #[test]
     fn parameters_and_headers_by_name() {
         let request = request("");
-        assert_eq!(
-            request.id_param("id").unwrap().to_hex(),
-            "64f000000000000000000001"
-        );
+        assert_eq!(request.id_param("id").unwrap().to_hex(), "64f000000000000000000001");
         assert_eq!(request.id_param("other").unwrap_err().status(), 404);
         assert_eq!(request.header("user-agent"), Some("test"));
         assert_eq!(request.identity().unwrap_err().status(), 500);

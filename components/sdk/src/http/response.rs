@@ -18,9 +18,7 @@ impl Response {
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => Self::json_bytes(body),
-            Err(error) => {
-                Error::internal(format!("the answer is not JSON: {error}")).into_response()
-            }
+            Err(error) => Error::internal(format!("the answer is not JSON: {error}")).into_response(),
         }
     }
 
@@ -41,24 +39,12 @@ impl Response {
 
     /// Any bytes under the media type `kind`.
     pub fn bytes(kind: &str, body: Vec<u8>) -> Self {
-        Self {
-            inner: wit::Response {
-                status: 200,
-                headers: vec![("content-type".into(), kind.into())],
-                body,
-            },
-        }
+        Self { inner: wit::Response { status: 200, headers: vec![("content-type".into(), kind.into())], body } }
     }
 
     /// No body and no media type.
     pub fn empty(status: u16) -> Self {
-        Self {
-            inner: wit::Response {
-                status,
-                headers: Vec::new(),
-                body: Vec::new(),
-            },
-        }
+        Self { inner: wit::Response { status, headers: Vec::new(), body: Vec::new() } }
     }
 
     /// The same answer with another status.

@@ -24,14 +24,8 @@ pub struct Route {
 pub fn dispatch(routes: &[Route], request: wit::Request) -> wit::Response {
     let request = Request::new(request);
     // What answers GET answers HEAD too; the host sends no body then.
-    let method = if request.method() == "HEAD" {
-        "GET"
-    } else {
-        request.method()
-    };
-    let route = routes
-        .iter()
-        .find(|route| route.method == method && route.pattern == request.route());
+    let method = if request.method() == "HEAD" { "GET" } else { request.method() };
+    let route = routes.iter().find(|route| route.method == method && route.pattern == request.route());
     let answer = match route {
         Some(route) => (route.handler)(&request),
         None => Err(Error::internal(format!(

@@ -19,6 +19,11 @@ impl Signing {
         Self(secrets)
     }
 
+    /// The signature of `message`; none when there is no such secret.
+    pub fn sign(&self, secret: &str, message: &[u8]) -> Option<Vec<u8>> {
+        Some(self.mac(secret, message)?.finalize().into_bytes().to_vec())
+    }
+
     fn mac(&self, secret: &str, message: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.get(secret)?).ok()?;
         mac.update(message);
