@@ -77,7 +77,9 @@ impl Config {
             None | Some("development" | "test") => false,
             Some("production") => true,
             Some(other) => {
-                return Err(ConfigError(format!("DEVCONNECT_ENV is {other:?}; it takes development, test or production")));
+                return Err(ConfigError(format!(
+                    "DEVCONNECT_ENV is {other:?}; it takes development, test or production"
+                )));
             }
         };
         let default = EngineOptions::default();
@@ -145,16 +147,15 @@ impl Secrets {
     pub fn generated(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         let fresh = || Zeroizing::new(hex::encode(crate::capability::random::bytes::<32>()).into_bytes());
         let Some(folder) = &self.folder else { return Ok(fresh()) };
-        let failed = |error: std::io::Error| ConfigError(format!("can't keep the secret {name} in {}: {error}", folder.display()));
+        let failed = |error: std::io::Error| {
+            ConfigError(format!("can't keep the secret {name} in {}: {error}", folder.display()))
+        };
         keep(&folder.join(name.to_ascii_lowercase()), fresh).map_err(failed)
     }
 }
 
 /// The content of a file of mode 0600, made first when it is not there. Two starts at once agree on one content.
-fn keep(
-    path: &Path,
-    fresh: impl FnOnce() -> Zeroizing<Vec<u8>>,
-) -> std::io::Result<Zeroizing<Vec<u8>>> {
+fn keep(path: &Path, fresh: impl FnOnce() -> Zeroizing<Vec<u8>>) -> std::io::Result<Zeroizing<Vec<u8>>> {
     use std::io::Write as _;
     use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
     if let Some(folder) = path.parent() {
@@ -162,7 +163,8 @@ fn keep(
     }
     if !path.exists() {
         let temporary = path.with_extension(format!("part{}", std::process::id()));
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(&fresh())?;
         file.sync_all()?;
         // A hard link fails where the other start was first; its secret is the one then.

@@ -90,7 +90,11 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}; choose another --port"))?;
-        println!("DevConnect serves {count} components on http://{} after {:.0?}", listener.local_addr()?, started.elapsed());
+        println!(
+            "DevConnect serves {count} components on http://{} after {:.0?}",
+            listener.local_addr()?,
+            started.elapsed()
+        );
         for (capability, engine) in &host.stores {
             println!("  {capability:<10} {engine}");
         }

@@ -41,7 +41,8 @@ pub(crate) fn components(root: &Path, names: &[String], all: bool) -> Result<Exi
 pub(crate) fn host(workspace: &Workspace) -> Result<PathBuf> {
     eprintln!("building the host (minutes the first time, seconds later)");
     let status = cargo(&workspace.root)
-        .args(["build", "--release", "--package", "devconnect-host", "--bin", "devconnect"])
+        // The whole workspace decides on features, as in `test`: nothing is compiled twice for the sake of another set.
+        .args(["build", "--release", "--workspace", "--bin", "devconnect"])
         .status()
         .context("cargo can't be run")?;
     ensure!(status.success(), "the host does not compile; what cargo said is above");

@@ -35,7 +35,9 @@ impl Attempts {
     /// 429 when there were too many failures.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let is_full = |key: &str, most| count(key) >= most;
-        if is_full(&self.account, MOST_PER_ACCOUNT) || self.address.as_deref().is_some_and(|key| is_full(key, MOST_PER_ADDRESS)) {
+        if is_full(&self.account, MOST_PER_ACCOUNT)
+            || self.address.as_deref().is_some_and(|key| is_full(key, MOST_PER_ADDRESS))
+        {
             return Err(Error::limited("Too many failed attempts, please try again later").retry_after(WINDOW).into());
         }
         Ok(())

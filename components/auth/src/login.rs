@@ -97,10 +97,18 @@ fn opened(found: &Found, verdict: Verdict, typed_password: &str, client: &str) -
     let hash = renewed.as_deref().unwrap_or(&found.hash);
     let email = found.document.get_str("emailId").unwrap_or_default();
     Commit::new()
-        .update(user::COLLECTION, doc! { "_id": found.id, "password": &found.hash }, doc! { "$set": { "password": hash } })
+        .update(
+            user::COLLECTION,
+            doc! { "_id": found.id, "password": &found.hash },
+            doc! { "$set": { "password": hash } },
+        )
         .must_match()
         .open_session(found.id, &[("emailId", email)])
-        .envelope(USER_EVENTS, &found.id.to_hex(), &Login { email_id: email, login_time: clock::now(), ip_address: client }.event(found.id))
+        .envelope(
+            USER_EVENTS,
+            &found.id.to_hex(),
+            &Login { email_id: email, login_time: clock::now(), ip_address: client }.event(found.id),
+        )
         .run()?;
     Ok(())
 }

@@ -22,7 +22,9 @@ pub(crate) fn sign_up(request: &Request) -> Result<Response, Error> {
         email: form.email,
     };
     let document = new.document(now);
-    let event = Signup { first_name: &new.first_name, last_name: &new.last_name, email_id: &new.email, signup_time: now }.event(new.id);
+    let event =
+        Signup { first_name: &new.first_name, last_name: &new.last_name, email_id: &new.email, signup_time: now }
+            .event(new.id);
     let written = Commit::new()
         .insert(user::COLLECTION, &document)
         .open_session(new.id, &[("emailId", &new.email)])
@@ -55,7 +57,9 @@ impl Form {
         let password = body.required("password", password::strong);
         body.finish()?;
         match (first_name, last_name, email, password) {
-            (Some(first_name), Some(last_name), Some(email), Some(password)) => Ok(Self { first_name, last_name, email, password }),
+            (Some(first_name), Some(last_name), Some(email), Some(password)) => {
+                Ok(Self { first_name, last_name, email, password })
+            }
             _ => Err(Error::internal("a field of the sign-up is missing and nobody said so")),
         }
     }

@@ -47,8 +47,16 @@ pub(crate) fn shown(mut request: Document) -> Document {
 
 /// The event's data for a request that is now `status`; 500 when the stored document lacks an id.
 pub(crate) fn told<'a>(request: &Document, status: &'a str, timestamp: DateTime) -> Result<Connection<'a>, Error> {
-    let id = |field: &str| request.get_oid(field).ok_or_else(|| Error::internal(format!("a connection request has no id as {field}")));
-    Ok(Connection { request_id: id("_id")?, from_user_id: id("fromUserId")?, to_user_id: id("toUserId")?, status, timestamp })
+    let id = |field: &str| {
+        request.get_oid(field).ok_or_else(|| Error::internal(format!("a connection request has no id as {field}")))
+    };
+    Ok(Connection {
+        request_id: id("_id")?,
+        from_user_id: id("fromUserId")?,
+        to_user_id: id("toUserId")?,
+        status,
+        timestamp,
+    })
 }
 
 #[cfg(test)]

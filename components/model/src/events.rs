@@ -103,7 +103,13 @@ mod tests {
     #[test]
     fn a_connection_event_has_the_names_of_the_contract() {
         let (from, to) = (ObjectId::from_bytes([1; 12]), ObjectId::from_bytes([2; 12]));
-        let event = Connection { request_id: from, from_user_id: from, to_user_id: to, status: "accepted", timestamp: DateTime::from_millis(0) };
+        let event = Connection {
+            request_id: from,
+            from_user_id: from,
+            to_user_id: to,
+            status: "accepted",
+            timestamp: DateTime::from_millis(0),
+        };
         let value = serde_json::to_value(event.decided(true)).unwrap();
         assert_eq!(value["eventType"], "CONNECTION_ACCEPTED");
         assert_eq!(value["userId"], to.to_hex());

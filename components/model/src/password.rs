@@ -23,7 +23,9 @@ pub fn strong(value: &Value) -> Result<String, String> {
     if is_strong {
         Ok(password.into())
     } else {
-        Err(format!("is not strong enough: at least {SHORTEST} characters with lower case, upper case, a digit and a symbol"))
+        Err(format!(
+            "is not strong enough: at least {SHORTEST} characters with lower case, upper case, a digit and a symbol"
+        ))
     }
 }
 

@@ -69,7 +69,9 @@ fn gender(value: &Value) -> Result<String, String> {
 fn age(value: &Value, form: Form) -> Result<i32, String> {
     let problem = || format!("must be a whole number from {} to {}", AGES.start(), AGES.end());
     let age = match value {
-        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(|number| Bson::Double(number).as_i64())),
+        Value::Number(number) => {
+            number.as_i64().or_else(|| number.as_f64().and_then(|number| Bson::Double(number).as_i64()))
+        }
         Value::String(text) if form == Form::WholeForm => text.trim().parse().ok(),
         _ => None,
     };
@@ -89,7 +91,8 @@ fn is_web_url(url: &str) -> bool {
     });
     let Some(rest) = rest else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_of_host = |character: char| character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | ':' | '[' | ']');
+    let is_of_host =
+        |character: char| character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | ':' | '[' | ']');
     let is_plain = |character: char| !character.is_whitespace() && !matches!(character, '"' | '<' | '>' | '\\' | '`');
     authority.chars().any(char::is_alphanumeric) && authority.chars().all(is_of_host) && rest.chars().all(is_plain)
 }

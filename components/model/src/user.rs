@@ -62,8 +62,10 @@ pub fn own(mut user: Document) -> Document {
 
 /// What others see of a user.
 pub fn safe(user: &Document) -> Document {
-    let mut shown: Document =
-        SAFE_FIELDS.iter().filter_map(|field| user.get(field).map(|value| ((*field).to_owned(), value.clone()))).collect();
+    let mut shown: Document = SAFE_FIELDS
+        .iter()
+        .filter_map(|field| user.get(field).map(|value| ((*field).to_owned(), value.clone())))
+        .collect();
     fill_defaults(&mut shown);
     shown
 }

@@ -43,7 +43,17 @@ fn answer(id: ObjectId) -> Result<Response, Error> {
 /// Sets these fields of the user; false when there is no such user.
 pub(crate) fn store(id: ObjectId, mut set: Document) -> Result<bool, Error> {
     set.insert("updatedAt", clock::now());
-    match Commit::new().update(user::COLLECTION, doc! { "_id": id }, doc! { "$set": set }).must_match().run() {
+    let written = Commit::new()
+        // An old user may have a null there, inside of which nothing can be set.
+        .update(
+            user::COLLECTION,
+            doc! { "_id": id, (preferences::FIELD): null },
+            doc! { "$set": { (preferences::FIELD): {} } },
+        )
+        .update(user::COLLECTION, doc! { "_id": id }, doc! { "$set": set })
+        .must_match()
+        .run();
+    match written {
         Ok(_) => Ok(true),
         Err(documents::Error::Unmet { .. }) => Ok(false),
         Err(error) => Err(error.into()),

@@ -12,12 +12,20 @@ const SIGNATURE: usize = 32;
 
 pub(crate) fn unsubscribe(request: &Request) -> Result<Response, Error> {
     let Some(user) = signed_user(request)? else {
-        return Ok(page(403, "This link is not valid", "Nothing was changed. Please use the link as it stands in the mail."));
+        return Ok(page(
+            403,
+            "This link is not valid",
+            "Nothing was changed. Please use the link as it stands in the mail.",
+        ));
     };
     // A mail scanner that only looks at the link changes nothing.
     let done = request.method() == "HEAD" || crate::store(user, nothing_wanted())?;
     Ok(if done {
-        page(200, "You are unsubscribed", "You will get no more mails from DevConnect. You can choose otherwise in your settings at any time.")
+        page(
+            200,
+            "You are unsubscribed",
+            "You will get no more mails from DevConnect. You can choose otherwise in your settings at any time.",
+        )
     } else {
         page(404, "There is no such account", "Nothing was changed.")
     })

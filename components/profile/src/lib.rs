@@ -34,10 +34,13 @@ fn change(request: &Request, form: Form) -> Result<Response, Error> {
     let mut set = profile::changes(Body::of(request)?, form)?;
     if !set.is_empty() {
         set.insert("updatedAt", clock::now());
-        let written = Commit::new().update(user::COLLECTION, doc! { "_id": me }, doc! { "$set": set }).must_match().run();
+        let written =
+            Commit::new().update(user::COLLECTION, doc! { "_id": me }, doc! { "$set": set }).must_match().run();
         match written {
             Ok(_) => {}
-            Err(documents::Error::Duplicate { .. }) => return Err(Error::bad_request("An account with this emailId already exists")),
+            Err(documents::Error::Duplicate { .. }) => {
+                return Err(Error::bad_request("An account with this emailId already exists"));
+            }
             Err(documents::Error::Unmet { .. }) => return Err(missing()),
             Err(error) => return Err(error.into()),
         }

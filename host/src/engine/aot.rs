@@ -74,8 +74,7 @@ impl CodeCache {
 fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
     use std::io::Write as _;
     let temporary = path.with_extension(format!("{}.part", std::process::id()));
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     for part in parts {
         file.write_all(part)?;
     }

@@ -127,11 +127,7 @@ async fn platform(
 }
 
 /// The standard's way: resources for the request and for where the response goes.
-async fn standard(
-    store: &mut Store<State>,
-    instance: &ProxyPre<State>,
-    call: &HttpCall,
-) -> wasmtime::Result<Response> {
+async fn standard(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpCall) -> wasmtime::Result<Response> {
     let question = if call.query.is_empty() { "" } else { "?" };
     // The standard wants an authority; which one this host is reached by is not the component's business.
     let uri = format!("http://localhost{}{question}{}", call.path, call.query);
@@ -139,8 +135,8 @@ async fn standard(
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
-    let body = http_body_util::Full::new(call.body.clone())
-        .map_err(|never| -> wasmtime_wasi_http::Error { match never {} });
+    let body =
+        http_body_util::Full::new(call.body.clone()).map_err(|never| -> wasmtime_wasi_http::Error { match never {} });
     let request = request.body(body).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
     let (sender, mut receiver) = tokio::sync::oneshot::channel();
     let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
@@ -168,9 +164,10 @@ async fn standard(
         body
     };
     let body = body.map_err(|code| wasmtime::Error::msg(format!("its body broke off: {code:?}")))?;
-    let headers = parts.headers.iter().filter_map(|(name, value)| {
-        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-    });
+    let headers = parts
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body: body.to_bytes() })
 }
 

@@ -28,7 +28,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpu_ms: 250, wall_ms: 10_000, memory_kib: 16_384, table_elements: 10_000, host_calls: 1_000, body_kib: 256 }
+        Self {
+            cpu_ms: 250,
+            wall_ms: 10_000,
+            memory_kib: 16_384,
+            table_elements: 10_000,
+            host_calls: 1_000,
+            body_kib: 256,
+        }
     }
 }
 

@@ -42,7 +42,10 @@ pub enum EngineError {
     #[error("it imports what this host does not have: {0}")]
     Imports(String),
     /// Its manifest has a trigger that its code does not answer.
-    #[error("its manifest has [[http]] routes, but it exports neither {} nor wasi:http/incoming-handler@0.2", bindings::HTTP_HANDLER)]
+    #[error(
+        "its manifest has [[http]] routes, but it exports neither {} nor wasi:http/incoming-handler@0.2",
+        bindings::HTTP_HANDLER
+    )]
     NoHttpHandler,
 }
 

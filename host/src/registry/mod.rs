@@ -125,8 +125,8 @@ impl Registry {
     }
 
     fn load(&self, origin: &str, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
-        let manifest = Manifest::of_component(wasm)
-            .map_err(|source| DeployError::Manifest { name: origin.to_owned(), source })?;
+        let manifest =
+            Manifest::of_component(wasm).map_err(|source| DeployError::Manifest { name: origin.to_owned(), source })?;
         let name = manifest.component.name.clone();
         check_names(&manifest, &self.engine.shared().application)
             .map_err(|what| DeployError::Unknown { name: name.clone(), what })?;

@@ -54,6 +54,11 @@ impl Member {
         self
     }
 
+    /// The same member at another address: the host started again.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// A `GET` with this member's session.
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)

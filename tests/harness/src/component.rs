@@ -22,7 +22,8 @@ pub fn wasm(name: &str) -> Vec<u8> {
         build(&root(), Selection::One(name)).unwrap_or_else(|error| panic!("{name} does not build: {error:#}"));
         built.insert(name.to_owned());
     }
-    let places = [components_folder(), root().join("target/fixtures")].map(|folder| folder.join(format!("{name}.wasm")));
+    let places =
+        [components_folder(), root().join("target/fixtures")].map(|folder| folder.join(format!("{name}.wasm")));
     let path = places.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{name} is not built: no {places:?}"));
     std::fs::read(path).unwrap_or_else(|error| panic!("can't read {}: {error}", path.display()))
 }

@@ -18,15 +18,13 @@ use bson::RawDocumentBuf;
 use devconnect_host::capability::clocks::Manual;
 use devconnect_host::capability::documents::{Commit, Filter, Plan, Projection, Query, Sort, Write};
 use devconnect_host::capability::passwords::Cost;
-use devconnect_host::config::Config;
 use devconnect_host::engine::{Loaded, Shared};
 use devconnect_host::{Host, HostOptions};
 
 pub use bson::{DateTime, Document};
-
-pub use bson::DateTime;
 pub use bson::doc;
 pub use bson::oid::ObjectId;
+pub use devconnect_host::config::Config;
 pub use component::{components_folder, wasm};
 pub use reply::Reply;
 pub use request::Request;
@@ -70,7 +68,8 @@ impl App {
         let clock = Arc::new(Manual::at(START));
         // Cheap hashing: what is tested is the component, not argon2.
         let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
-        let options = HostOptions { config, components: components_folder(), data: None, clock: clock.clone(), passwords };
+        let options =
+            HostOptions { config, components: components_folder(), data: None, clock: clock.clone(), passwords };
         let host = {
             let _inside = runtime.enter();
             Host::open(options).unwrap_or_else(|error| panic!("the host does not open: {error}"))
@@ -159,7 +158,8 @@ impl App {
 
     /// What a component signs with a named secret, in hex.
     pub fn sign(&self, secret: &str, message: &str) -> String {
-        let signature = self.shared().capabilities.signing.sign(secret, message.as_bytes()).expect("a secret of the application");
+        let signature =
+            self.shared().capabilities.signing.sign(secret, message.as_bytes()).expect("a secret of the application");
         signature.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

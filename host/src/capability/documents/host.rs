@@ -3,7 +3,9 @@
 use bson::{RawDocument, RawDocumentBuf};
 
 use super::grant::View;
-use super::{Change, Commit, Effect as Done, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, Write};
+use super::{
+    Change, Commit, Effect as Done, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, Write,
+};
 use crate::capability::Access;
 use crate::capability::events::host::Refused;
 use crate::capability::sessions::{Ending, Token};

@@ -21,7 +21,10 @@ impl State {
             return Err(Refused::Denied(line));
         }
         if asked.value.len() > MAX_VALUE {
-            return Err(Refused::Invalid(format!("an event takes at most {MAX_VALUE} bytes, not {}", asked.value.len())));
+            return Err(Refused::Invalid(format!(
+                "an event takes at most {MAX_VALUE} bytes, not {}",
+                asked.value.len()
+            )));
         }
         if asked.key.is_empty() || asked.key.len() > 256 || asked.kind.is_empty() || asked.kind.len() > 256 {
             return Err(Refused::Invalid("an event's key and kind take 1 to 256 bytes".into()));

@@ -6,7 +6,7 @@
 mod embedded;
 pub(crate) mod host;
 
-pub use embedded::{append, EmbeddedLog};
+pub use embedded::{EmbeddedLog, append};
 
 use async_trait::async_trait;
 

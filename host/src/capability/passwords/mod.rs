@@ -87,10 +87,8 @@ impl Passwords {
     pub async fn hash(&self, password: String) -> Result<String, Error> {
         let password = checked(password)?;
         let argon2 = self.argon2.clone();
-        self.in_turn(move || {
-            argon2.hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(failed)
-        })
-        .await
+        self.in_turn(move || argon2.hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(failed))
+            .await
     }
 
     /// Checks `password` against `hash`; against none, it only takes the time.

@@ -172,16 +172,20 @@ impl Sessions {
         let fields = &self.rules.fields;
         let filter = doc! { &fields.subject: subject(user), &fields.revoked: null };
         let now = self.clock.now();
-        let mut listed: Vec<Listed> = self.find(filter, MAX_LISTED).await?.iter().filter_map(|session| {
-            let millis = |name: &str| u64::try_from(session.get_datetime(name).ok()?.timestamp_millis()).ok();
-            Some(Listed {
-                id: session.get_str(&fields.id).ok()?.to_owned(),
-                created_at: millis(&fields.created)?,
-                expires_at: millis(&fields.expires)?,
+        let mut listed: Vec<Listed> = self
+            .find(filter, MAX_LISTED)
+            .await?
+            .iter()
+            .filter_map(|session| {
+                let millis = |name: &str| u64::try_from(session.get_datetime(name).ok()?.timestamp_millis()).ok();
+                Some(Listed {
+                    id: session.get_str(&fields.id).ok()?.to_owned(),
+                    created_at: millis(&fields.created)?,
+                    expires_at: millis(&fields.expires)?,
+                })
             })
-        })
-        .filter(|session| session.expires_at > now)
-        .collect();
+            .filter(|session| session.expires_at > now)
+            .collect();
         listed.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         Ok(listed)
     }

@@ -97,11 +97,7 @@ impl Keys {
         }
         let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &self.decoding, &self.validation).ok()?.claims;
         let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
-        let claims = Claims {
-            id: text("jti")?,
-            subject: text(subject_claim)?,
-            expires: claims.get("exp")?.as_u64()?,
-        };
+        let claims = Claims { id: text("jti")?, subject: text(subject_claim)?, expires: claims.get("exp")?.as_u64()? };
         (claims.expires > now / 1_000).then_some(claims)
     }
 }

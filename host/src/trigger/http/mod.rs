@@ -111,7 +111,9 @@ impl HttpTrigger {
     async fn call(&self, route: &Route, call: crate::engine::HttpCall, id: &str) -> Result<Reply, Refusal> {
         let component = &route.component;
         match self.registry.engine().call_http(component, call).await {
-            Ok(answer) => Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why)),
+            Ok(answer) => {
+                Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why))
+            }
             Err(failure @ (Failure::OutOfTime | Failure::Exceeded(crate::engine::Exceeded::Cpu))) => {
                 tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
                 Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "This took too long").incident(id))

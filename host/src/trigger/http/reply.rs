@@ -5,8 +5,8 @@ use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
-use super::origin::Verdict;
 use super::Body;
+use super::origin::Verdict;
 use crate::engine::{Answer, CookieChange};
 
 /// How the session's cookie looks.
@@ -160,9 +160,9 @@ fn is_the_hosts_own(name: &HeaderName, value: &HeaderValue, cookie: &str) -> boo
         return true;
     }
     name == header::SET_COOKIE
-        && value.to_str().map_or(true, |text| {
-            text.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(cookie))
-        })
+        && value
+            .to_str()
+            .map_or(true, |text| text.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(cookie)))
 }
 
 fn set_cookie(change: &CookieChange, rules: &CookieRules<'_>) -> Option<HeaderValue> {
@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_host_alone_sets_the_cookie() {
-        let answer = answer(200, &[("Set-Cookie", "sid=stolen"), ("set-cookie", "theme=dark"), ("Connection", "close")]);
+        let answer =
+            answer(200, &[("Set-Cookie", "sid=stolen"), ("set-cookie", "theme=dark"), ("Connection", "close")]);
         let reply = Reply::of_component(answer, &rules()).unwrap();
         let cookies: Vec<_> = reply.headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap()).collect();
         assert_eq!(cookies, ["theme=dark", "sid=; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=0"]);

@@ -46,7 +46,8 @@ where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let params = params.into_iter().map(|(name, value)| Ok((name, decoded(&value)?))).collect::<Result<_, Refusal>>()?;
+    let params =
+        params.into_iter().map(|(name, value)| Ok((name, decoded(&value)?))).collect::<Result<_, Refusal>>()?;
     let most = route.component.manifest.limits.body_kib as usize * 1024;
     let body = read_body(&parts.headers, body, most).await?;
     if route.body == BodyRule::Json && !body.is_empty() && !is_json(&parts.headers) {

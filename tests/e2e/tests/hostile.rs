@@ -1,0 +1,105 @@
+//! Three bad components among good requests: everyone good is answered, soon, and every end is counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use e2e::{Member, Server, ServerOptions, root};
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+/// Calls of each kind.
+const CALLS: usize = 1_000;
+/// Bad calls at once.
+const IN_FLIGHT: usize = 50;
+
+/// The built components and the fixture, in one folder.
+fn components() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let built = root().join("target/components");
+    for entry in std::fs::read_dir(built).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let fixture = root().join("target/fixtures/misbehaving.wasm");
+    std::fs::copy(fixture, folder.path().join("misbehaving.wasm")).unwrap();
+    folder
+}
+
+/// Good requests one after another until `stop`; each one's time.
+async fn good(member: Member, stop: Arc<AtomicBool>) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        let begun = Instant::now();
+        let answer = member.get("/profile/view").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "a good request among bad ones");
+        answer.bytes().await.unwrap();
+        times.push(begun.elapsed());
+    }
+    times
+}
+
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+fn resident_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_components_harm_nobody_else() {
+    let (data, components) = (TempDir::new().unwrap(), components());
+    // Three thousand incidents in the log would bury the test's own words.
+    let environment = vec![("DEVCONNECT_LOG", "off".to_owned())];
+    let options = ServerOptions { components: Some(components.path().to_owned()), environment };
+    let folder = data.path().to_owned();
+    let server = tokio::task::spawn_blocking(move || Server::start_with(&folder, options)).await.unwrap();
+    let ada = Member::sign_up(&server.url, "Ada").await;
+
+    let quiet = measure(&ada, async { tokio::time::sleep(Duration::from_secs(3)).await }).await;
+    let mut statuses: BTreeMap<(&str, u16), usize> = BTreeMap::new();
+    let storm = measure(&ada, async {
+        let places = Arc::new(Semaphore::new(IN_FLIGHT));
+        let mut calls = Vec::new();
+        for n in 0..3 * CALLS {
+            let way = ["loop", "bomb", "trap"][n % 3];
+            let (place, ada) = (places.clone().acquire_owned().await.unwrap(), ada.clone());
+            calls.push(tokio::spawn(async move {
+                let status = ada.get(&format!("/misbehaving/{way}")).send().await.unwrap().status();
+                drop(place);
+                (way, status.as_u16())
+            }));
+        }
+        for call in calls {
+            *statuses.entry(call.await.unwrap()).or_default() += 1;
+        }
+    })
+    .await;
+    let expected = BTreeMap::from([(("bomb", 500), CALLS), (("loop", 504), CALLS), (("trap", 500), CALLS)]);
+    assert_eq!(statuses, expected);
+    let (quiet, storm) = (p99(quiet), p99(storm));
+    let resident = resident_kib(server.id());
+    println!("good requests' p99: {quiet:.1?} quiet, {storm:.1?} in the storm; at most {resident} KiB resident");
+    assert!(resident < 1 << 20, "{resident} KiB: the bombs' memory is bounded");
+    if std::env::var_os("DEVCONNECT_MEASURE").is_some() {
+        assert!(storm <= 3 * quiet, "{storm:?} in the storm against {quiet:?}");
+    }
+}
+
+/// The times of good requests on four connections while `work` goes on.
+async fn measure(member: &Member, work: impl Future<Output = ()>) -> Vec<Duration> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4).map(|_| tokio::spawn(good(member.clone(), stop.clone()))).collect();
+    work.await;
+    stop.store(true, Ordering::SeqCst);
+    let mut times = Vec::new();
+    for client in clients {
+        times.extend(client.await.unwrap());
+    }
+    times
+}
