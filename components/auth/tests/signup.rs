@@ -8,8 +8,8 @@ fn form() -> Value {
 
 /// The form with one field as it should be for the test.
 fn with(field: &str, value: impl Into<Value>) -> Value {
-    let mut form = form();
-    form[field] = value.into();
+    let (mut form, value) = (form(), value.into());
+    form.as_object_mut().into_iter().for_each(|fields| fields.extend([(field.to_owned(), value.clone())]));
     form
 }
 

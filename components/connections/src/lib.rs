@@ -7,8 +7,6 @@ mod lists;
 mod request;
 mod send;
 
-use devconnect_sdk::prelude::*;
-
 devconnect_sdk::http_component! {
     POST "/request/send/{status}/{toUserId}" => send::send,
     POST "/request/review/{status}/{requestId}" => answer::review,

@@ -130,7 +130,10 @@ fn without_a_session_every_route_says_please_login() {
     for (method, path) in [("GET", "/profile/view"), ("PATCH", "/profile/edit"), ("PATCH", form.as_str())] {
         for token in [None, Some("nonsense"), Some("eyJhbGciOiJub25lIn0.e30.")] {
             let request = app.request(method, path).json(&json!({ "firstName": "Eve" }));
-            let reply = token.map_or_else(|| app.request(method, path).json(&json!({ "firstName": "Eve" })).send(), |token| request.token(token).send());
+            let reply = token.map_or_else(
+                || app.request(method, path).json(&json!({ "firstName": "Eve" })).send(),
+                |token| request.token(token).send(),
+            );
             assert_eq!((reply.status, reply.text().as_str()), (401, "Please login"), "{method} {path} {token:?}");
         }
     }
@@ -237,14 +240,51 @@ fn bad_values_of_each_field_are_refused_and_change_nothing() {
     let before = document(&app, ada.id);
     let too_many: Vec<String> = (0..51).map(|number| number.to_string()).collect();
     let bad = [
-        ("firstName", vec![json!("A"), json!(" A "), json!(""), json!("x".repeat(51)), json!("A\u{0}da"), json!("A\nda")]),
+        (
+            "firstName",
+            vec![json!("A"), json!(" A "), json!(""), json!("x".repeat(51)), json!("A\u{0}da"), json!("A\nda")],
+        ),
         ("lastName", vec![json!("L"), json!(""), json!("x".repeat(51))]),
-        ("emailId", vec![json!(""), json!("ada"), json!("ada@"), json!("@example.com"), json!("a b@example.com"), json!("ada@example")]),
-        ("photoUrl", vec![json!(""), json!("photo.png"), json!("javascript:alert(1)"), json!("data:image/png;base64,AA"), json!("ftp://a.b/c"), json!("https://"), json!("https://a.b/\"onload=\"x"), json!(format!("https://a.b/{}", "c".repeat(2_048)))]),
+        (
+            "emailId",
+            vec![
+                json!(""),
+                json!("ada"),
+                json!("ada@"),
+                json!("@example.com"),
+                json!("a b@example.com"),
+                json!("ada@example"),
+            ],
+        ),
+        (
+            "photoUrl",
+            vec![
+                json!(""),
+                json!("photo.png"),
+                json!("javascript:alert(1)"),
+                json!("data:image/png;base64,AA"),
+                json!("ftp://a.b/c"),
+                json!("https://"),
+                json!("https://a.b/\"onload=\"x"),
+                json!(format!("https://a.b/{}", "c".repeat(2_048))),
+            ],
+        ),
         ("gender", vec![json!(""), json!("Male"), json!("robot")]),
         ("age", vec![json!(17), json!(121), json!(-20), json!(33.5), json!("33"), json!(""), json!(1e300)]),
         ("about", vec![json!("x".repeat(1_001)), json!("bell \u{7}")]),
-        ("skills", vec![json!("rust"), json!([""]), json!([" "]), json!(["x".repeat(51)]), json!([5]), json!([null]), json!([["rust"]]), json!(too_many)]),
+        (
+            "skills",
+            vec![
+                json!("rust"),
+                json!([""]),
+                json!([" "]),
+                json!(["x".repeat(51)]),
+                json!([5]),
+                json!([null]),
+                json!([["rust"]]),
+                json!(too_many),
+            ],
+        ),
     ];
     for (field, values) in bad {
         for value in values {
@@ -272,8 +312,21 @@ fn a_field_that_is_not_the_owners_to_change_is_refused() {
     let (app, ada) = of_ada();
     let before = document(&app, ada.id);
     let unknown = [
-        "_id", "password", "emailKey", "isPremium", "membershipTier", "premiumActivatedAt", "emailPreferences", "createdAt", "updatedAt",
-        "__v", "__proto__", "$set", "emailPreferences.welcomeEmail", "firstname", "",
+        "_id",
+        "password",
+        "emailKey",
+        "isPremium",
+        "membershipTier",
+        "premiumActivatedAt",
+        "emailPreferences",
+        "createdAt",
+        "updatedAt",
+        "__v",
+        "__proto__",
+        "$set",
+        "emailPreferences.welcomeEmail",
+        "firstname",
+        "",
     ];
     for field in unknown {
         let body = json!({ "firstName": "Eve", field: "gold" });
@@ -300,12 +353,18 @@ fn what_is_no_json_object_is_refused() {
     let (app, ada) = of_ada();
     let before = document(&app, ada.id);
     for body in ["", "[]", "null", "\"x\"", "5", "{", "{\"firstName\":", "{\"firstName\":\"Eve\"} x", "\u{0}"] {
-        let reply = app.patch("/profile/edit").token(&ada.token).header("content-type", "application/json").body(body.to_owned()).send();
+        let reply = app
+            .patch("/profile/edit")
+            .token(&ada.token)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .send();
         assert_refused(&app, &ada, &before, &json!(body), "", &reply);
         assert!(!reply.message().is_empty(), "{body}");
     }
     let deep = format!("{{\"skills\":{}{}}}", "[".repeat(60), "]".repeat(60));
-    let reply = app.patch("/profile/edit").token(&ada.token).header("content-type", "application/json").body(deep).send();
+    let reply =
+        app.patch("/profile/edit").token(&ada.token).header("content-type", "application/json").body(deep).send();
     assert_refused(&app, &ada, &before, &json!("deep"), "nested", &reply);
 }
 
@@ -313,7 +372,12 @@ fn what_is_no_json_object_is_refused() {
 fn a_body_of_another_kind_or_too_large_is_refused() {
     let (app, ada) = of_ada();
     let before = document(&app, ada.id);
-    let form = app.patch("/profile/edit").token(&ada.token).header("content-type", "application/x-www-form-urlencoded").body("firstName=Eve").send();
+    let form = app
+        .patch("/profile/edit")
+        .token(&ada.token)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("firstName=Eve")
+        .send();
     assert_eq!(form.status, 415);
     let large = ada.edit(&app, &json!({ "about": "x".repeat(70_000) }));
     assert_eq!(large.status, 413);
@@ -367,7 +431,11 @@ fn of_many_who_want_one_email_at_once_one_gets_it() {
 #[test]
 fn the_form_of_the_earlier_front_end_is_taken_whole() {
     let (app, ada) = of_ada();
-    assert_eq!(ada.edit(&app, &json!({ "gender": "female", "about": "Before", "photoUrl": "https://example.com/a.png" })).status, 200);
+    assert_eq!(
+        ada.edit(&app, &json!({ "gender": "female", "about": "Before", "photoUrl": "https://example.com/a.png" }))
+            .status,
+        200
+    );
     let body = json!({
         "firstName": "Augusta", "lastName": "King", "photoUrl": "", "age": "33", "gender": "", "about": " ", "skills": ["rust"],
     });
@@ -427,7 +495,12 @@ fn the_profile_of_somebody_else_is_forbidden() {
 #[test]
 fn edits_of_different_fields_at_once_are_all_kept() {
     let (app, ada) = of_ada();
-    let bodies = [json!({ "firstName": "Augusta" }), json!({ "about": "Hello" }), json!({ "age": 36 }), json!({ "skills": ["rust"] })];
+    let bodies = [
+        json!({ "firstName": "Augusta" }),
+        json!({ "about": "Hello" }),
+        json!({ "age": 36 }),
+        json!({ "skills": ["rust"] }),
+    ];
     let replies = app.runtime().block_on(async {
         let edits = bodies.iter().map(|body| app.patch("/profile/edit").token(&ada.token).json(body).dispatch());
         futures_util::future::join_all(edits).await

@@ -14,7 +14,7 @@ pub struct EngineOptions {
     pub instances: u32,
     /// Pool slots that stay warm; at least the number of components that are called often.
     pub warm: u32,
-    /// Heavy guests that run at once; see `SlowLane`.
+    /// Threads for guests that keep running; see `lane`.
     pub lanes: usize,
     /// Use the pool. Off only to test the fallback.
     pub pooling: bool,

@@ -3,6 +3,7 @@
 //! The task goes on when its caller goes away: what a component began it finishes, or its limits end it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,17 +56,29 @@ impl Engine {
         let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
         let (engine, component) = (self.clone(), loaded.clone());
         let task = tokio::spawn(async move {
-            let result = engine.run_http(&component, call, deadline).await;
+            let heavy = Arc::new(AtomicBool::new(false));
+            let work = {
+                let (engine, component, heavy) = (engine.clone(), component.clone(), heavy.clone());
+                Box::pin(async move { engine.run_http(&component, call, heavy, deadline).await })
+            };
+            let result =
+                engine.lane.drive(work, &heavy).await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
             component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
             result
         });
         task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
     }
 
-    async fn run_http(&self, loaded: &Loaded, call: HttpCall, deadline: Instant) -> Result<Answer, Failure> {
+    async fn run_http(
+        &self,
+        loaded: &Loaded,
+        call: HttpCall,
+        heavy: Arc<AtomicBool>,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(Failure::Busy) };
-        let mut store = self.store(loaded, &call.call);
+        let mut store = self.store(loaded, &call.call, heavy);
         let work = async {
             match &loaded.handler {
                 Handler::None => Err(wasmtime::Error::msg("it has no HTTP handler")),
@@ -80,8 +93,8 @@ impl Engine {
         }
     }
 
-    fn store(&self, loaded: &Loaded, call: &Call) -> Store<State> {
-        let meter = Meter::new(loaded.manifest.limits, &self.lane);
+    fn store(&self, loaded: &Loaded, call: &Call, heavy: Arc<AtomicBool>) -> Store<State> {
+        let meter = Meter::new(loaded.manifest.limits, heavy);
         let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
@@ -89,7 +102,6 @@ impl Engine {
         // A custom yield, because wasmtime's own starves the runtime when many guests spin.
         store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
             Tick::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
-            Tick::Wait(turn) => Ok(UpdateDeadline::YieldCustom(1, turn)),
             Tick::Spent => Err(wasmtime::Error::new(super::Exceeded::Cpu)),
         });
         store

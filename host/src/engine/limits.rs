@@ -3,10 +3,10 @@
 //! Memory and tables are counted over the whole instance, not for each memory; CPU in ticks of the guest's own running
 //! time; the wall clock is the invocation's business (`invoke`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What one call may use. Every field has a default that suits a small handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -76,25 +76,8 @@ pub enum Exceeded {
     HostCalls,
 }
 
-/// Ticks after which a guest counts as heavy and waits for its turns in the [`SlowLane`].
+/// Ticks after which a guest counts as heavy and goes on in the slow lane.
 const LIGHT_TICKS: u32 = 2;
-
-/// Where heavy guests take turns, a tick each, first come first served.
-///
-/// Without it fifty guests that loop would have fifty ticks between two chances of everybody else; with it at most
-/// `lanes` of them run at any moment, and a guest that answers quickly never comes here.
-#[derive(Debug)]
-pub struct SlowLane(Arc<Semaphore>);
-
-impl SlowLane {
-    /// With so many heavy guests running at once.
-    pub fn new(lanes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(lanes.max(1))))
-    }
-}
-
-/// The turn that a heavy guest holds while it runs.
-type Turn = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
 
 /// Counts what one call uses.
 #[derive(Debug)]
@@ -107,34 +90,22 @@ pub struct Meter {
     memory: usize,
     table_elements: usize,
     exceeded: Option<Exceeded>,
-    lane: Arc<Semaphore>,
-    turn: Turn,
+    heavy: Arc<AtomicBool>,
 }
 
 /// What a guest does after a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tick {
     /// Lets others run first.
     Yield,
-    /// Waits for its turn in the slow lane.
-    Wait(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
     /// Ends: its time is used up.
     Spent,
 }
 
 impl Meter {
-    /// For a call with these limits.
-    pub fn new(limits: Limits, lane: &SlowLane) -> Self {
-        Self {
-            limits,
-            ticks: 0,
-            host_calls: 0,
-            away: false,
-            memory: 0,
-            table_elements: 0,
-            exceeded: None,
-            lane: lane.0.clone(),
-            turn: Turn::default(),
-        }
+    /// For a call with these limits; `heavy` is raised when the guest has run for more than a few ticks.
+    pub fn new(limits: Limits, heavy: Arc<AtomicBool>) -> Self {
+        Self { limits, ticks: 0, host_calls: 0, away: false, memory: 0, table_elements: 0, exceeded: None, heavy }
     }
 
     /// The limit that this call went past, if any.
@@ -146,10 +117,6 @@ impl Meter {
     pub fn host_call(&mut self) -> Result<(), Exceeded> {
         self.host_calls += 1;
         self.away = true;
-        if self.ticks > LIGHT_TICKS {
-            // Others may run while this guest waits for the host.
-            self.give_turn_back();
-        }
         if self.host_calls > self.limits.host_calls {
             self.exceeded = Some(Exceeded::HostCalls);
             return Err(Exceeded::HostCalls);
@@ -167,21 +134,10 @@ impl Meter {
             self.exceeded = Some(Exceeded::Cpu);
             return Tick::Spent;
         }
-        if self.ticks <= LIGHT_TICKS {
-            return Tick::Yield;
+        if self.ticks > LIGHT_TICKS {
+            self.heavy.store(true, Ordering::Relaxed);
         }
-        self.give_turn_back();
-        let (lane, turn) = (self.lane.clone(), self.turn.clone());
-        Tick::Wait(Box::pin(async move {
-            // Fair: whoever waits longest is next. The lane is never closed.
-            if let Ok(permit) = lane.acquire_owned().await {
-                *turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-            }
-        }))
-    }
-
-    fn give_turn_back(&self) {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Tick::Yield
     }
 }
 
@@ -214,7 +170,7 @@ mod tests {
     use super::*;
 
     fn meter(limits: Limits) -> Meter {
-        Meter::new(limits, &SlowLane::new(1))
+        Meter::new(limits, Arc::default())
     }
 
     #[test]
@@ -245,24 +201,16 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn heavy_guests_take_turns() {
-        let lane = SlowLane::new(1);
-        let limits = Limits::default();
-        let mut meters = [Meter::new(limits, &lane), Meter::new(limits, &lane)];
-        for meter in &mut meters {
-            for _ in 0..LIGHT_TICKS {
-                assert!(matches!(meter.tick(), Tick::Yield));
-            }
+    #[test]
+    fn a_guest_that_goes_on_is_heavy() {
+        let heavy = Arc::new(AtomicBool::new(false));
+        let mut meter = Meter::new(Limits::default(), heavy.clone());
+        for _ in 0..LIGHT_TICKS {
+            assert_eq!(meter.tick(), Tick::Yield);
+            assert!(!heavy.load(Ordering::Relaxed));
         }
-        let [first, second] = &mut meters;
-        let Tick::Wait(turn) = first.tick() else { panic!("the first is heavy now") };
-        turn.await;
-        let Tick::Wait(mut other) = second.tick() else { panic!("the second is heavy now") };
-        let waiting = futures_util::poll!(&mut other);
-        assert!(waiting.is_pending(), "the lane has one place");
-        drop(first.tick());
-        other.await;
+        assert_eq!(meter.tick(), Tick::Yield);
+        assert!(heavy.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod aot;
 pub mod bindings;
 mod build;
 mod invoke;
+mod lane;
 mod limits;
 mod outcome;
 mod state;
@@ -23,7 +24,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 pub use aot::CodeCache;
 pub use build::EngineOptions;
 pub use invoke::{Answer, HttpCall};
-pub use limits::{Exceeded, Limits, Meter, SlowLane, Tick};
+pub use limits::{Exceeded, Limits, Meter, Tick};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Identity, Shared, State};
 
@@ -55,7 +56,7 @@ pub struct Engine {
     linker: Linker<State>,
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
-    lane: SlowLane,
+    lane: lane::SlowLane,
     cache: Option<CodeCache>,
     pooled: bool,
 }
@@ -86,12 +87,14 @@ impl Engine {
     pub fn new(options: &EngineOptions, shared: Arc<Shared>, cache: Option<CodeCache>) -> Result<Self, EngineError> {
         let build = |error: wasmtime::Error| EngineError::Build(format!("{error:#}"));
         let (wasm, pooled) = build::build(options).map_err(build)?;
-        ticker::start(&wasm).map_err(|error| EngineError::Build(error.to_string()))?;
+        let system = |error: std::io::Error| EngineError::Build(error.to_string());
+        ticker::start(&wasm).map_err(system)?;
+        let lane = lane::SlowLane::new(options.lanes).map_err(system)?;
         let mut linker = Linker::new(&wasm);
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker).map_err(build)?;
         let places = Arc::new(Semaphore::new(options.instances as usize));
-        Ok(Self { wasm, linker, shared, places, lane: SlowLane::new(options.lanes), cache, pooled })
+        Ok(Self { wasm, linker, shared, places, lane, cache, pooled })
     }
 
     /// Whether instances come from the pool.

@@ -1,5 +1,13 @@
 //! The product over HTTP: the way of a member through it, and every refusal of the contract.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
 use e2e::{Member, PASSWORD, Server, json};
 use reqwest::StatusCode;
 use tempfile::TempDir;

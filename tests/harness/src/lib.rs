@@ -21,11 +21,11 @@ use devconnect_host::capability::passwords::Cost;
 use devconnect_host::engine::{Loaded, Shared};
 use devconnect_host::{Host, HostOptions};
 
-pub use bson::{DateTime, Document};
 pub use bson::doc;
 pub use bson::oid::ObjectId;
-pub use devconnect_host::config::Config;
+pub use bson::{DateTime, Document};
 pub use component::{components_folder, wasm};
+pub use devconnect_host::config::Config;
 pub use reply::Reply;
 pub use request::Request;
 pub use serde_json::{Value, json};

@@ -176,6 +176,7 @@ fn wrong_kind(key: &str, what: &str) -> Error {
     Error::Invalid(format!("under {key:?} there is {what}"))
 }
 
+#[expect(clippy::ptr_arg, reason = "moka's weigher takes the key as it is stored")]
 fn weight(key: &String, entry: &Entry) -> u32 {
     let value = match &entry.value {
         Value::Bytes(bytes) => bytes.len(),

@@ -83,15 +83,15 @@ impl HttpTrigger {
         let (parts, body) = request.into_parts();
         let method = RouteMethod::of(&parts.method);
         let path = parts.uri.path();
-        if method == Some(RouteMethod::Get) {
-            if let Some(reply) = self.health(path) {
-                return Ok(reply);
-            }
+        if method == Some(RouteMethod::Get)
+            && let Some(reply) = self.health(path)
+        {
+            return Ok(reply);
         }
         if parts.method == Method::OPTIONS {
             return self.options(path, verdict);
         }
-        if *verdict == Verdict::Foreign && !method.is_some_and(|method| !method.changes_state()) {
+        if *verdict == Verdict::Foreign && method.is_none_or(RouteMethod::changes_state) {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
         }
         let (route, params) = match self.registry.routes().find(method, path) {

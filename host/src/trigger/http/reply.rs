@@ -31,13 +31,13 @@ pub(super) struct Refusal {
     pub(super) message: String,
     plain: bool,
     incident: Option<String>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// As JSON `{"message": …}`.
     pub(super) fn new(status: StatusCode, message: &str) -> Self {
-        Self { status, message: message.to_owned(), plain: false, incident: None, headers: HeaderMap::new() }
+        Self { status, message: message.to_owned(), plain: false, incident: None, headers: Vec::new() }
     }
 
     /// As plain text.
@@ -59,7 +59,7 @@ impl Refusal {
     /// With a header.
     pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
+            self.headers.push((name, value));
         }
         self
     }
