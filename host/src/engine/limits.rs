@@ -77,7 +77,7 @@ pub enum Exceeded {
 }
 
 /// Ticks after which a guest counts as heavy and goes on in the slow lane.
-const LIGHT_TICKS: u32 = 2;
+const LIGHT_TICKS: u32 = 1;
 
 /// Counts what one call uses.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::capability::Access;
 
-/// Collections by name, as in `users = { access = "r", except = ["emailId"] }`.
+/// Collections by name, as in `people = { access = "r", except = ["notes"] }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Grant(BTreeMap<String, CollectionGrant>);

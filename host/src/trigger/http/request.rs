@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_bearer_comes_before_a_cookie() {
-        let both = headers(&[(header::AUTHORIZATION, "bearer abc"), (header::COOKIE, "x=1; token=def")]);
-        assert_eq!(token(&both, "token").as_deref(), Some("abc"));
-        let cookie = headers(&[(header::AUTHORIZATION, "Basic abc"), (header::COOKIE, "x=1; token=def")]);
-        assert_eq!(token(&cookie, "token").as_deref(), Some("def"));
-        assert_eq!(token(&headers(&[(header::COOKIE, "token=")]), "token"), None);
+        let both = headers(&[(header::AUTHORIZATION, "bearer abc"), (header::COOKIE, "x=1; sid=def")]);
+        assert_eq!(token(&both, "sid").as_deref(), Some("abc"));
+        let cookie = headers(&[(header::AUTHORIZATION, "Basic abc"), (header::COOKIE, "x=1; sid=def")]);
+        assert_eq!(token(&cookie, "sid").as_deref(), Some("def"));
+        assert_eq!(token(&headers(&[(header::COOKIE, "sid=")]), "sid"), None);
     }
 
     #[test]
