@@ -103,7 +103,7 @@ pub enum Tick {
 }
 
 impl Meter {
-    /// For a call with these limits; `heavy` is raised when the guest has run for more than a few ticks.
+    /// For a call with these limits; `heavy` is raised when the guest has run past its light ticks.
     pub fn new(limits: Limits, heavy: Arc<AtomicBool>) -> Self {
         Self { limits, ticks: 0, host_calls: 0, away: false, memory: 0, table_elements: 0, exceeded: None, heavy }
     }
