@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::engine::EngineOptions;
 use crate::trigger::http::Proxies;
+use crate::trigger::socket::SocketOptions;
 
 /// Why the configuration is refused; the text says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// The size of the engine.
     pub engine: EngineOptions,
+    /// What sockets may use.
+    pub sockets: SocketOptions,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -41,6 +45,7 @@ struct File {
     frontend_url: Option<String>,
     trusted_proxies: Option<String>,
     engine: EngineFile,
+    sockets: SocketFile,
     settings: BTreeMap<String, String>,
 }
 
@@ -51,6 +56,36 @@ struct EngineFile {
     warm: Option<u32>,
     lanes: Option<usize>,
     pooling: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct SocketFile {
+    sockets: Option<usize>,
+    per_user: Option<usize>,
+    per_address: Option<usize>,
+    pace: Option<u32>,
+    burst: Option<u32>,
+    ping_seconds: Option<u64>,
+    pong_seconds: Option<u64>,
+}
+
+impl SocketFile {
+    fn options(&self, count_loopback: bool) -> SocketOptions {
+        let default = SocketOptions::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.max(1)));
+        SocketOptions {
+            sockets: self.sockets.unwrap_or(default.sockets),
+            per_user: self.per_user.unwrap_or(default.per_user),
+            per_address: self.per_address.unwrap_or(default.per_address),
+            count_loopback,
+            pace: self.pace.unwrap_or(default.pace),
+            burst: self.burst.unwrap_or(default.burst),
+            ping: seconds(self.ping_seconds, default.ping),
+            pong: seconds(self.pong_seconds, default.pong),
+            ..default
+        }
+    }
 }
 
 impl Config {
@@ -89,6 +124,7 @@ impl Config {
             lanes: file.engine.lanes.unwrap_or(default.lanes),
             pooling: file.engine.pooling.unwrap_or(default.pooling),
         };
+        let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
         let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
         let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
         let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
@@ -98,6 +134,7 @@ impl Config {
             frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
             proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
             engine,
+            sockets: file.sockets.options(count_loopback),
             settings: file.settings,
         })
     }

@@ -10,11 +10,13 @@ use crate::capability::events::EventLog;
 use crate::capability::passwords::{Cost, Passwords};
 use crate::capability::sessions::{Keys, Sessions};
 use crate::capability::signing::Signing;
+use crate::capability::sockets::Sockets;
 use crate::capability::{Capabilities, cache, config::Settings, documents};
 use crate::config::{Config, ConfigError, Secrets};
 use crate::engine::{CodeCache, Engine, EngineError, Shared};
 use crate::registry::{DeployError, Registry};
 use crate::trigger::http::{HttpTrigger, OriginRules, Site};
+use crate::trigger::socket::{SocketServer, SocketTrigger};
 
 /// Why a host does not start. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +53,15 @@ pub struct HostOptions {
     pub clock: Arc<dyn Clock>,
     /// What hashing a password costs.
     pub passwords: Cost,
+    /// What carries things out to clients; none: the host's own Socket.IO server.
+    pub sockets: Option<Arc<dyn Sockets>>,
 }
 
 impl HostOptions {
     /// With the machine's clock and the full cost of a password.
     pub fn new(config: Config, components: PathBuf, data: Option<PathBuf>) -> Self {
-        Self { config, components, data, clock: Arc::new(System::default()), passwords: Cost::default() }
+        let (clock, passwords) = (Arc::new(System::default()), Cost::default());
+        Self { config, components, data, clock, passwords, sockets: None }
     }
 }
 
@@ -75,7 +80,7 @@ pub struct Host {
 impl Host {
     /// Opens the stores and makes an engine, with nothing deployed yet.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { config, components, data, clock, passwords } = options;
+        let HostOptions { config, components, data, clock, passwords, sockets } = options;
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
         let location = data.clone().map_or(Location::Memory, Location::Folder);
@@ -87,9 +92,11 @@ impl Host {
         let rules = application.session.clone();
         let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone());
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
+        let server = SocketServer::new(config.sockets);
         let capabilities = Capabilities {
             cache,
             documents,
+            sockets: sockets.unwrap_or_else(|| Arc::new(server.engine())),
             sessions,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
             signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
@@ -108,14 +115,15 @@ impl Host {
         let site = site(&config, &application, stores.clone());
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
-        let http = Arc::new(HttpTrigger::new(registry.clone(), site));
+        let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
         Ok(Self { registry, http, events, stores })
     }
 }
 
 fn stores(on_disk: bool) -> Vec<(String, String)> {
     let disk = if on_disk { "embedded (SQLite)" } else { "embedded (SQLite, in memory)" };
-    [("cache", "embedded (in process)"), ("documents", disk), ("events", disk)]
+    let process = "embedded (in process)";
+    [("cache", process), ("documents", disk), ("events", disk), ("sockets", process)]
         .map(|(name, engine)| (name.to_owned(), engine.to_owned()))
         .into()
 }

@@ -9,6 +9,9 @@ pub const USER_EVENTS: &str = "user-events";
 /// Requests and answers; the key is the id of the request's sender.
 pub const CONNECTION_EVENTS: &str = "connection-events";
 
+/// Messages and what becomes of them; the key is the conversation: both ids, the lesser one first.
+pub const MESSAGE_EVENTS: &str = "message-events";
+
 /// Somebody has a new account.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -93,6 +96,67 @@ impl Connection<'_> {
     pub fn decided(self, accepted: bool) -> Envelope<Self> {
         let by = self.to_user_id;
         Envelope::new(if accepted { "CONNECTION_ACCEPTED" } else { "CONNECTION_REJECTED" }, by, self)
+    }
+}
+
+/// Somebody came or went.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence<'a> {
+    /// The socket that made the difference.
+    pub socket_id: &'a str,
+}
+
+impl Presence<'_> {
+    /// The event, of `user`.
+    pub fn event(self, user: ObjectId, online: bool) -> Envelope<Self> {
+        Envelope::new(if online { "USER_ONLINE" } else { "USER_OFFLINE" }, user, self)
+    }
+}
+
+/// A message was sent.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent<'a> {
+    /// The message.
+    pub message_id: ObjectId,
+    /// Who sent it.
+    pub from_user_id: ObjectId,
+    /// Whom it went to.
+    pub to_user_id: ObjectId,
+    /// What it says.
+    pub text: &'a str,
+    /// Its time.
+    pub ts: DateTime,
+}
+
+impl Sent<'_> {
+    /// The event, caused by the sender.
+    pub fn event(self) -> Envelope<Self> {
+        let by = self.from_user_id;
+        Envelope::new("MESSAGE_SENT", by, self)
+    }
+}
+
+/// A message arrived, or was read.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stamped {
+    /// The message.
+    pub message_id: ObjectId,
+    /// Who sent it.
+    pub from_user_id: ObjectId,
+    /// Whom it went to.
+    pub to_user_id: ObjectId,
+    /// When it arrived or was read.
+    pub at: DateTime,
+}
+
+impl Stamped {
+    /// The event of type `kind`, caused by the one it went to.
+    pub fn event(self, kind: &'static str) -> Envelope<Self> {
+        let by = self.to_user_id;
+        Envelope::new(kind, by, self)
     }
 }
 

@@ -30,3 +30,31 @@ pub mod http {
     });
     pub use exports::devconnect::platform::http_handler::{Guest, Request, Response};
 }
+
+/// The `socket-handler` export.
+pub mod socket {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package devconnect:sdk-socket; world socket { export devconnect:platform/socket-handler@0.1.0; }",
+        world: "devconnect:sdk-socket/socket",
+        with: { "devconnect:platform/types@0.1.0": super::imports::types, "devconnect:platform/socket-handler@0.1.0": generate },
+        pub_export_macro: true,
+        export_macro_name: "export_socket_handler",
+        default_bindings_module: "devconnect_sdk::bindings::socket",
+    });
+    pub use exports::devconnect::platform::socket_handler::{Guest, Message};
+}
+
+/// The `presence-handler` export.
+pub mod presence {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package devconnect:sdk-presence; world presence { export devconnect:platform/presence-handler@0.1.0; }",
+        world: "devconnect:sdk-presence/presence",
+        with: { "devconnect:platform/presence-handler@0.1.0": generate },
+        pub_export_macro: true,
+        export_macro_name: "export_presence_handler",
+        default_bindings_module: "devconnect_sdk::bindings::presence",
+    });
+    pub use exports::devconnect::platform::presence_handler::{Change, Guest};
+}

@@ -56,6 +56,11 @@ pub fn push_recent(key: &str, value: &[u8], keep: u32, ttl_seconds: u32) -> Resu
     wit::push_recent(key, value, keep, ttl_seconds)
 }
 
+/// Makes a list of `values`, newest first (1 to 1,000), unless there is something under `key`; true when it did.
+pub fn fill_recent(key: &str, values: &[Vec<u8>], ttl_seconds: u32) -> Result<bool, Error> {
+    wit::fill_recent(key, values, ttl_seconds)
+}
+
 /// At most `limit` values of the list under `key`, newest first; none when there is no list.
 pub fn recent(key: &str, limit: u32) -> Result<Option<Vec<Vec<u8>>>, Error> {
     wit::recent(key, limit)

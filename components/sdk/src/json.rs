@@ -12,13 +12,18 @@ const DEEPEST: usize = 32;
 /// `body` as a `T`. The body must be a JSON object, at most 32 levels deep; a wrong type, a missing field and (where
 /// `T` has `#[serde(deny_unknown_fields)]`) an unknown one are 400s that name the field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    parse_part("body", body)
+}
+
+/// The same for what the caller knows as `part`: a request's body, a message's payload.
+pub fn parse_part<T: DeserializeOwned>(part: &str, body: &[u8]) -> Result<T, Error> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(Error::bad_request("The body must be a JSON object"));
+        return Err(Error::bad_request(format!("The {part} must be a JSON object")));
     }
     if depth(body) > DEEPEST {
-        return Err(Error::bad_request(format!("The body is nested deeper than {DEEPEST} levels")));
+        return Err(Error::bad_request(format!("The {part} is nested deeper than {DEEPEST} levels")));
     }
-    serde_json::from_slice(body).map_err(|error| explained(body, &error))
+    serde_json::from_slice(body).map_err(|error| explained(part, body, &error))
 }
 
 /// The greatest number of brackets that are open at once, outside of strings.
@@ -41,11 +46,11 @@ fn depth(body: &[u8]) -> usize {
     deepest
 }
 
-fn explained(body: &[u8], error: &serde_json::Error) -> Error {
+fn explained(part: &str, body: &[u8], error: &serde_json::Error) -> Error {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     if !error.is_data() {
-        return Error::bad_request(format!("The body is not JSON: {text}"));
+        return Error::bad_request(format!("The {part} is not JSON: {text}"));
     }
     let mut names = names_at(body, error.line(), error.column());
     if text.starts_with("missing field") {

@@ -61,9 +61,12 @@ pub mod http;
 pub mod json;
 pub mod log;
 pub mod passwords;
+pub mod presence;
 pub mod random;
 pub mod sessions;
 pub mod signing;
+pub mod socket;
+pub mod sockets;
 
 /// What nearly every component uses, in one `use`.
 pub mod prelude {
@@ -71,5 +74,6 @@ pub mod prelude {
     pub use crate::documents::{Commit, collection};
     pub use crate::events::Envelope;
     pub use crate::http::{Error, Request, Response};
-    pub use crate::{cache, clock, doc, documents, log};
+    pub use crate::socket::{Ack, Message};
+    pub use crate::{cache, clock, doc, documents, log, sockets};
 }

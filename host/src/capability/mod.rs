@@ -13,6 +13,7 @@ pub mod passwords;
 pub mod random;
 pub mod sessions;
 pub mod signing;
+pub mod sockets;
 
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct Capabilities {
     pub cache: Arc<dyn cache::Cache>,
     /// The truth.
     pub documents: Arc<dyn documents::Documents>,
+    /// Connected clients.
+    pub sockets: Arc<dyn sockets::Sockets>,
     /// Log-ins.
     pub sessions: sessions::Sessions,
     /// Password hashing.

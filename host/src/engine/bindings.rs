@@ -23,6 +23,11 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 /// The interface of a component that answers HTTP.
 pub const HTTP_HANDLER: &str = "devconnect:platform/http-handler@0.1.0";
 
+/// The interface of a component that answers messages of sockets.
+pub const SOCKET_HANDLER: &str = "devconnect:platform/socket-handler@0.1.0";
+/// The interface of a component that is told when users come and go.
+pub const PRESENCE_HANDLER: &str = "devconnect:platform/presence-handler@0.1.0";
+
 /// `types.identity`, lent.
 #[derive(Debug, Clone, Copy, ComponentType, Lower)]
 #[component(record)]
@@ -31,6 +36,13 @@ pub struct IdentityRef<'a> {
     pub subject: &'a str,
     /// The session's id.
     pub session: &'a str,
+}
+
+impl<'a> IdentityRef<'a> {
+    /// Lends an identity.
+    pub fn of(identity: &'a super::Identity) -> Self {
+        Self { subject: &identity.subject, session: &identity.session }
+    }
 }
 
 /// `http-handler.request`, lent.
@@ -60,4 +72,30 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// As it goes out.
     pub body: Bytes,
+}
+
+/// `socket-handler.message`, lent.
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+#[expect(missing_docs, reason = "each field is described in wit/socket.wit")]
+pub struct MessageRef<'a> {
+    pub id: &'a str,
+    pub socket: &'a str,
+    pub event: &'a str,
+    pub payload: &'a [u8],
+    #[component(name = "wants-ack")]
+    pub wants_ack: bool,
+    pub identity: IdentityRef<'a>,
+    pub client: &'a str,
+}
+
+/// `presence-handler.change`, lent.
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+#[expect(missing_docs, reason = "each field is described in wit/presence.wit")]
+pub struct PresenceRef<'a> {
+    pub id: &'a str,
+    pub user: &'a str,
+    pub online: bool,
+    pub socket: &'a str,
 }

@@ -23,7 +23,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 pub use aot::CodeCache;
 pub use build::EngineOptions;
-pub use invoke::{Answer, HttpCall};
+pub use invoke::{Answer, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply};
 pub use limits::{Exceeded, Limits, Meter, Tick};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Identity, Shared, State};
@@ -43,11 +43,13 @@ pub enum EngineError {
     #[error("it imports what this host does not have: {0}")]
     Imports(String),
     /// Its manifest has a trigger that its code does not answer.
-    #[error(
-        "its manifest has [[http]] routes, but it exports neither {} nor wasi:http/incoming-handler@0.2",
-        bindings::HTTP_HANDLER
-    )]
-    NoHttpHandler,
+    #[error("its manifest has {trigger}, but it does not export {interface}")]
+    NoHandler {
+        /// As the manifest writes it.
+        trigger: &'static str,
+        /// What it would have to export.
+        interface: &'static str,
+    },
 }
 
 /// Compiles, loads and runs components.
@@ -69,15 +71,21 @@ pub struct Loaded {
     pub sha256: String,
     /// Its calls by outcome.
     pub counts: Counts,
-    handler: Handler,
+    exports: Exports,
 }
 
-/// What of a component is called.
-enum Handler {
-    /// Nothing yet: it has no trigger that is called from here.
-    None,
+/// What of a component is called, by trigger.
+pub struct Exports {
+    instance: InstancePre<State>,
+    http: Option<HttpExport>,
+    socket: Option<ComponentExportIndex>,
+    presence: Option<ComponentExportIndex>,
+}
+
+/// How a component answers HTTP.
+enum HttpExport {
     /// Our own world.
-    Platform { instance: InstancePre<State>, handle: ComponentExportIndex },
+    Platform(ComponentExportIndex),
     /// The standard's.
     Wasi(ProxyPre<State>),
 }
@@ -123,20 +131,33 @@ impl Engine {
                 component
             }
         };
-        let handler = self.handler(&component, &manifest)?;
-        Ok(Loaded { manifest: Arc::new(manifest), sha256, counts: Counts::default(), handler })
+        let exports = self.exports(&component, &manifest)?;
+        Ok(Loaded { manifest: Arc::new(manifest), sha256, counts: Counts::default(), exports })
     }
 
-    fn handler(&self, component: &Component, manifest: &Manifest) -> Result<Handler, EngineError> {
+    /// Finds what the manifest's triggers call.
+    fn exports(&self, component: &Component, manifest: &Manifest) -> Result<Exports, EngineError> {
         let instance =
             self.linker.instantiate_pre(component).map_err(|error| EngineError::Imports(format!("{error:#}")))?;
-        if manifest.http.is_empty() {
-            return Ok(Handler::None);
-        }
-        let interface = component.get_export_index(None, bindings::HTTP_HANDLER);
-        if let Some(handle) = interface.and_then(|interface| component.get_export_index(Some(&interface), "handle")) {
-            return Ok(Handler::Platform { instance, handle });
-        }
-        ProxyPre::new(instance).map(Handler::Wasi).map_err(|_| EngineError::NoHttpHandler)
+        let function = |interface: &str, name: &str| {
+            let interface = component.get_export_index(None, interface)?;
+            component.get_export_index(Some(&interface), name)
+        };
+        let wanted = |wanted: bool, trigger, interface, name| match (wanted, function(interface, name)) {
+            (false, _) => Ok(None),
+            (true, Some(found)) => Ok(Some(found)),
+            (true, None) => Err(EngineError::NoHandler { trigger, interface }),
+        };
+        let http = match function(bindings::HTTP_HANDLER, "handle") {
+            _ if manifest.http.is_empty() => None,
+            Some(handle) => Some(HttpExport::Platform(handle)),
+            None => Some(ProxyPre::new(instance.clone()).map(HttpExport::Wasi).map_err(|_| EngineError::NoHandler {
+                trigger: "[[http]] routes",
+                interface: "devconnect:platform/http-handler@0.1.0 or wasi:http/incoming-handler@0.2",
+            })?),
+        };
+        let socket = wanted(!manifest.socket.is_empty(), "[[socket]] events", bindings::SOCKET_HANDLER, "handle")?;
+        let presence = wanted(manifest.presence.is_some(), "[presence]", bindings::PRESENCE_HANDLER, "changed")?;
+        Ok(Exports { instance, http, socket, presence })
     }
 }

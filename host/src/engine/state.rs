@@ -22,6 +22,8 @@ pub struct Identity {
     pub subject: String,
     /// The session's id.
     pub session: String,
+    /// When the session ends by itself, in seconds since 1970.
+    pub expires: u64,
 }
 
 /// What the host knows about a call besides its payload.
@@ -31,6 +33,8 @@ pub struct Call {
     pub id: String,
     /// Who calls, where a session was asked for and found.
     pub identity: Option<Identity>,
+    /// The socket that calls, where a socket does.
+    pub socket: Option<String>,
 }
 
 /// What a call does to its caller's session besides the answer.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::capability::{cache, documents};
+use crate::capability::{cache, documents, sockets};
 use crate::engine::Limits;
 
 /// The name of the custom section of a component that holds its manifest.
@@ -46,6 +46,11 @@ pub struct Manifest {
     /// The HTTP requests it answers.
     #[serde(default)]
     pub http: Vec<HttpTrigger>,
+    /// The messages of sockets that it answers.
+    #[serde(default)]
+    pub socket: Vec<SocketTrigger>,
+    /// It is told when users come and go.
+    pub presence: Option<PresenceTrigger>,
     /// What it may reach. Nothing, unless it says so.
     #[serde(default)]
     pub grants: Grants,
@@ -85,6 +90,19 @@ pub struct HttpTrigger {
     #[serde(default)]
     pub body: BodyRule,
 }
+
+/// One event of sockets that a component answers. Sockets always have a session.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SocketTrigger {
+    /// Its name, as clients send it: 1 to 64 printable ASCII characters, and none that Socket.IO itself uses.
+    pub event: String,
+}
+
+/// A component that is told when users come and go. There is nothing to say about it yet.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PresenceTrigger {}
 
 /// The methods a route can have. `HEAD` and `OPTIONS` are the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -162,6 +180,8 @@ pub struct Grants {
     pub documents: documents::Grant,
     /// Topics it may publish to.
     pub events: BTreeSet<String>,
+    /// What it may do with sockets.
+    pub sockets: sockets::Grant,
     /// What it may do with sessions.
     pub sessions: BTreeSet<SessionUse>,
     /// It may hash and verify passwords.
@@ -259,6 +279,13 @@ impl Manifest {
                 )));
             }
         }
+        let mut events = BTreeSet::new();
+        for trigger in &self.socket {
+            trigger.check()?;
+            if !events.insert(trigger.event.as_str()) {
+                return Err(ManifestError::Contradiction(format!("the socket event {:?} is there twice", trigger.event)));
+            }
+        }
         self.grants.documents.check().map_err(ManifestError::Contradiction)?;
         self.limits.check().map_err(ManifestError::Malformed)
     }
@@ -281,6 +308,27 @@ impl HttpTrigger {
             if header.is_empty() || header.chars().any(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')) {
                 return Err(ManifestError::Malformed(format!("{header:?} is not a header name in lower case")));
             }
+        }
+        Ok(())
+    }
+}
+
+impl SocketTrigger {
+    /// What the protocol and its clients use themselves.
+    const RESERVED: [&str; 7] =
+        ["connect", "connect_error", "disconnect", "disconnecting", "error", "newListener", "removeListener"];
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let event = self.event.as_str();
+        if Self::RESERVED.contains(&event) {
+            return Err(ManifestError::Contradiction(format!(
+                "the socket event {event:?} is Socket.IO's own; choose another name"
+            )));
+        }
+        if !(1..=64).contains(&event.len()) || !event.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ManifestError::Malformed(format!(
+                "the socket event {event:?} takes 1 to 64 printable ASCII characters without spaces"
+            )));
         }
         Ok(())
     }
@@ -326,6 +374,18 @@ mod tests {
     fn the_token_can_not_be_asked_for() {
         let error = with("[[http]]\nmethod = \"GET\"\npath = \"/a\"\nheaders = [\"cookie\"]\n").unwrap_err();
         assert!(matches!(error, ManifestError::Contradiction(_)));
+    }
+
+    #[test]
+    fn socket_events_are_named_once_and_not_after_the_protocol() {
+        let event = |name: &str| format!("[[socket]]\nevent = {name:?}\n");
+        assert_eq!(with(&event("chat:typing")).unwrap().socket[0].event, "chat:typing");
+        assert!(matches!(with(&event("disconnect")), Err(ManifestError::Contradiction(_))));
+        assert!(matches!(with(&event("a").repeat(2)), Err(ManifestError::Contradiction(_))));
+        for name in ["", "a b", "é", &"a".repeat(65)] {
+            assert!(matches!(with(&event(name)), Err(ManifestError::Malformed(_))), "{name}");
+        }
+        assert!(with("[presence]\n").unwrap().presence.is_some());
     }
 
     #[test]

@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-pub use manifest::{BodyRule, Grants, HttpTrigger, Manifest, ManifestError, Method, SECTION, SessionRule, SessionUse};
+pub use manifest::{
+    BodyRule, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger, SECTION, SessionRule, SessionUse,
+    SocketTrigger,
+};
 pub use routes::{Found, Route, RouteConflict, Routes};
 
 use crate::application::Application;

@@ -1,4 +1,4 @@
-//! The route table: from a method and a path to a component.
+//! The route table: from a method and a path, a socket's event or a change of presence to a component.
 //!
 //! Matching is `matchit`'s: static segments before parameters before a wildcard. Built whole from the manifests and
 //! never changed after.
@@ -9,19 +9,17 @@ use std::sync::Arc;
 use super::{BodyRule, Method, SessionRule};
 use crate::engine::Loaded;
 
-/// Two components that want the same route.
+/// Two components that want the same route or socket event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{second} can't have {method} {path}: {first} has {other} already; change one of the two manifests")]
+#[error("{second} can't have {wanted}: {first} has {other} already; change one of the two manifests")]
 pub struct RouteConflict {
     /// Who has it.
     pub first: String,
     /// Who wants it too.
     pub second: String,
-    /// The method of both.
-    pub method: &'static str,
-    /// The path that is refused.
-    pub path: String,
-    /// The path that it collides with.
+    /// What is refused: method and path, or the event's name.
+    pub wanted: String,
+    /// What it collides with.
     pub other: String,
 }
 
@@ -53,6 +51,8 @@ pub enum Found {
 #[derive(Default)]
 pub struct Routes {
     methods: BTreeMap<Method, matchit::Router<Arc<Route>>>,
+    events: BTreeMap<String, Arc<Loaded>>,
+    presence: Vec<Arc<Loaded>>,
 }
 
 impl Routes {
@@ -70,6 +70,12 @@ impl Routes {
                 };
                 routes.insert(trigger.method, Arc::new(route))?;
             }
+            for trigger in &component.manifest.socket {
+                routes.answer(&trigger.event, component)?;
+            }
+            if component.manifest.presence.is_some() {
+                routes.presence.push(component.clone());
+            }
         }
         Ok(routes)
     }
@@ -85,10 +91,31 @@ impl Routes {
         Err(RouteConflict {
             first: first.unwrap_or_else(|| "the router".into()),
             second: route.component.manifest.component.name.clone(),
-            method: method.as_str(),
-            path: route.path.to_string(),
+            wanted: format!("{} {}", method.as_str(), route.path),
             other,
         })
+    }
+
+    fn answer(&mut self, event: &str, component: &Arc<Loaded>) -> Result<(), RouteConflict> {
+        match self.events.insert(event.to_owned(), component.clone()) {
+            None => Ok(()),
+            Some(first) => Err(RouteConflict {
+                first: first.manifest.component.name.clone(),
+                second: component.manifest.component.name.clone(),
+                wanted: format!("the socket event {event:?}"),
+                other: "it".into(),
+            }),
+        }
+    }
+
+    /// Who answers a socket's event.
+    pub fn event(&self, name: &str) -> Option<&Arc<Loaded>> {
+        self.events.get(name)
+    }
+
+    /// Who is told when users come and go.
+    pub fn presence(&self) -> &[Arc<Loaded>] {
+        &self.presence
     }
 
     /// Where a request goes.

@@ -1,3 +1,4 @@
 //! Triggers: what calls a component. They know the wire and the registry, never a store.
 
 pub mod http;
+pub mod socket;

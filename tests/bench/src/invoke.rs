@@ -82,7 +82,7 @@ async fn time_component(engine: &Arc<Engine>, component: &Arc<Loaded>) -> anyhow
     for round in 0..WARM_UP + ROUNDS {
         let call = call();
         let begun = Instant::now();
-        let answer = engine.call_http(component, call).await?;
+        let answer = engine.invoke(component, call).await?;
         let time = begun.elapsed();
         ensure!(answer.response.status == 200, "the component answered {}", answer.response.status);
         if round >= WARM_UP {
@@ -102,7 +102,7 @@ fn throughput(threads: usize, engine: &Arc<Engine>, component: &Arc<Loaded>) -> 
                 tokio::spawn(async move {
                     let mut calls = 0_u64;
                     while begun.elapsed() < THROUGHPUT {
-                        engine.call_http(&component, call()).await?;
+                        engine.invoke(&component, call()).await?;
                         calls += 1;
                     }
                     anyhow::Ok(calls)
@@ -121,7 +121,7 @@ fn throughput(threads: usize, engine: &Arc<Engine>, component: &Arc<Loaded>) -> 
 fn call() -> HttpCall {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     HttpCall {
-        call: Call { id: "0af7651916cd43dd".into(), identity: None },
+        call: Call { id: "0af7651916cd43dd".into(), identity: None, socket: None },
         method: http::Method::GET,
         path: "/measured/42".into(),
         query: "fields=all".into(),

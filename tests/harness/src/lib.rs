@@ -11,6 +11,7 @@
 mod component;
 mod reply;
 mod request;
+mod socket;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use bson::RawDocumentBuf;
 use devconnect_host::capability::clocks::Manual;
 use devconnect_host::capability::documents::{Commit, Filter, Plan, Projection, Query, Sort, Write};
 use devconnect_host::capability::passwords::Cost;
+use devconnect_host::capability::sockets::presence::Change;
 use devconnect_host::engine::{Loaded, Shared};
 use devconnect_host::{Host, HostOptions};
 
@@ -27,8 +29,10 @@ pub use bson::{DateTime, Document};
 pub use component::{components_folder, wasm};
 pub use devconnect_host::config::Config;
 pub use reply::Reply;
+pub use devconnect_host::capability::sockets::Target;
 pub use request::Request;
 pub use serde_json::{Value, json};
+pub use socket::{Emitted, Recorded, Socket};
 
 /// The moment at which every test begins: 2026-01-15T12:00:00.000Z.
 pub const START: u64 = 1_768_478_400_000;
@@ -38,6 +42,7 @@ pub struct App {
     runtime: tokio::runtime::Runtime,
     host: Host,
     clock: Arc<Manual>,
+    sockets: socket::Shared,
 }
 
 /// An event as it was published.
@@ -68,8 +73,15 @@ impl App {
         let clock = Arc::new(Manual::at(START));
         // Cheap hashing: what is tested is the component, not argon2.
         let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
-        let options =
-            HostOptions { config, components: components_folder(), data: None, clock: clock.clone(), passwords };
+        let sockets = socket::Shared::default();
+        let options = HostOptions {
+            config,
+            components: components_folder(),
+            data: None,
+            clock: clock.clone(),
+            passwords,
+            sockets: Some(sockets.clone()),
+        };
         let host = {
             let _inside = runtime.enter();
             Host::open(options).unwrap_or_else(|error| panic!("the host does not open: {error}"))
@@ -77,7 +89,7 @@ impl App {
         for wasm in components {
             host.registry.deploy(&wasm).unwrap_or_else(|error| panic!("{error}"));
         }
-        Self { runtime, host, clock }
+        Self { runtime, host, clock, sockets }
     }
 
     /// A `GET` that is being put together.
@@ -108,6 +120,22 @@ impl App {
     /// A deployed component, for its counts.
     pub fn component(&self, name: &str) -> Arc<Loaded> {
         self.host.registry.component(name).unwrap_or_else(|| panic!("{name} is not deployed"))
+    }
+
+    /// A new socket of this user.
+    pub fn socket(&self, user: ObjectId) -> Socket<'_> {
+        Socket::new(self, user)
+    }
+
+    /// What went out to sockets, and who is there.
+    pub fn sockets(&self) -> &Recorded {
+        &self.sockets
+    }
+
+    /// Tells the components that a user came or went; the error is of one that wants to be told again.
+    pub fn tell_presence(&self, user: ObjectId, online: bool, socket: &str) -> Result<(), String> {
+        let change = Change { user: user.to_hex(), online, socket: socket.to_owned() };
+        self.runtime.block_on(devconnect_host::trigger::socket::tell(&self.host.registry, &change))
     }
 
     /// A session of this user, as its token.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::Response;
-use crate::{cache, config, documents, events, log, passwords, sessions, signing};
+use crate::{cache, config, documents, events, log, passwords, sessions, signing, sockets};
 
 /// Seconds after which a caller may try again when a store is down or the host is busy.
 const RETRY_AFTER: u32 = 1;
@@ -103,6 +103,17 @@ impl Error {
     /// The answer; what is not for the caller goes to the log on the way.
     pub fn into_response(self) -> Response {
         let status = self.status();
+        let (fields, retry_after) = self.into_fields();
+        let answer = Response::json_bytes(Value::Object(fields).to_string().into_bytes()).status(status);
+        match retry_after {
+            Some(seconds) => answer.header("retry-after", seconds.to_string()),
+            None => answer,
+        }
+    }
+
+    /// What the caller reads: an object with a `message`, and the seconds after which to try again. What is not for
+    /// the caller goes to the log on the way.
+    pub fn into_fields(self) -> (Map<String, Value>, Option<u32>) {
         let (message, mut fields, retry_after) = match self {
             Error::BadRequest(message) | Error::Forbidden(message) | Error::NotFound(message) => {
                 (message, Map::new(), None)
@@ -119,11 +130,7 @@ impl Error {
             }
         };
         fields.insert("message".into(), message.into());
-        let answer = Response::json_bytes(Value::Object(fields).to_string().into_bytes()).status(status);
-        match retry_after {
-            Some(seconds) => answer.header("retry-after", seconds.to_string()),
-            None => answer,
-        }
+        (fields, retry_after)
     }
 }
 
@@ -200,6 +207,15 @@ impl From<config::Error> for Error {
     fn from(error: config::Error) -> Self {
         match error {
             config::Error::Denied(text) => Error::Internal(format!("config: {text}")),
+        }
+    }
+}
+
+impl From<sockets::Error> for Error {
+    fn from(error: sockets::Error) -> Self {
+        match error {
+            sockets::Error::Unavailable(text) => Error::Unavailable(format!("sockets: {text}")),
+            sockets::Error::Denied(text) | sockets::Error::Invalid(text) => Error::Internal(format!("sockets: {text}")),
         }
     }
 }

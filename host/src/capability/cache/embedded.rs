@@ -163,6 +163,16 @@ impl Cache for Embedded {
         })
     }
 
+    async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
+        if !(1..=MAX_RECENT as usize).contains(&values.len()) {
+            return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {}", values.len())));
+        }
+        self.change(key, ttl, |old| match old {
+            Some(_) => Ok((None, false)),
+            None => Ok((Some(Value::Recent(Arc::new(values.into()))), true)),
+        })
+    }
+
     async fn recent(&self, key: &str, limit: u32) -> Result<Option<Vec<Bytes>>, Error> {
         match self.live(key) {
             None => Ok(None),
@@ -246,6 +256,19 @@ mod tests {
         assert_eq!(list, [Bytes::from_static(&[4]), Bytes::from_static(&[3])]);
         assert_eq!(cache.recent("l", 9).await.unwrap().unwrap().len(), 3);
         assert!(cache.get("l").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_list_is_filled_only_where_nothing_is() {
+        let (cache, clock) = cache();
+        let values = |n: u8| vec![Bytes::from(vec![n]), Bytes::from(vec![n - 1])];
+        assert!(cache.fill_recent("l", values(2), ttl(10)).await.unwrap());
+        assert!(!cache.fill_recent("l", values(9), ttl(10)).await.unwrap());
+        assert_eq!(cache.push_recent("l", Bytes::from_static(&[3]), 2, ttl(10)).await.unwrap(), 2);
+        assert_eq!(cache.recent("l", 9).await.unwrap().unwrap(), [Bytes::from_static(&[3]), Bytes::from_static(&[2])]);
+        clock.advance(10_000);
+        assert!(cache.fill_recent("l", values(9), ttl(10)).await.unwrap());
+        assert!(cache.fill_recent("m", Vec::new(), ttl(10)).await.is_err());
     }
 
     #[test]

@@ -97,6 +97,19 @@ impl Host for State {
         Ok(Ok(answer!(self.capabilities().cache.push_recent(&key, value.into(), keep, ttl).await)))
     }
 
+    async fn fill_recent(
+        &mut self,
+        key: String,
+        values: Vec<Vec<u8>>,
+        ttl: u32,
+    ) -> wasmtime::Result<Result<bool, Error>> {
+        self.enter("cache.fill-recent")?;
+        let ttl = answer!(self.entry(&key, Access::Write, &[], ttl));
+        let values = values.into_iter().map(|value| check_value(&value).map(|()| Bytes::from(value)));
+        let values = answer!(values.collect::<Result<Vec<_>, _>>());
+        Ok(Ok(answer!(self.capabilities().cache.fill_recent(&key, values, ttl).await)))
+    }
+
     async fn recent(&mut self, key: String, limit: u32) -> wasmtime::Result<Result<Option<Vec<Vec<u8>>>, Error>> {
         self.enter("cache.recent")?;
         answer!(self.key(&key, Access::Read));

@@ -50,6 +50,8 @@ pub trait Cache: Send + Sync + 'static {
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error>;
     /// Puts a value at the head of a list and keeps the first `keep`; answers the new length.
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error>;
+    /// Makes a list of values, newest first, unless something is there; true when it did.
+    async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error>;
     /// The newest values of a list, newest first; none when there is no list.
     async fn recent(&self, key: &str, limit: u32) -> Result<Option<Vec<Bytes>>, Error>;
 }

@@ -131,20 +131,18 @@ impl State {
         Ok((Commit { writes, events }, after))
     }
 
-    /// Cookies and tombstones: what follows from a commit that is durable.
+    /// Cookies, tombstones and sockets: what follows from a commit that is durable.
     async fn finish(&mut self, after: AfterCommit) {
         for (subject, ending) in after.ended {
             if let Err(error) = self.capabilities().sessions.bury(&subject).await {
                 tracing::warn!(%error, "sessions that ended are not marked in the cache");
             }
-            let own = self.call.identity.as_ref().is_some_and(|identity| {
-                identity.subject == subject
-                    && match &ending {
-                        Ending::One(id) => *id == identity.session,
-                        Ending::Others(id) => *id != identity.session,
-                        Ending::All => true,
-                    }
-            });
+            self.capabilities().sockets.end(&subject, &ending).await;
+            let own = self
+                .call
+                .identity
+                .as_ref()
+                .is_some_and(|identity| identity.subject == subject && ending.covers(&identity.session));
             if own {
                 self.cookie = CookieChange::Clear;
             }

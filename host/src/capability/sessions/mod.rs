@@ -54,6 +54,17 @@ pub enum Ending {
     All,
 }
 
+impl Ending {
+    /// Whether this session is one of those that end.
+    pub fn covers(&self, session: &str) -> bool {
+        match self {
+            Ending::One(id) => id == session,
+            Ending::Others(id) => id != session,
+            Ending::All => true,
+        }
+    }
+}
+
 /// Checks, begins and ends sessions.
 pub struct Sessions {
     rules: SessionRules,

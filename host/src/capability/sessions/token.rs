@@ -49,7 +49,7 @@ pub struct Claims {
 
 impl Claims {
     pub(super) fn identity(self) -> Identity {
-        Identity { subject: self.subject, session: self.id }
+        Identity { subject: self.subject, session: self.id, expires: self.expires }
     }
 }
 

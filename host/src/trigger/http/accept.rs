@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::HttpTrigger;
+use super::line::Stream;
 
 /// What the listener allows.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +38,14 @@ impl Default for AcceptOptions {
     }
 }
 
-/// Serves until `shutdown`; then accepts nothing more, lets every request finish, and returns.
+/// Serves until `shutdown`; then accepts nothing more, closes the sockets, lets every request finish, and returns.
 pub async fn serve(
     listener: TcpListener,
     trigger: Arc<HttpTrigger>,
     options: AcceptOptions,
     shutdown: impl Future<Output = ()>,
 ) {
+    trigger.sockets().start();
     let places = Arc::new(Semaphore::new(options.connections));
     let graceful = GracefulShutdown::new();
     let builder = builder(&options);
@@ -54,10 +56,13 @@ pub async fn serve(
             accepted = next(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
+        let stream = Stream::new(stream);
+        let line = stream.line();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), {
             let trigger = trigger.clone();
-            service_fn(move |request| {
+            service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                 let trigger = trigger.clone();
+                request.extensions_mut().insert(line.clone());
                 async move { Ok::<_, std::convert::Infallible>(trigger.respond(request, peer).await) }
             })
         });
@@ -70,6 +75,8 @@ pub async fn serve(
         });
     }
     drop(listener);
+    // First, because a client that waits for a message would hold its request open.
+    trigger.sockets().close().await;
     let open = options.connections - places.available_permits();
     tracing::info!(open, "no more connections are accepted; finishing what is open");
     if tokio::time::timeout(options.drain_time, graceful.shutdown()).await.is_err() {

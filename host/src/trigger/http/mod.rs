@@ -5,6 +5,7 @@
 
 mod accept;
 mod client;
+mod line;
 mod origin;
 mod reply;
 mod request;
@@ -13,14 +14,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 
 pub use accept::{AcceptOptions, serve};
 pub use client::Proxies;
 pub use origin::{OriginRules, Verdict};
+pub(crate) use request::token as token_of;
 
 use crate::engine::{Failure, Identity};
 use crate::registry::{Found, Method as RouteMethod, Registry, Route, SessionRule};
+use crate::trigger::socket::{ServerBody, SocketTrigger};
 use reply::{Refusal, Reply};
 
 /// What the operator decides about the wire.
@@ -40,25 +43,34 @@ pub struct Site {
 pub struct HttpTrigger {
     registry: Arc<Registry>,
     site: Site,
+    sockets: Arc<SocketTrigger>,
 }
 
-/// The body of every answer.
-pub type Body = Full<Bytes>;
+/// The body of every answer: a component's or the host's own, or the Socket.IO server's.
+pub type Body = Either<Full<Bytes>, ServerBody>;
 
 impl HttpTrigger {
-    /// For the components of a registry.
-    pub fn new(registry: Arc<Registry>, site: Site) -> Self {
-        Self { registry, site }
+    /// For the components of a registry, with the sockets on the same port.
+    pub fn new(registry: Arc<Registry>, site: Site, sockets: Arc<SocketTrigger>) -> Self {
+        Self { registry, site, sockets }
+    }
+
+    /// The sockets on the same port.
+    pub fn sockets(&self) -> &Arc<SocketTrigger> {
+        &self.sockets
     }
 
     /// Answers one request from `peer`.
     pub async fn respond<B>(&self, request: Request<B>, peer: std::net::IpAddr) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let id = hex::encode(crate::capability::random::bytes::<8>());
         let verdict = self.site.origins.judge(request.headers());
+        if SocketTrigger::answers(request.uri().path()) && *request.method() != Method::OPTIONS {
+            return self.socket(request, peer, &id, &verdict).await;
+        }
         let reply = match self.answer(request, peer, &id, &verdict).await {
             Ok(reply) => reply,
             Err(refusal) => {
@@ -108,9 +120,31 @@ impl HttpTrigger {
         self.call(&route, call, id).await
     }
 
+    /// A request of a socket. A page of another site gets no connection, whatever it would be used for.
+    async fn socket<B>(
+        &self,
+        request: Request<B>,
+        peer: std::net::IpAddr,
+        id: &str,
+        verdict: &Verdict,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        if *verdict == Verdict::Foreign {
+            let refusal = Refusal::new(StatusCode::FORBIDDEN, "This origin may not connect here");
+            return refusal.into_reply().finish(id, verdict);
+        }
+        let client = self.site.proxies.client(peer, request.headers());
+        let mut response = self.sockets.respond(request, client).await.map(Either::Right);
+        reply::with_every_answers_headers(response.headers_mut(), id, verdict);
+        response
+    }
+
     async fn call(&self, route: &Route, call: crate::engine::HttpCall, id: &str) -> Result<Reply, Refusal> {
         let component = &route.component;
-        match self.registry.engine().call_http(component, call).await {
+        match self.registry.engine().invoke(component, call).await {
             Ok(answer) => {
                 Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why))
             }
@@ -171,6 +205,9 @@ impl HttpTrigger {
     fn options(&self, path: &str, verdict: &Verdict) -> Result<Reply, Refusal> {
         if *verdict == Verdict::Foreign {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "This origin may not call here"));
+        }
+        if SocketTrigger::answers(path) {
+            return Ok(Reply::preflight("GET, POST, OPTIONS"));
         }
         let methods = match self.registry.routes().find(None, path) {
             Found::OtherMethods(methods) => allow(&methods),

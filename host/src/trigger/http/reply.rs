@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 
 use super::Body;
 use super::origin::Verdict;
@@ -127,21 +127,25 @@ impl Reply {
 
     /// With what every answer has.
     pub(super) fn finish(mut self, id: &str, verdict: &Verdict) -> Response<Body> {
-        let headers = &mut self.headers;
-        if let Ok(id) = HeaderValue::from_str(id) {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
-        }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.append(header::VARY, HeaderValue::from_static("origin"));
-        if let Verdict::Allowed(origin) = verdict {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        }
-        let mut response = Response::new(Full::new(self.body));
+        with_every_answers_headers(&mut self.headers, id, verdict);
+        let mut response = Response::new(Either::Left(Full::new(self.body)));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response
+    }
+}
+
+/// Its id, what keeps a browser from guessing and keeping, and whether the page that asked may read it.
+pub(super) fn with_every_answers_headers(headers: &mut HeaderMap, id: &str, verdict: &Verdict) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    if let Verdict::Allowed(origin) = verdict {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::registry::{BodyRule, Route};
 const BODY_TIME: Duration = Duration::from_secs(15);
 
 /// The session's token: a bearer, or else the cookie.
-pub(super) fn token(headers: &HeaderMap, cookie: &str) -> Option<String> {
+pub(crate) fn token(headers: &HeaderMap, cookie: &str) -> Option<String> {
     if let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
         && let Some((scheme, token)) = value.split_once(' ')
         && scheme.eq_ignore_ascii_case("bearer")
@@ -53,7 +53,7 @@ where
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send JSON: content-type: application/json"));
     }
     Ok(HttpCall {
-        call: Call { id: id.to_owned(), identity },
+        call: Call { id: id.to_owned(), identity, socket: None },
         headers: asked_for(route, &parts.headers),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),

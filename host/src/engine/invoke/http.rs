@@ -1,22 +1,18 @@
-//! One call: a fresh store and instance, in a task of its own, under its limits.
-//!
-//! The task goes on when its caller goes away: what a component began it finishes, or its limits end it.
+//! An HTTP request's way into a component and back: our own world's records, or the standard's resources.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::time::Instant;
+use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
-use super::bindings::{IdentityRef, RequestRef, Response};
-use super::{Call, CookieChange, Engine, Failure, Handler, Loaded, Meter, Outcome, State, Tick};
+use super::Invocation;
+use crate::engine::bindings::{IdentityRef, RequestRef, Response};
+use crate::engine::{Call, CookieChange, Exports, HttpExport, State};
 
 /// A request on its way to a component.
 #[derive(Debug, Clone)]
@@ -50,61 +46,20 @@ pub struct Answer {
     pub cookie: CookieChange,
 }
 
-impl Engine {
-    /// Calls a component's HTTP handler and counts how it ended.
-    pub async fn call_http(self: &Arc<Self>, loaded: &Arc<Loaded>, call: HttpCall) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
-        let (engine, component) = (self.clone(), loaded.clone());
-        let task = tokio::spawn(async move {
-            let heavy = Arc::new(AtomicBool::new(false));
-            let work = {
-                let (engine, component, heavy) = (engine.clone(), component.clone(), heavy.clone());
-                Box::pin(async move { engine.run_http(&component, call, heavy, deadline).await })
-            };
-            let result =
-                engine.lane.drive(work, &heavy).await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
-            component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
-            result
-        });
-        task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+impl Invocation for HttpCall {
+    type Answer = Answer;
+
+    fn call(&self) -> &Call {
+        &self.call
     }
 
-    async fn run_http(
-        &self,
-        loaded: &Loaded,
-        call: HttpCall,
-        heavy: Arc<AtomicBool>,
-        deadline: Instant,
-    ) -> Result<Answer, Failure> {
-        let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
-        let Ok(Ok(_place)) = place else { return Err(Failure::Busy) };
-        let mut store = self.store(loaded, &call.call, heavy);
-        let work = async {
-            match &loaded.handler {
-                Handler::None => Err(wasmtime::Error::msg("it has no HTTP handler")),
-                Handler::Platform { instance, handle } => platform(&mut store, instance, handle, &call).await,
-                Handler::Wasi(instance) => standard(&mut store, instance, &call).await,
-            }
+    async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Answer> {
+        let response = match &exports.http {
+            None => return Err(wasmtime::Error::msg("it has no HTTP handler")),
+            Some(HttpExport::Platform(handle)) => platform(store, &exports.instance, handle, self).await?,
+            Some(HttpExport::Wasi(instance)) => standard(store, instance, self).await?,
         };
-        match tokio::time::timeout_at(deadline, work).await {
-            Err(_) => Err(Failure::OutOfTime),
-            Ok(Err(error)) => Err(failure(&store, &error)),
-            Ok(Ok(response)) => Ok(Answer { response, cookie: std::mem::take(&mut store.data_mut().cookie) }),
-        }
-    }
-
-    fn store(&self, loaded: &Loaded, call: &Call, heavy: Arc<AtomicBool>) -> Store<State> {
-        let meter = Meter::new(loaded.manifest.limits, heavy);
-        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
-        let mut store = Store::new(&self.wasm, state);
-        store.limiter(|state| &mut state.meter);
-        store.set_epoch_deadline(1);
-        // A custom yield, because wasmtime's own starves the runtime when many guests spin.
-        store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
-            Tick::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
-            Tick::Spent => Err(wasmtime::Error::new(super::Exceeded::Cpu)),
-        });
-        store
+        Ok(Answer { response, cookie: std::mem::take(&mut store.data_mut().cookie) })
     }
 }
 
@@ -125,11 +80,7 @@ async fn platform(
         query: &call.query,
         headers: &headers,
         body: &call.body,
-        identity: call
-            .call
-            .identity
-            .as_ref()
-            .map(|identity| IdentityRef { subject: &identity.subject, session: &identity.session }),
+        identity: call.call.identity.as_ref().map(IdentityRef::of),
         client: &call.client,
     };
     let instance = instance.instantiate_async(&mut *store).await?;
@@ -181,12 +132,4 @@ async fn standard(store: &mut Store<State>, instance: &ProxyPre<State>, call: &H
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body: body.to_bytes() })
-}
-
-/// Tells a limit, a trap and a failure of the host apart.
-fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
-    if let Some(exceeded) = store.data().meter.exceeded() {
-        return Failure::Exceeded(exceeded);
-    }
-    Failure::Trap(format!("{error:#}"))
 }

@@ -1,0 +1,84 @@
+//! Sockets: what goes out to clients that are connected, and who of them is there.
+//!
+//! The trait, its limits and its grant; `socketio` is the engine over the host's own Socket.IO server, `presence`
+//! counts who is there, `lines` are the connections below. What comes in is the business of `trigger::socket`.
+
+mod grant;
+mod host;
+pub mod lines;
+pub mod presence;
+mod socketio;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+pub use grant::Grant;
+pub use socketio::{SocketIoEngine, session_room, user_room};
+
+use crate::capability::sessions::Ending;
+
+/// The largest payload that is sent, in bytes.
+pub const MAX_PAYLOAD: usize = 64 << 10;
+/// The most targets of one emit.
+pub const MAX_TARGETS: usize = 1_000;
+/// The longest wait for a client's acknowledgement.
+pub const MAX_ACK_TIME: Duration = Duration::from_secs(10);
+
+/// Why sockets did not do what they were asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Outside a limit; nothing was sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// The other hosts can't be reached; this host's sockets got it.
+    #[error("the other hosts' sockets are not reached: {0}")]
+    Unavailable(String),
+}
+
+/// Who gets something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// All sockets of a user.
+    User(String),
+    /// All sockets in a room.
+    Room(String),
+    /// One socket.
+    Socket(String),
+}
+
+/// The connected clients of all hosts.
+#[async_trait]
+pub trait Sockets: Send + Sync + 'static {
+    /// Sends to all targets; a socket that is meant twice gets it once. Emits of one caller, one after the other, arrive
+    /// in that order. A socket whose buffer is full is closed: its client connects again and reads what it missed.
+    async fn emit(&self, targets: &[Target], event: &str, payload: &RawValue) -> Result<(), Error>;
+    /// Sends to one socket and waits for its acknowledgement; none when it did not come in time.
+    async fn emit_with_ack(
+        &self,
+        socket: &str,
+        event: &str,
+        payload: &RawValue,
+        timeout: Duration,
+    ) -> Result<Option<Bytes>, Error>;
+    /// Puts a socket into a room; a socket that is gone is none of anybody's business any more.
+    async fn join(&self, socket: &str, room: &str) -> Result<(), Error>;
+    /// Takes a socket out of a room.
+    async fn leave(&self, socket: &str, room: &str) -> Result<(), Error>;
+    /// From here on the socket counts for its user's presence.
+    async fn appear(&self, user: &str, socket: &str) -> Result<(), Error>;
+    /// Whether a socket of the user counts for presence.
+    async fn online(&self, user: &str) -> Result<bool, Error>;
+    /// Disconnects the sockets of sessions that ended.
+    async fn end(&self, user: &str, ending: &Ending);
+}
+
+/// Checks the name of a room that comes from a component.
+pub fn check_room(room: &str) -> Result<(), Error> {
+    if (1..=128).contains(&room.len()) && room.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Error::Invalid("a room takes 1 to 128 printable ASCII characters without spaces".into()))
+}

@@ -1,0 +1,141 @@
+//! The sockets of this host, over its own Socket.IO server (protocol 4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use socketioxide::extract::SocketRef;
+use socketioxide::socket::Sid;
+use socketioxide::{SendError, SocketError, SocketIo};
+
+use super::lines::Lines;
+use super::presence::Presence;
+use super::{Error, Sockets, Target};
+use crate::capability::sessions::Ending;
+use crate::engine::Identity;
+
+/// The room that all sockets of a user are in. A space can't be in a component's room, so it never is one of these.
+pub fn user_room(user: &str) -> String {
+    format!("user {user}")
+}
+
+/// The room that all sockets of a session are in.
+pub fn session_room(session: &str) -> String {
+    format!("session {session}")
+}
+
+/// The engine over the host's own server.
+pub struct SocketIoEngine {
+    io: SocketIo,
+    presence: Arc<Presence>,
+    lines: Arc<Lines>,
+}
+
+impl SocketIoEngine {
+    /// Over a server whose namespace `/` exists.
+    pub fn new(io: SocketIo, presence: Arc<Presence>, lines: Arc<Lines>) -> Self {
+        Self { io, presence, lines }
+    }
+
+    fn socket(&self, id: &str) -> Option<SocketRef> {
+        self.io.get_socket(id.parse::<Sid>().ok()?)
+    }
+
+    fn recipients(&self, targets: &[Target]) -> Vec<SocketRef> {
+        let mut rooms = Vec::new();
+        let mut recipients = Vec::new();
+        for target in targets {
+            match target {
+                Target::User(user) => rooms.push(user_room(user)),
+                Target::Room(room) => rooms.push(room.clone()),
+                Target::Socket(id) => recipients.extend(self.socket(id)),
+            }
+        }
+        if !rooms.is_empty() {
+            let named: Vec<Sid> = recipients.iter().map(|socket| socket.id).collect();
+            let in_rooms = self.io.within(rooms).sockets();
+            recipients.extend(in_rooms.into_iter().filter(|socket| !named.contains(&socket.id)));
+        }
+        recipients
+    }
+
+    /// The defined outcome of a reader that does not read: its line is cut, it connects again and reads what it missed.
+    fn left_behind(&self, socket: &SocketRef) {
+        tracing::info!(socket = %socket.id, "a client does not read what it is sent; its line is cut");
+        self.lines.cut(socket.id);
+    }
+}
+
+#[async_trait]
+impl Sockets for SocketIoEngine {
+    async fn emit(&self, targets: &[Target], event: &str, payload: &RawValue) -> Result<(), Error> {
+        for socket in self.recipients(targets) {
+            // A tuple is the list of arguments: without it, an array would be taken for several.
+            match socket.emit(event, &(payload,)) {
+                Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => self.left_behind(&socket),
+                Err(SendError::Serialize(error)) => return Err(Error::Invalid(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn emit_with_ack(
+        &self,
+        socket: &str,
+        event: &str,
+        payload: &RawValue,
+        timeout: Duration,
+    ) -> Result<Option<Bytes>, Error> {
+        let Some(socket) = self.socket(socket) else { return Ok(None) };
+        let answer = match socket.timeout(timeout).emit_with_ack::<_, serde_json::Value>(event, &(payload,)) {
+            Ok(answer) => answer,
+            Err(SendError::Serialize(error)) => return Err(Error::Invalid(error.to_string())),
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                self.left_behind(&socket);
+                return Ok(None);
+            }
+            Err(SendError::Socket(SocketError::Closed)) => return Ok(None),
+        };
+        Ok(answer.await.ok().map(|value| Bytes::from(value.to_string())))
+    }
+
+    async fn join(&self, socket: &str, room: &str) -> Result<(), Error> {
+        if let Some(socket) = self.socket(socket) {
+            socket.join(room.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, socket: &str, room: &str) -> Result<(), Error> {
+        if let Some(socket) = self.socket(socket) {
+            socket.leave(room.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn appear(&self, user: &str, socket: &str) -> Result<(), Error> {
+        self.presence.appear(user, socket);
+        // It may have closed while its message was on the way; then nobody else would take it back.
+        if !self.socket(socket).is_some_and(|socket| socket.connected()) {
+            self.presence.leave(user, socket);
+        }
+        Ok(())
+    }
+
+    async fn online(&self, user: &str) -> Result<bool, Error> {
+        Ok(self.presence.online(user))
+    }
+
+    async fn end(&self, user: &str, ending: &Ending) {
+        for socket in self.io.within(user_room(user)).sockets() {
+            let session = socket.extensions.get::<Identity>().map(|identity| identity.session);
+            let ended = session.is_some_and(|session| ending.covers(&session));
+            if ended && socket.clone().disconnect().is_err() {
+                self.left_behind(&socket);
+            }
+        }
+    }
+}

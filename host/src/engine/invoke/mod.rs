@@ -1,0 +1,100 @@
+//! One call: a fresh store and instance, in a task of its own, under its limits.
+//!
+//! The task goes on when its caller goes away: what a component began it finishes, or its limits end it. What is called
+//! and how its answer is read is a room each: `http`, `socket`, `presence`.
+
+mod http;
+mod presence;
+mod socket;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::{Store, UpdateDeadline};
+
+pub use http::{Answer, HttpCall};
+pub use presence::PresenceCall;
+pub use socket::{SocketCall, SocketReply};
+
+use super::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick};
+
+/// Something that a trigger wants of a component.
+pub trait Invocation: Send + Sync + 'static {
+    /// What comes back when the component answers.
+    type Answer: Send + 'static;
+
+    /// Who and which.
+    fn call(&self) -> &Call;
+
+    /// Instantiates the component in `store` and calls what it exports for this.
+    fn run(
+        &self,
+        store: &mut Store<State>,
+        exports: &Exports,
+    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+}
+
+impl Engine {
+    /// Calls a component and counts how it ended.
+    pub async fn invoke<I: Invocation>(
+        self: &Arc<Self>,
+        loaded: &Arc<Loaded>,
+        invocation: I,
+    ) -> Result<I::Answer, Failure> {
+        let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
+        let (engine, component) = (self.clone(), loaded.clone());
+        let task = tokio::spawn(async move {
+            let heavy = Arc::new(AtomicBool::new(false));
+            let work = {
+                let (engine, component, heavy) = (engine.clone(), component.clone(), heavy.clone());
+                Box::pin(async move { engine.run(&component, invocation, heavy, deadline).await })
+            };
+            let result =
+                engine.lane.drive(work, &heavy).await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
+            component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
+            result
+        });
+        task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+    }
+
+    async fn run<I: Invocation>(
+        &self,
+        loaded: &Loaded,
+        invocation: I,
+        heavy: Arc<AtomicBool>,
+        deadline: Instant,
+    ) -> Result<I::Answer, Failure> {
+        let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(Failure::Busy) };
+        let mut store = self.store(loaded, invocation.call(), heavy);
+        match tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)).await {
+            Err(_) => Err(Failure::OutOfTime),
+            Ok(Err(error)) => Err(failure(&store, &error)),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+
+    fn store(&self, loaded: &Loaded, call: &Call, heavy: Arc<AtomicBool>) -> Store<State> {
+        let meter = Meter::new(loaded.manifest.limits, heavy);
+        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
+        let mut store = Store::new(&self.wasm, state);
+        store.limiter(|state| &mut state.meter);
+        store.set_epoch_deadline(1);
+        // A custom yield, because wasmtime's own starves the runtime when many guests spin.
+        store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
+            Tick::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            Tick::Spent => Err(wasmtime::Error::new(Exceeded::Cpu)),
+        });
+        store
+    }
+}
+
+/// Tells a limit, a trap and a failure of the host apart.
+fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
+    if let Some(exceeded) = store.data().meter.exceeded() {
+        return Failure::Exceeded(exceeded);
+    }
+    Failure::Trap(format!("{error:#}"))
+}

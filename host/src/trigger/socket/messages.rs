@@ -1,0 +1,144 @@
+//! Messages: from what a client sent to a component, and its answer back, as an acknowledgement or an `error` event.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::engine::{Call, Exceeded, Failure, Identity, Loaded, SocketCall};
+use crate::registry::Registry;
+
+/// How much of an unknown event's name is repeated to its sender, in characters.
+const SHOWN: usize = 64;
+
+/// A message of a client.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The socket it came on.
+    pub socket: String,
+    /// Whose socket that is.
+    pub identity: Identity,
+    /// The client's address as the host believes it.
+    pub client: String,
+    /// The event's name.
+    pub event: String,
+    /// The first argument as JSON.
+    pub payload: Bytes,
+    /// The client waits for an acknowledgement.
+    pub wants_ack: bool,
+}
+
+/// What the client is told.
+#[derive(Debug)]
+pub enum Said {
+    /// It went well: the acknowledgement, one JSON value.
+    Done(Box<RawValue>),
+    /// It did not: an object with a `message`.
+    Refused(Map<String, Value>),
+}
+
+impl Said {
+    /// A refusal in these words.
+    pub fn refused(message: &str) -> Self {
+        Said::Refused(Map::from_iter([("message".to_owned(), message.into())]))
+    }
+
+    /// What an acknowledgement carries.
+    pub fn into_ack(self) -> Value {
+        match self {
+            Said::Done(value) => serde_json::from_str(value.get()).unwrap_or_default(),
+            Said::Refused(mut reason) => {
+                reason.insert("ok".into(), false.into());
+                Value::Object(reason)
+            }
+        }
+    }
+
+    /// What an `error` event carries, where nobody waits for an acknowledgement and something is wrong.
+    pub fn into_error(self, event: &str) -> Option<Value> {
+        match self {
+            Said::Done(_) => None,
+            Said::Refused(mut reason) => {
+                reason.insert("event".into(), shown(event).into());
+                Some(Value::Object(reason))
+            }
+        }
+    }
+}
+
+/// Has a message answered by the component whose manifest names its event.
+pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> Said {
+    let Some(component) = registry.routes().event(&incoming.event).cloned() else {
+        return Said::refused(&format!("There is no event {:?} here", shown(&incoming.event)));
+    };
+    if incoming.payload.len() > component.manifest.limits.body_kib as usize * 1024 {
+        return Said::refused("The message is too large");
+    }
+    let id = hex::encode(crate::capability::random::bytes::<8>());
+    let call = SocketCall {
+        call: Call { id: id.clone(), identity: Some(incoming.identity.clone()), socket: Some(incoming.socket) },
+        identity: incoming.identity,
+        event: incoming.event.clone(),
+        payload: incoming.payload,
+        wants_ack: incoming.wants_ack,
+        client: incoming.client,
+    };
+    match registry.engine().invoke(&component, call).await {
+        Ok(Ok(acknowledgement)) => {
+            let value = acknowledgement.unwrap_or(Bytes::from_static(br#"{"ok":true}"#));
+            match serde_json::from_slice(&value) {
+                Ok(value) => Said::Done(value),
+                Err(error) => incident(&component, &incoming.event, &id, &format!("its answer is not JSON: {error}")),
+            }
+        }
+        Ok(Err(reason)) => match serde_json::from_slice(&reason) {
+            Ok(reason) => Said::Refused(reason),
+            Err(error) => incident(&component, &incoming.event, &id, &format!("its refusal is no object: {error}")),
+        },
+        Err(failure) => failed(&component, &incoming.event, &id, &failure),
+    }
+}
+
+fn failed(component: &Loaded, event: &str, id: &str, failure: &Failure) -> Said {
+    let words = match failure {
+        Failure::OutOfTime | Failure::Exceeded(Exceeded::Cpu) => "This took too long",
+        Failure::Busy => "The host is busy; try again in a moment",
+        _ => return incident(component, event, id, &failure.to_string()),
+    };
+    tracing::warn!(id, component = component.manifest.component.name, event, "{failure}");
+    with_incident(words, id)
+}
+
+/// A handler failed: the operator gets the reason, the client an id to ask about.
+fn incident(component: &Loaded, event: &str, id: &str, why: &str) -> Said {
+    tracing::error!(id, component = component.manifest.component.name, event, "{why}");
+    with_incident("Something went wrong on our side", id)
+}
+
+fn with_incident(message: &str, id: &str) -> Said {
+    Said::Refused(Map::from_iter([("message".to_owned(), message.into()), ("incident".to_owned(), id.into())]))
+}
+
+fn shown(event: &str) -> String {
+    event.chars().take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_an_ack_or_an_error_event() {
+        assert_eq!(Said::refused("no").into_ack(), serde_json::json!({ "ok": false, "message": "no" }));
+        let error = Said::refused("no").into_error(&"x".repeat(100)).unwrap();
+        assert_eq!(error, serde_json::json!({ "message": "no", "event": "x".repeat(64) }));
+    }
+
+    #[test]
+    fn what_went_well_is_told_to_who_waits_only() {
+        let done = || Said::Done(serde_json::from_str(r#"{"ok":true}"#).unwrap());
+        assert_eq!(done().into_ack(), serde_json::json!({ "ok": true }));
+        assert!(done().into_error("x").is_none());
+    }
+}

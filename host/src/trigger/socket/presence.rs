@@ -1,0 +1,69 @@
+//! Telling components who came and who went: in order for each user, and again until they know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::capability::sockets::presence::{Change, Changed, Presence};
+use crate::engine::{Call, PresenceCall};
+use crate::registry::Registry;
+
+/// Changes that are told at once.
+const AT_ONCE: usize = 32;
+/// The first wait before a change is told again; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// Tells every change, until there can be no more.
+pub(super) async fn tell_all(registry: Arc<Registry>, presence: Arc<Presence>, mut changed: Changed) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(user) = changed.recv().await {
+        let (registry, presence, places) = (registry.clone(), presence.clone(), places.clone());
+        tokio::spawn(async move { tell_of(&registry, &presence, &places, &user).await });
+    }
+}
+
+/// One user: what is pending is looked at anew each time, so that only what still holds is told.
+async fn tell_of(registry: &Arc<Registry>, presence: &Presence, places: &Semaphore, user: &str) {
+    let mut wait = FIRST_WAIT;
+    while let Some(change) = presence.pending(user) {
+        let told = {
+            let _place = places.acquire().await;
+            tell(registry, &change).await
+        };
+        match told {
+            Ok(()) => {
+                presence.told(&change);
+                wait = FIRST_WAIT;
+            }
+            Err(why) => {
+                tracing::warn!(user, online = change.online, ?wait, "presence is not told: {why}");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}
+
+/// Tells a change to every component with a `[presence]` trigger; the error is the first one's that was not told.
+pub async fn tell(registry: &Arc<Registry>, change: &Change) -> Result<(), String> {
+    let components = registry.routes().presence().to_vec();
+    for component in components {
+        let id = hex::encode(crate::capability::random::bytes::<8>());
+        let call = PresenceCall {
+            call: Call { id, identity: None, socket: None },
+            user: change.user.clone(),
+            online: change.online,
+            socket: change.socket.clone(),
+        };
+        let name = &component.manifest.component.name;
+        match registry.engine().invoke(&component, call).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Err(format!("{name}: {why}")),
+            Err(failure) => return Err(format!("{name}: {failure}")),
+        }
+    }
+    Ok(())
+}
