@@ -57,7 +57,12 @@ pub(super) const SUITES: &[Suite] = &[
         8,
         Work::Packages(&["devconnect-host", "devconnect-sdk", "model", "xtask", "harness"]),
     ),
-    suite("handlers", "each component's rules", 6, Work::Packages(&["auth", "profile", "connections", "preferences", "messaging"])),
+    suite(
+        "handlers",
+        "each component's rules",
+        6,
+        Work::Packages(&["auth", "profile", "connections", "feed", "messaging", "preferences"]),
+    ),
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),
     suite("e2e", "the product over HTTP", 8, Work::Packages(&["e2e"])),
     suite("hostile", "components that misbehave", 8, Work::Packages(&["hostile"])),
