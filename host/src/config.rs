@@ -66,6 +66,7 @@ struct SocketFile {
     per_address: Option<usize>,
     pace: Option<u32>,
     burst: Option<u32>,
+    unread: Option<usize>,
     ping_seconds: Option<u64>,
     pong_seconds: Option<u64>,
 }
@@ -81,6 +82,7 @@ impl SocketFile {
             count_loopback,
             pace: self.pace.unwrap_or(default.pace),
             burst: self.burst.unwrap_or(default.burst),
+            unread: self.unread.unwrap_or(default.unread).max(1),
             ping: seconds(self.ping_seconds, default.ping),
             pong: seconds(self.pong_seconds, default.pong),
             ..default

@@ -6,12 +6,14 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
 mod member;
+mod node;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub use member::{Member, PASSWORD};
+pub use node::node;
 pub use serde_json::{Value, json};
 
 /// The secret that tests sign their own tokens with.
@@ -31,6 +33,8 @@ pub struct ServerOptions {
     pub environment: Vec<(&'static str, String)>,
     /// Another folder of components than the built one.
     pub components: Option<PathBuf>,
+    /// The text of a `devconnect.toml`.
+    pub config: Option<&'static str>,
 }
 
 impl Server {
@@ -54,6 +58,11 @@ impl Server {
             .envs(options.environment)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
+        if let Some(config) = options.config {
+            let file = data.join("devconnect.toml");
+            std::fs::create_dir_all(data).and_then(|()| std::fs::write(&file, config)).expect("a file for the config");
+            command.arg("--config").arg(file);
+        }
         let mut process = command.spawn().expect("the host's binary; build it with `cargo xtask build`");
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines();

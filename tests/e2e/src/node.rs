@@ -1,0 +1,35 @@
+//! JavaScript clients: Node with the official Socket.IO client, installed from the lock file when it is not there yet.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+
+use crate::root;
+
+/// A command that runs Node in the folder of the clients. Panics, with what to install, where that can't be.
+pub fn node() -> Command {
+    let folder = installed();
+    let mut command = Command::new("node");
+    command.current_dir(folder);
+    command
+}
+
+fn installed() -> PathBuf {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = root().join("tests/e2e/js");
+    // The copy that was made of the lock file last says whether what is installed is what it names.
+    let (wanted, done) = (folder.join("package-lock.json"), folder.join("node_modules/.installed"));
+    let wanted = std::fs::read(wanted).expect("the lock file of the JavaScript clients");
+    if std::fs::read(&done).is_ok_and(|done| done == wanted) {
+        return folder;
+    }
+    let installed = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status();
+    match installed {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("npm could not install the JavaScript clients: {status}"),
+        Err(error) => panic!("npm can't be run ({error}); install Node 20 or newer"),
+    }
+    std::fs::write(done, wanted).expect("a note beside what npm installed");
+    folder
+}

@@ -1,0 +1,151 @@
+//! The live part: the official JavaScript client against the real binary, and a component that is replaced under it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails where it stands"
+)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use bson::{doc, oid::ObjectId};
+use devconnect_host::capability::documents::{Commit, Write};
+use devconnect_host::capability::passwords::Cost;
+use devconnect_host::config::Config;
+use devconnect_host::engine::Outcome;
+use devconnect_host::trigger::http::{AcceptOptions, serve};
+use devconnect_host::{Host, HostOptions};
+use e2e::{Server, ServerOptions, Value, json, node};
+use tempfile::TempDir;
+
+/// Runs a file of `node:test` against a host.
+fn run(file: &str, options: ServerOptions) {
+    let data = TempDir::new().unwrap();
+    let server = Server::start_with(data.path(), options);
+    let output = node()
+        .args(["--test", "--test-force-exit", "--test-reporter=spec", file])
+        .env("DEVCONNECT_URL", &server.url)
+        .output()
+        .expect("node; install Node 20 or newer");
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert!(output.status.success(), "{file} failed:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let passed = text.lines().find_map(|line| line.split_once("pass ")?.1.trim().parse::<u32>().ok());
+    assert!(passed.is_some_and(|passed| passed > 0), "{file} tested nothing:\n{text}");
+    assert!(server.interrupt(), "the host ends well with sockets open");
+}
+
+#[test]
+fn the_official_client_over_every_transport() {
+    run("live.test.mjs", ServerOptions::default());
+}
+
+#[test]
+fn limits_have_a_defined_outcome() {
+    let config = "[sockets]\nper-user = 4\nburst = 200\npace = 1000\nunread = 1024\n";
+    run("limits.test.mjs", ServerOptions { config: Some(config), ..ServerOptions::default() });
+}
+
+/// Pairs of connected members, each with a session, put in through the host's own library.
+async fn members(host: &Host, pairs: usize) -> Vec<[Value; 2]> {
+    let capabilities = &host.registry.engine().shared().capabilities;
+    let mut all = Vec::new();
+    for _ in 0..pairs {
+        let ids = [ObjectId::new(), ObjectId::new()];
+        let mut writes = Vec::new();
+        let insert = |collection: &str, document: bson::Document| Write::Insert {
+            collection: collection.into(),
+            document: bson::RawDocumentBuf::try_from(&document).unwrap(),
+        };
+        let tokens = ids.map(|id| {
+            let email = format!("{id}@example.com");
+            writes.push(insert("users", doc! { "_id": id, "firstName": "Sue", "emailId": &email, "emailKey": &email }));
+            let (token, session) = capabilities.sessions.open(&id.to_hex(), &[]).unwrap();
+            writes.push(session);
+            token.reveal().to_owned()
+        });
+        let pair = format!("{}:{}", ids[0].min(ids[1]), ids[0].max(ids[1]));
+        let request =
+            doc! { "_id": ObjectId::new(), "fromUserId": ids[0], "toUserId": ids[1], "status": "accepted", "pair": pair };
+        writes.push(insert("connectionrequests", request));
+        capabilities.documents.commit(Commit { writes, events: Vec::new() }).await.unwrap();
+        all.push([0, 1].map(|at| json!({ "id": ids[at].to_hex(), "token": tokens[at] })));
+    }
+    all
+}
+
+/// The same component under another version, and so with another hash.
+fn version(wasm: &[u8], number: u8) -> Vec<u8> {
+    let old = b"version = \"1.0.0\"";
+    let at = wasm.windows(old.len()).position(|window| window == old).expect("the manifest names its version");
+    let mut new = wasm.to_vec();
+    new[at + old.len() - 2] = b'0' + number;
+    new
+}
+
+fn host(data: &Path) -> Host {
+    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+    let components = harness::components_folder();
+    let options = HostOptions::new(Config::default(), components, Some(data.to_owned()));
+    Host::open(HostOptions { passwords, ..options }).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A thousand sockets, messages flowing, and their component replaced nine times: no socket drops, no message is lost.
+#[test]
+fn a_component_is_replaced_under_a_thousand_sockets() {
+    const PAIRS: usize = 500;
+    let data = TempDir::new().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let host = {
+        let _inside = runtime.enter();
+        host(data.path())
+    };
+    host.registry.deploy_folder(&harness::components_folder()).unwrap();
+    let first = host.registry.component("messaging").unwrap();
+    let pairs = runtime.block_on(members(&host, PAIRS));
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let serving = runtime.spawn(serve(listener, host.http.clone(), AcceptOptions::default(), async {
+        let _ = ended.await;
+    }));
+
+    let mut swarm = node().arg("swarm.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = swarm.stdin.take().unwrap();
+    let mut lines = BufReader::new(swarm.stdout.take().unwrap()).lines();
+    let mut heard = |what: &str| assert_eq!(lines.next().unwrap().unwrap(), what);
+    writeln!(input, "{}", json!({ "url": url, "transports": ["websocket"], "pairs": pairs })).unwrap();
+    heard("ready");
+    heard("going");
+    let wasm = harness::wasm("messaging");
+    let answered = |component: &Arc<devconnect_host::engine::Loaded>| component.counts.of(Outcome::Answered);
+    let mut versions = vec![first];
+    for number in 1..=9 {
+        let before = versions.last().unwrap();
+        let deployed = host.registry.deploy(&version(&wasm, number)).unwrap();
+        assert_ne!(deployed.sha256, before.sha256);
+        // The next one follows when this one has answered its share.
+        while answered(&deployed) < 500 {
+            std::thread::yield_now();
+        }
+        versions.push(deployed);
+    }
+    writeln!(input, "stop").unwrap();
+    let counted: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert!(swarm.wait().unwrap().success());
+    println!("{counted}, by version: {:?}", versions.iter().map(answered).collect::<Vec<_>>());
+    let count = |name: &str| counted[name].as_u64().unwrap();
+    assert_eq!((count("dropped"), count("refused"), count("disordered")), (0, 0, 0), "{counted}");
+    assert_eq!(count("open"), 2 * PAIRS as u64);
+    assert_eq!((count("acknowledged"), count("received")), (count("sent"), count("sent")), "{counted}");
+    let all = versions.iter().map(answered).sum::<u64>();
+    assert!(all >= count("sent"), "{all} calls were answered");
+    end.send(()).unwrap();
+    runtime.block_on(serving).unwrap();
+}
