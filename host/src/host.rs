@@ -66,6 +66,8 @@ pub struct Host {
     pub registry: Arc<Registry>,
     /// The HTTP side.
     pub http: Arc<HttpTrigger>,
+    /// The documents, without the checks that components' questions go through: for whoever looks in from outside.
+    pub documents: Arc<dyn documents::Documents>,
     /// The events that were published.
     pub events: Arc<dyn EventLog>,
     /// What each capability runs on, by name.
@@ -73,7 +75,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the stores and makes an engine, with nothing deployed yet.
+    /// Opens the stores and makes an engine, with nothing deployed yet. [`Host::prepare`] comes next.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { config, components, data, clock, passwords } = options;
         let application = Application::read(&components)?;
@@ -89,7 +91,7 @@ impl Host {
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
         let capabilities = Capabilities {
             cache,
-            documents,
+            documents: documents.clone(),
             sessions,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
             signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
@@ -109,7 +111,16 @@ impl Host {
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site));
-        Ok(Self { registry, http, events, stores })
+        Ok(Self { registry, http, documents, events, stores })
+    }
+
+    /// What must be done before anything is served: fills the derived fields of older documents. Once that is done it
+    /// costs a look at its markers; `again` has it look at all documents once more, for older ones that came since.
+    pub async fn prepare(&self, again: bool) -> Result<(), HostError> {
+        let shared = self.registry.engine().shared();
+        let schema = shared.application.schema();
+        documents::fill(self.documents.as_ref(), &schema, shared.capabilities.clock.as_ref(), again).await?;
+        Ok(())
     }
 }
 

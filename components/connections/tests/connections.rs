@@ -49,6 +49,22 @@ fn old_request(app: &App, from: ObjectId, to: ObjectId, status: &str, at: i64) -
     id
 }
 
+/// An app whose database had two users, and these requests between them, before the host started.
+fn with_old(old: &[(ObjectId, ObjectId, &str)]) -> App {
+    let mut setup = App::setup(&["connections"]);
+    if let Some((one, other, _)) = old.first() {
+        for (id, name) in [(one, "Ada"), (other, "Bob")] {
+            setup = setup.document("users", doc! { "_id": id, "firstName": name, "emailId": id.to_hex() });
+        }
+    }
+    for (from, to, status) in old {
+        let at = DateTime::from_millis(MILLIS);
+        let request = doc! { "_id": ObjectId::new(), "fromUserId": from, "toUserId": to, "status": *status, "createdAt": at, "updatedAt": at };
+        setup = setup.document("connectionrequests", request);
+    }
+    setup.start()
+}
+
 fn requests(app: &App) -> Vec<Document> {
     app.find("connectionrequests", doc! {})
 }
@@ -235,6 +251,36 @@ fn an_old_request_without_a_pair_keeps_it_too() {
         }
         assert_eq!((requests(&app).len(), app.events(TOPIC).len()), (1, 0), "{status}");
     }
+}
+
+#[test]
+fn an_old_request_has_its_pair_when_the_host_has_started() {
+    let (ada, bob) = (ObjectId::new(), ObjectId::new());
+    for (from, to) in [(ada, bob), (bob, ada)] {
+        let app = with_old(&[(from, to, "rejected")]);
+        assert_eq!(requests(&app)[0].get_str("pair").unwrap(), format!("{}:{}", ada.min(bob), ada.max(bob)));
+        for (sender, receiver) in [(ada, bob), (bob, ada)] {
+            let sender = Member { id: sender, token: app.log_in(sender) };
+            assert_says(&sender.send(&app, "interested", receiver), 400, "Connection request already exists");
+        }
+    }
+}
+
+#[test]
+fn two_old_requests_of_a_pair_both_stay_usable() {
+    let (ada, bob) = (ObjectId::new(), ObjectId::new());
+    let app = with_old(&[(ada, bob, "interested"), (bob, ada, "interested")]);
+    let stored = requests(&app);
+    assert_eq!(stored.iter().filter(|request| request.contains_key("pair")).count(), 1);
+    for (request, who, answered) in [(&stored[0], bob, "accepted"), (&stored[1], ada, "rejected")] {
+        let who = Member { id: who, token: app.log_in(who) };
+        let id = request.get_object_id("_id").unwrap().to_hex();
+        assert_eq!(who.list(&app, "/user/requests/received")["data"][0]["_id"], id);
+        assert_eq!(who.review(&app, answered, &id).status, 200);
+    }
+    let ada = Member { id: ada, token: app.log_in(ada) };
+    assert_says(&ada.send(&app, "interested", bob), 400, "Connection request already exists");
+    assert_eq!(ada.list(&app, "/user/connections")["data"][0]["_id"], bob.to_hex());
 }
 
 #[test]

@@ -414,6 +414,26 @@ fn the_own_email_is_not_taken() {
 }
 
 #[test]
+fn two_old_accounts_whose_emails_differ_in_case_both_stay_usable() {
+    for own in ["ADA@example.com", "ada@example.com"] {
+        let ids = [ObjectId::from_bytes([1; 12]), ObjectId::from_bytes([2; 12])];
+        let old = |id: ObjectId, email: &str| doc! { "_id": id, "firstName": "Old", "emailId": email };
+        let app = App::setup(&["profile"])
+            .document("users", old(ids[0], "Ada@example.com"))
+            .document("users", old(ids[1], own))
+            .start();
+        assert!(document(&app, ids[0]).contains_key("emailKey") && !document(&app, ids[1]).contains_key("emailKey"));
+        let second = Member { id: ids[1], token: app.log_in(ids[1]) };
+        let reply = second.edit(&app, &json!({ "about": "Still here", "emailId": own }));
+        assert_eq!((reply.status, &reply.json()["data"]["emailId"]), (200, &json!(own)), "{}", reply.text());
+        assert_eq!(document(&app, ids[1]).get_str("about").unwrap(), "Still here");
+        let reply = second.edit(&app, &json!({ "emailId": "augusta@example.com" }));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(document(&app, ids[1]).get_str("emailKey").unwrap(), "augusta@example.com");
+    }
+}
+
+#[test]
 fn of_many_who_want_one_email_at_once_one_gets_it() {
     let app = App::with(&["profile"]);
     let members: Vec<Member> = (0..8).map(|number| member(&app, "Ada", &format!("ada{number}@example.com"))).collect();
