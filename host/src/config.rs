@@ -29,6 +29,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// The size of the engine.
     pub engine: EngineOptions,
+    /// A component's question that would read a whole collection is refused, and the error names the missing index.
+    pub refuse_scans: bool,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -41,6 +43,7 @@ struct File {
     frontend_url: Option<String>,
     trusted_proxies: Option<String>,
     engine: EngineFile,
+    documents: DocumentsFile,
     settings: BTreeMap<String, String>,
 }
 
@@ -51,6 +54,12 @@ struct EngineFile {
     warm: Option<u32>,
     lanes: Option<usize>,
     pooling: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct DocumentsFile {
+    refuse_scans: bool,
 }
 
 impl Config {
@@ -98,6 +107,7 @@ impl Config {
             frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
             proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
             engine,
+            refuse_scans: file.documents.refuse_scans,
             settings: file.settings,
         })
     }
@@ -198,6 +208,14 @@ mod tests {
     fn an_unknown_key_names_the_nearest_one() {
         let error = parse("frontend-urls = \"x\"", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `frontend-url`?"), "{error}");
+    }
+
+    #[test]
+    fn scans_are_refused_when_the_operator_says_so() {
+        assert!(!parse("", &[]).unwrap().refuse_scans);
+        assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
+        let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
     }
 
     #[test]

@@ -83,15 +83,17 @@ impl Host {
         let location = data.clone().map_or(Location::Memory, Location::Folder);
         let store = documents::Embedded::open(location, &application.schema(), &application.partitions())?;
         let events: Arc<dyn EventLog> = Arc::new(store.event_log());
+        let checked = if config.refuse_scans { store.refusing_scans() } else { store.clone() };
+        let checked: Arc<dyn documents::Documents> = Arc::new(checked);
         let documents: Arc<dyn documents::Documents> = Arc::new(store);
         let cache: Arc<dyn cache::Cache> = Arc::new(cache::Embedded::new(clock.clone()));
         let keys = Keys::new(&secrets.get(&application.session.secret)?);
         let rules = application.session.clone();
-        let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone());
+        let sessions = Sessions::new(rules, keys, cache.clone(), checked.clone(), clock.clone());
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
         let capabilities = Capabilities {
             cache,
-            documents: documents.clone(),
+            documents: checked,
             sessions,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
             signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),

@@ -325,16 +325,3 @@ fn log_ins_at_once_all_succeed_and_each_has_its_session() {
     assert_eq!(app.find("sessions", doc! { "userId": id }).len(), 3);
     assert_eq!(app.events("user-events").len(), 3);
 }
-
-#[test]
-fn every_filter_of_a_log_in_has_an_index() {
-    let app = App::with(&["auth"]);
-    let filters = [
-        doc! { "$or": [{ "emailId": "A@b.co" }, { "emailId": "a@b.co" }, { "emailKey": "a@b.co" }] },
-        doc! { "_id": ObjectId::new(), "password": "the hash" },
-    ];
-    for filter in filters {
-        let plan = app.explain("users", filter.clone());
-        assert!(plan.indexed, "{filter}: {:?}", plan.steps);
-    }
-}

@@ -294,10 +294,3 @@ fn an_e_mail_that_an_old_account_has_in_another_case_is_taken() {
     expected.insert("emailKey", "ada@example.com");
     assert_eq!(app.find("users", doc! {}), [expected]);
 }
-
-#[test]
-fn every_filter_of_a_sign_up_has_an_index() {
-    let app = App::with(&["auth"]);
-    let plan = app.explain("users", doc! { "$or": [{ "emailId": "a@b.co" }, { "emailKey": "a@b.co" }] });
-    assert!(plan.indexed, "{:?}", plan.steps);
-}

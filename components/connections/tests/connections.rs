@@ -692,30 +692,3 @@ fn connections_leave_out_who_is_gone_and_name_nobody_twice() {
     let ids: Vec<&str> = data.as_array().unwrap().iter().filter_map(|user| user["_id"].as_str()).collect();
     assert_eq!(ids, [bob.id.to_hex()]);
 }
-
-#[test]
-fn every_filter_of_the_component_has_an_index() {
-    let app = app();
-    let (one, other) = (ObjectId::new(), ObjectId::new());
-    let filters = [
-        ("users", doc! { "_id": { "$in": [one, other] } }),
-        ("requestcounters", doc! { "_id": "someone:2026-01-15" }),
-        ("requestcounters", doc! { "_id": "someone:2026-01-15", "used": { "$lt": 10_i64 } }),
-        (
-            "connectionrequests",
-            doc! { "$or": [{ "fromUserId": one, "toUserId": other }, { "fromUserId": other, "toUserId": one }] },
-        ),
-        ("connectionrequests", doc! { "_id": one, "status": "interested" }),
-        ("connectionrequests", doc! { "_id": one, "toUserId": other, "status": "interested" }),
-        ("connectionrequests", doc! { "toUserId": one, "status": "interested" }),
-        (
-            "connectionrequests",
-            doc! { "$or": [{ "toUserId": one, "status": "accepted" }, { "fromUserId": one, "status": "accepted" }] },
-        ),
-    ];
-    for (collection, filter) in filters {
-        let plan = app.explain(collection, filter.clone());
-        assert!(plan.indexed, "{collection} {filter}: {:?}", plan.steps);
-    }
-    assert!(!app.explain("connectionrequests", doc! { "updatedAt": 1 }).indexed, "what has no index is told as such");
-}

@@ -216,12 +216,3 @@ fn changes_of_different_choices_at_once_all_last() {
     let expected = json!({ "welcomeEmail": false, "connectionRequests": false, "loginSuggestions": false, "marketingEmails": true });
     assert_eq!(app.get(PATH).token(&token).send().json()["emailPreferences"], expected);
 }
-
-#[test]
-fn every_filter_has_an_index() {
-    let app = App::with(&["preferences"]);
-    for filter in [doc! { "_id": ObjectId::new() }, doc! { "_id": ObjectId::new(), "emailPreferences": null }] {
-        let plan = app.explain("users", filter.clone());
-        assert!(plan.indexed, "{filter}: {:?}", plan.steps);
-    }
-}

@@ -530,14 +530,3 @@ fn edits_of_different_fields_at_once_are_all_kept() {
     assert_eq!((&seen["firstName"], &seen["about"], &seen["age"]), (&json!("Augusta"), &json!("Hello"), &json!(36)));
     assert_eq!(seen["skills"], json!(["rust"]));
 }
-
-#[test]
-fn every_filter_of_the_component_has_an_index() {
-    let app = App::with(&["profile"]);
-    // The view and the update name a user by id; the unique indexes look for a taken e-mail.
-    for filter in [doc! { "_id": ObjectId::new() }, doc! { "emailId": "a@b.co" }] {
-        let plan = app.explain("users", filter.clone());
-        assert!(plan.indexed, "{filter}: {:?}", plan.steps);
-    }
-    assert!(!app.explain("users", doc! { "about": "x" }).indexed, "what has no index is told as such");
-}

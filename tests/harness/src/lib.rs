@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use devconnect_host::Host;
 use devconnect_host::capability::clocks::Manual;
-use devconnect_host::capability::documents::{Commit, Filter, Plan, Projection, Query, Sort, Write};
+use devconnect_host::capability::documents::{Commit, Filter, Projection, Query, Sort, Write};
 use devconnect_host::engine::{Loaded, Shared};
 
 pub use bson::doc;
@@ -121,12 +121,6 @@ impl App {
         let query = query(collection, &filter);
         let found = self.runtime.block_on(self.host.documents.find(query)).expect("documents");
         found.iter().map(|raw| Document::try_from(raw.as_ref()).expect("a stored document is BSON")).collect()
-    }
-
-    /// How the store would answer a filter.
-    pub fn explain(&self, collection: &str, filter: Document) -> Plan {
-        let query = query(collection, &filter);
-        self.runtime.block_on(self.host.documents.explain(query)).expect("a plan")
     }
 
     /// Everything that was published to a topic; in order for each key.

@@ -55,6 +55,16 @@ fn collect<'a>(nodes: &'a [Node], demands: &mut BTreeMap<&'a str, Demand>) {
 }
 
 impl Demand {
+    /// Whether it names the values.
+    pub(super) fn is_of_points(&self) -> bool {
+        self.points.is_some()
+    }
+
+    /// Whether it names a range.
+    pub(super) fn is_of_range(&self) -> bool {
+        self.range.is_some()
+    }
+
     fn add(&mut self, test: &Test) {
         match test {
             Test::Equal(value) => self.add_points(vec![key(value.as_raw_bson_ref())]),
@@ -138,6 +148,13 @@ impl Seek {
     /// Whether nothing narrows it: the whole index.
     pub(super) fn is_whole(&self) -> bool {
         self.points.is_empty() && self.range.is_none()
+    }
+
+    /// Whether it is a range of `_id` that is open at an end, where a bound is no more than a kind.
+    pub(super) fn is_open(&self) -> bool {
+        let is_kind = |bound: &Key| bound.len() == 1;
+        let open = self.range.as_ref().is_some_and(|(from, below)| is_kind(from) || is_kind(below));
+        self.index.is_none() && self.points.is_empty() && open
     }
 
     /// Whether every field before the range has one key, so that the rest of the index is in order.

@@ -158,6 +158,7 @@ async fn indexes_are_used_where_they_can_be() {
         (doc! { "u": 5 }, doc! {}, "i_c.u (<expr>=?)"),
         (doc! { "n.x": 1, "b": { "$exists": true } }, doc! {}, "i_c.n_x (<expr>=?)"),
         (doc! { "$or": [{ "a": 1 }, { "u": 2 }, { "_id": 3 }] }, doc! {}, "UNION"),
+        (doc! {}, doc! {}, "USING COVERING INDEX sqlite_autoindex_c_c_1"),
         (doc! {}, doc! { "a": -1 }, "USING COVERING INDEX i_c.a"),
         (doc! { "a": { "$in": [] } }, doc! {}, ""),
     ] {
@@ -166,8 +167,9 @@ async fn indexes_are_used_where_they_can_be() {
         assert!(!steps.contains("SORT IN MEMORY"), "{filter} {sort}: {steps}");
     }
     for (filter, sort) in [
-        (doc! {}, doc! {}),
+        (doc! {}, doc! { "z": 1 }),
         (doc! { "z": 1 }, doc! {}),
+        (doc! { "_id": { "$gt": 1 }, "z": 1 }, doc! {}),
         (doc! { "$or": [{ "a": 1 }, { "z": 2 }] }, doc! {}),
         (doc! { "n.x": 1 }, doc! {}),
         (doc! { "u": null }, doc! {}),
