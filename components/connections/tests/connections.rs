@@ -692,3 +692,45 @@ fn connections_leave_out_who_is_gone_and_name_nobody_twice() {
     let ids: Vec<&str> = data.as_array().unwrap().iter().filter_map(|user| user["_id"].as_str()).collect();
     assert_eq!(ids, [bob.id.to_hex()]);
 }
+
+/// An app in which Ada has `count` requests of a status, whose dates go up and down, from and to others.
+fn of_many(count: usize, status: &str, both_ways: bool) -> (App, Member, Vec<ObjectId>) {
+    let app = app();
+    let ada = member(&app, "Ada");
+    let others: Vec<ObjectId> = (0..count).map(|_| ObjectId::new()).collect();
+    app.insert_all("users", others.iter().map(|id| doc! { "_id": id, "firstName": "Bob", "emailId": id.to_hex() }));
+    // (date, `_id`, who): dates come in groups of equal ones.
+    let mut rows: Vec<(i64, ObjectId, ObjectId)> =
+        others.iter().zip(0..).map(|(other, n)| (MILLIS + n * 7 % 40, ObjectId::new(), *other)).collect();
+    app.insert_all("connectionrequests", rows.iter().zip(0..).map(|((date, id, other), n)| {
+        let (from, to) = if both_ways && n % 2 == 0 { (ada.id, *other) } else { (*other, ada.id) };
+        let date = DateTime::from_millis(*date);
+        doc! { "_id": id, "fromUserId": from, "toUserId": to, "status": status, "createdAt": date, "updatedAt": date }
+    }));
+    rows.sort_unstable_by_key(|(date, id, _)| std::cmp::Reverse((*date, *id)));
+    (app, ada, rows.into_iter().map(|(_, _, other)| other).collect())
+}
+
+/// What stands at a place of each row.
+fn column<'a>(list: &'a Value, place: &str) -> Vec<&'a str> {
+    let rows = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    rows.iter().filter_map(|row| row.pointer(place)?.as_str()).collect()
+}
+
+#[test]
+fn the_received_list_is_complete_and_in_order_past_a_thousand() {
+    for count in [1_000, 1_001, 2_345] {
+        let (app, ada, senders) = of_many(count, "interested", false);
+        let list = ada.list(&app, "/user/requests/received");
+        assert_eq!(column(&list, "/fromUserId/_id"), senders.iter().map(|id| id.to_hex()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_connections_are_complete_and_in_order_past_a_thousand() {
+    for count in [1_000, 1_001, 2_345] {
+        let (app, ada, others) = of_many(count, "accepted", true);
+        let list = ada.list(&app, "/user/connections");
+        assert_eq!(column(&list, "/_id"), others.iter().map(|id| id.to_hex()).collect::<Vec<_>>());
+    }
+}

@@ -22,6 +22,9 @@ pub(super) struct Seek {
     pub(super) points: Vec<Vec<Key>>,
     /// For the field after those, from this key on and below that one.
     pub(super) range: Option<(Key, Key)>,
+    /// For the `_id` behind all fields of an index, from this key on and below that one: a page goes on where the one
+    /// before it ended.
+    pub(super) ids: Option<(Key, Key)>,
 }
 
 /// What a filter demands of the value at one path.
@@ -99,8 +102,8 @@ impl Demand {
 pub(super) fn by_id(demands: &BTreeMap<&str, Demand>) -> Option<Seek> {
     let demand = demands.get("_id")?;
     match (&demand.points, &demand.range) {
-        (Some(points), _) => Some(Seek { index: None, points: vec![points.clone()], range: None }),
-        (None, Some(range)) => Some(Seek { index: None, points: Vec::new(), range: Some(range.clone()) }),
+        (Some(points), _) => Some(Seek { index: None, points: vec![points.clone()], range: None, ids: None }),
+        (None, Some(range)) => Some(Seek { index: None, points: Vec::new(), range: Some(range.clone()), ids: None }),
         (None, None) => None,
     }
 }
@@ -113,7 +116,7 @@ pub(super) fn by_index(table: &Table, place: usize, demands: &BTreeMap<&str, Dem
     if !index.where_exists.iter().all(implied) {
         return None;
     }
-    let mut seek = Seek { index: Some(place), points: Vec::new(), range: None };
+    let mut seek = Seek { index: Some(place), points: Vec::new(), range: None, ids: None };
     let mut lookups = 1;
     for path in &index.fields {
         let Some(demand) = demands.get(path.as_str()) else { break };
@@ -141,6 +144,10 @@ pub(super) fn by_index(table: &Table, place: usize, demands: &BTreeMap<&str, Dem
         }
         break;
     }
+    // A unique index has no `_id` behind its fields: it needs none.
+    if !index.unique && seek.points.len() == index.fields.len() {
+        seek.ids = demands.get("_id").and_then(|demand| demand.range.clone());
+    }
     Some(vec![seek])
 }
 
@@ -164,7 +171,8 @@ impl Seek {
 
     /// Whether it is empty whatever the documents are.
     pub(super) fn is_empty(&self) -> bool {
-        self.points.iter().any(Vec::is_empty) || self.range.as_ref().is_some_and(|(from, below)| from >= below)
+        let mut ranges = self.range.iter().chain(&self.ids);
+        self.points.iter().any(Vec::is_empty) || ranges.any(|(from, below)| from >= below)
     }
 
     /// ` INDEXED BY … WHERE …` with its parameters, so that SQLite uses this index or says that it can't.
@@ -179,8 +187,8 @@ impl Seek {
         for (place, points) in self.points.iter().enumerate() {
             terms.push(one_of(&column(place), points, parameters));
         }
-        if let Some((from, below)) = &self.range {
-            let column = column(self.points.len());
+        let range = self.range.as_ref().map(|range| (column(self.points.len()), range));
+        for (column, (from, below)) in range.into_iter().chain(self.ids.as_ref().map(|ids| ("id".to_owned(), ids))) {
             parameters.extend([from.clone(), below.clone()]);
             terms.push(format!("{column} >= ? AND {column} < ?"));
         }

@@ -152,6 +152,8 @@ async fn indexes_are_used_where_they_can_be() {
         (doc! { "_id": { "$in": [1, 2, 3] } }, doc! {}, "(id=?)"),
         (doc! { "_id": { "$gt": 1 } }, doc! { "_id": -1 }, "(id>? AND id<?)"),
         (doc! { "a": 1 }, doc! {}, "i_c.a (<expr>=?)"),
+        (doc! { "a": 1, "_id": { "$gt": 1 } }, doc! {}, "i_c.a (<expr>=? AND id>? AND id<?)"),
+        (doc! { "a": { "$in": [1, 2] }, "_id": { "$lt": 1 } }, doc! {}, "i_c.a (<expr>=? AND id>? AND id<?)"),
         (doc! { "a": 1 }, doc! { "b": -1 }, "i_c.a_b (<expr>=?)"),
         (doc! { "a": 1, "b": { "$gt": 1 } }, doc! { "b": 1 }, "i_c.a_b (<expr>=? AND <expr>>? AND <expr><?)"),
         (doc! { "$and": [{ "a": 1 }, { "b": { "$in": [1, 2] } }] }, doc! {}, "i_c.a_b (<expr>=? AND <expr>=?)"),
