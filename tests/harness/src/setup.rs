@@ -17,12 +17,15 @@ pub struct Setup {
     components: Vec<String>,
     config: Config,
     documents: Vec<(String, Document)>,
+    passwords: Cost,
 }
 
 impl Setup {
     pub(crate) fn of(components: &[&str]) -> Self {
         let components = components.iter().map(|name| (*name).to_owned()).collect();
-        Self { components, config: Config::default(), documents: Vec::new() }
+        // Cheap hashing: what is tested is the component, not argon2.
+        let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+        Self { components, config: Config::default(), documents: Vec::new(), passwords }
     }
 
     /// Under an operator's configuration. Scans are refused whatever it says.
@@ -37,6 +40,12 @@ impl Setup {
         self
     }
 
+    /// With another cost of a password than the cheap one of tests.
+    pub fn passwords(mut self, cost: Cost) -> Self {
+        self.passwords = cost;
+        self
+    }
+
     /// Builds what must be built and starts the host as the binary does.
     pub fn start(self) -> App {
         let components: Vec<Vec<u8>> = self.components.iter().map(|name| wasm(name)).collect();
@@ -46,15 +55,13 @@ impl Setup {
             .build()
             .expect("a runtime for the host");
         let clock = Arc::new(Manual::at(START));
-        // Cheap hashing: what is tested is the component, not argon2.
-        let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
         let options = HostOptions {
             // Every test of a component shows that its questions have their indexes.
             config: Config { refuse_scans: true, ..self.config },
             components: components_folder(),
             data: None,
             clock: clock.clone(),
-            passwords,
+            passwords: self.passwords,
         };
         let host = {
             let _inside = runtime.enter();
