@@ -135,7 +135,7 @@ pub struct Effect {
 pub struct Plan {
     /// Every step as the store describes it.
     pub steps: Vec<String>,
-    /// No step reads a whole collection.
+    /// What is read grows with what matches or is asked for, and not with the collection.
     pub indexed: bool,
 }
 
