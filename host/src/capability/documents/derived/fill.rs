@@ -177,7 +177,7 @@ impl Filling<'_> {
     /// What a commit refuses is skipped: what stands before it is done first, so that the first of two that clash has
     /// the field, and then what stands behind it.
     async fn write(&mut self, lacking: Vec<Lacking>) -> Result<Vec<Lacking>, Error> {
-        let mut moved = Vec::new();
+        let (mut moved, mut clashes) = (Vec::new(), Vec::new());
         let mut parts = vec![lacking];
         while let Some(mut part) = parts.pop() {
             if part.is_empty() {
@@ -193,8 +193,7 @@ impl Filling<'_> {
                 Err(Error::Duplicate { write, index }) => {
                     let mut behind = part.split_off(part.len().min(write as usize));
                     if !behind.is_empty() {
-                        let refused = behind.remove(0);
-                        self.clash(&refused, &index).await?;
+                        clashes.push((behind.remove(0), index));
                     }
                     parts.extend([behind, part]);
                 }
@@ -208,6 +207,10 @@ impl Filling<'_> {
                 },
                 Err(error) => return Err(error),
             }
+        }
+        // Now that all of it is written: who has the value may have stood before it.
+        for (refused, index) in clashes {
+            self.clash(&refused, &index).await?;
         }
         Ok(moved)
     }

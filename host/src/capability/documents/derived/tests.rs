@@ -228,6 +228,16 @@ async fn of_those_that_clash_the_first_has_it_and_the_others_are_named() {
 }
 
 #[tokio::test]
+async fn who_clashes_within_a_page_is_named_too() {
+    let store = memory();
+    insert(&store, "people", ["A@x", "B@x", "a@X"].iter().zip(1..).map(|(mail, id)| doc! { "_id": id, "mail": *mail }))
+        .await;
+    assert_eq!(counts(&filled(&store).await, "people"), (3, 2, 1));
+    let marker = &all(&store, "host-markers").await[1];
+    assert_eq!(marker.get_array("examples").unwrap(), &[Bson::from("3: the same value as 1")]);
+}
+
+#[tokio::test]
 async fn a_document_that_can_not_take_it_keeps_no_other_from_it() {
     let store = memory();
     let full = |mail: &str| {
