@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::capability::documents::{Index, Schema};
+use crate::capability::documents::{Collection, Derived, Index, MARKERS, Schema};
 
 /// Why an application file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,9 @@ pub struct CollectionRules {
     pub private: BTreeSet<String>,
     /// Besides the one on `_id`.
     pub indexes: Vec<Index>,
+    /// Fields that follow from others, by name. Components write them; the host fills them in where older documents
+    /// lack them: `[collections.people.derived] nameKey = { lower-case = "name" }`.
+    pub derived: BTreeMap<String, Derived>,
 }
 
 /// One topic.
@@ -126,6 +129,8 @@ pub struct TopicRules {
 impl Application {
     /// The file's name in the folder of components.
     pub const FILE: &'static str = "application.toml";
+    /// How the names of the host's own collections begin.
+    const RESERVED: &'static str = "host-";
 
     /// Reads `application.toml` in a folder of components.
     pub fn read(components: &Path) -> Result<Self, ApplicationError> {
@@ -159,6 +164,21 @@ impl Application {
                 return Err(format!("the claim {reserved:?} is the host's own"));
             }
         }
+        for (name, collection) in &self.collections {
+            if name.starts_with(Self::RESERVED) {
+                return Err(format!(
+                    "collections.{name}: names that begin with {:?} are the host's own",
+                    Self::RESERVED
+                ));
+            }
+            for (field, rule) in &collection.derived {
+                let place = format!("collections.{name}.derived.{field}");
+                rule.check(field).map_err(|why| format!("{place}: {why}"))?;
+                if let Some(source) = rule.sources().iter().find(|source| collection.derived.contains_key(*source)) {
+                    return Err(format!("{place}: {source:?} is derived itself; name what it follows from"));
+                }
+            }
+        }
         for (name, topic) in &self.topics {
             if !(1..=1_000).contains(&topic.partitions) {
                 return Err(format!("topics.{name}.partitions takes 1 to 1000"));
@@ -167,12 +187,14 @@ impl Application {
         Ok(())
     }
 
-    /// The collections as the document engines want them.
+    /// The collections as the document engines want them, the host's own among them.
     pub fn schema(&self) -> Schema {
-        let collections = self.collections.iter().map(|(name, rules)| {
-            (name.clone(), crate::capability::documents::Collection { indexes: rules.indexes.clone() })
-        });
-        Schema { collections: collections.collect() }
+        let of =
+            |rules: &CollectionRules| Collection { indexes: rules.indexes.clone(), derived: rules.derived.clone() };
+        let mut collections: BTreeMap<_, _> =
+            self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
+        collections.insert(MARKERS.to_owned(), Collection::default());
+        Schema { collections }
     }
 
     /// Partitions by topic.
@@ -184,5 +206,76 @@ impl Application {
     pub fn private(&self, collection: &str) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         self.collections.get(collection).map_or(&NONE, |rules| &rules.private)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "
+[session]
+cookie = 'c'
+cookie-age = 1
+token-age = 1
+subject-claim = 'sub'
+secret = 'S'
+refusal = 'no'
+collection = 'logins'
+cache-key = '{hash}'
+cache-age = 1
+[session.fields]
+id = 'i'
+subject = 's'
+hash = 'h'
+created = 'c'
+expires = 'e'
+revoked = 'r'
+[collections.logins]
+";
+
+    fn parse(lines: &str) -> Result<Application, ApplicationError> {
+        Application::parse(&format!("{SMALLEST}{lines}"))
+    }
+
+    /// Why the application is refused with these lines behind it.
+    fn refused(lines: &str) -> String {
+        parse(lines).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn derived_fields_are_read() {
+        let schema = parse("[collections.people.derived]\nkey = { lower-case = 'name' }").unwrap().schema();
+        let derived = schema.collections.get("people").map(|people| people.derived.clone()).unwrap();
+        assert_eq!(derived, BTreeMap::from([("key".to_owned(), Derived::LowerCase("name".to_owned()))]));
+        assert!(schema.collections.contains_key(MARKERS));
+    }
+
+    #[test]
+    fn a_derived_field_that_can_not_be_had_says_why() {
+        for (rule, why) in [
+            ("key = { lower-case = 'a.b' }", "collections.people.derived.key: \"a.b\" is inside a field"),
+            ("'a.b' = { lower-case = 'c' }", "\"a.b\" is inside a field"),
+            ("key = { lower-case = '' }", "empty part"),
+            ("key = { lower-case = '$x' }", "kept for operators"),
+            ("_id = { lower-case = 'name' }", "`_id` can't be derived"),
+            ("key = { lower-case = 'key' }", "it can't follow from itself"),
+            ("pair = { unordered = ['a', 'a'] }", "\"a\" twice is no pair"),
+            ("pair = { unordered = ['a', 'b', 'c'] }", "`unordered` takes two fields, not 3"),
+            ("pair = { unordered = 'a' }", "expected a sequence"),
+            ("key = { upper-case = 'name' }", "unknown variant `upper-case`, expected `lower-case` or `unordered`"),
+            ("key = 'name'", "unknown variant `name`, expected `lower-case` or `unordered`"),
+            ("key = { lower-case = 'a', unordered = ['a', 'b'] }", "wanted exactly 1 element"),
+            ("key = { lower-case = 'name' }\nother = { lower-case = 'key' }", "\"key\" is derived itself"),
+        ] {
+            let text = refused(&format!("[collections.people.derived]\n{rule}"));
+            assert!(text.contains(why), "{rule}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_own_collections_are_not_the_applications() {
+        let text = refused("[collections.host-markers]");
+        assert!(text.contains("names that begin with \"host-\" are the host's own"), "{text}");
     }
 }

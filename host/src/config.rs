@@ -33,6 +33,8 @@ pub struct Config {
     pub engine: EngineOptions,
     /// What sockets may use.
     pub sockets: SocketOptions,
+    /// A component's question that would read a whole collection is refused, and the error names the missing index.
+    pub refuse_scans: bool,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -46,6 +48,7 @@ struct File {
     trusted_proxies: Option<String>,
     engine: EngineFile,
     sockets: SocketFile,
+    documents: DocumentsFile,
     settings: BTreeMap<String, String>,
 }
 
@@ -88,6 +91,12 @@ impl SocketFile {
             ..default
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct DocumentsFile {
+    refuse_scans: bool,
 }
 
 impl Config {
@@ -137,6 +146,7 @@ impl Config {
             proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
             engine,
             sockets: file.sockets.options(count_loopback),
+            refuse_scans: file.documents.refuse_scans,
             settings: file.settings,
         })
     }
@@ -237,6 +247,14 @@ mod tests {
     fn an_unknown_key_names_the_nearest_one() {
         let error = parse("frontend-urls = \"x\"", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `frontend-url`?"), "{error}");
+    }
+
+    #[test]
+    fn scans_are_refused_when_the_operator_says_so() {
+        assert!(!parse("", &[]).unwrap().refuse_scans);
+        assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
+        let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub struct Host {
     pub registry: Arc<Registry>,
     /// The HTTP side.
     pub http: Arc<HttpTrigger>,
+    /// The documents, without the checks that components' questions go through: for whoever looks in from outside.
+    pub documents: Arc<dyn documents::Documents>,
     /// The events that were published.
     pub events: Arc<dyn EventLog>,
     /// What each capability runs on, by name.
@@ -78,7 +80,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the stores and makes an engine, with nothing deployed yet.
+    /// Opens the stores and makes an engine, with nothing deployed yet. [`Host::prepare`] comes next.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { config, components, data, clock, passwords, sockets } = options;
         let application = Application::read(&components)?;
@@ -86,16 +88,18 @@ impl Host {
         let location = data.clone().map_or(Location::Memory, Location::Folder);
         let store = documents::Embedded::open(location, &application.schema(), &application.partitions())?;
         let events: Arc<dyn EventLog> = Arc::new(store.event_log());
+        let checked = if config.refuse_scans { store.refusing_scans() } else { store.clone() };
+        let checked: Arc<dyn documents::Documents> = Arc::new(checked);
         let documents: Arc<dyn documents::Documents> = Arc::new(store);
         let cache: Arc<dyn cache::Cache> = Arc::new(cache::Embedded::new(clock.clone()));
         let keys = Keys::new(&secrets.get(&application.session.secret)?);
         let rules = application.session.clone();
-        let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone());
+        let sessions = Sessions::new(rules, keys, cache.clone(), checked.clone(), clock.clone());
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
         let server = SocketServer::new(config.sockets);
         let capabilities = Capabilities {
             cache,
-            documents,
+            documents: checked,
             sockets: sockets.unwrap_or_else(|| Arc::new(server.engine())),
             sessions,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
@@ -116,7 +120,16 @@ impl Host {
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
-        Ok(Self { registry, http, events, stores })
+        Ok(Self { registry, http, documents, events, stores })
+    }
+
+    /// What must be done before anything is served: fills the derived fields of older documents. Once that is done it
+    /// costs a look at its markers; `again` has it look at all documents once more, for older ones that came since.
+    pub async fn prepare(&self, again: bool) -> Result<(), HostError> {
+        let shared = self.registry.engine().shared();
+        let schema = shared.application.schema();
+        documents::fill(self.documents.as_ref(), &schema, shared.capabilities.clock.as_ref(), again).await?;
+        Ok(())
     }
 }
 

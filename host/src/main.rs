@@ -47,6 +47,9 @@ struct Serve {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     address: IpAddr,
+    /// Look once more for documents of an earlier version that lack derived fields, after some were imported.
+    #[arg(long)]
+    fill_again: bool,
     /// Further settings; see the README.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -84,6 +87,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();
     let host = Host::open(HostOptions::new(config, components, Some(arguments.data.clone())))?;
+    runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = host.registry.deploy_folder(&arguments.components)?;
     runtime.block_on(async move {
         let address = SocketAddr::new(arguments.address, arguments.port);

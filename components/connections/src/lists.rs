@@ -1,6 +1,11 @@
-//! The requests that wait for a user, and the users that one is connected with. A user who is gone is left out.
+//! The requests that wait for a user, and the users that one is connected with, all of them. A user who is gone is
+//! left out.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devconnect_sdk::bson::Bson;
+use devconnect_sdk::documents::MOST;
 use devconnect_sdk::prelude::*;
 use model::user;
 
@@ -8,55 +13,113 @@ use crate::request::{self, ACCEPTED, INTERESTED};
 
 /// What a list of requests shows of each sender.
 const SENDER_FIELDS: [&str; 3] = ["firstName", "lastName", "photoUrl"];
+/// Users that are in memory at once: each may have some KiB.
+const USERS: usize = 500;
 
 pub(crate) fn received(request: &Request) -> Result<Response, Error> {
     let me = request.user_id()?;
-    let waiting = collection(request::COLLECTION).find(doc! { "toUserId": me, "status": INTERESTED });
-    let waiting: Vec<Document> = waiting.sort(doc! { "createdAt": -1, "_id": -1 }).all()?;
-    let ids = waiting.iter().filter_map(|request| request.get_oid("fromUserId")).collect();
-    let projection = SENDER_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::from(1))).collect();
-    let senders = Users::read(ids, projection)?;
-    let data = waiting.into_iter().filter_map(|request| {
-        let sender = senders.get(request.get_oid("fromUserId")?)?.clone();
-        let mut shown = request::shown(request);
-        shown.insert("fromUserId", sender);
-        Some(shown)
-    });
-    Ok(Response::json(&doc! { "message": "Data fetched successfully", "data": data.collect::<Bson>() }))
+    let waiting = newest_first("createdAt", doc! { "pair": 0, "__v": 0 }, |page| {
+        let mut filter = doc! { "toUserId": me, "status": INTERESTED };
+        filter.extend(page);
+        filter
+    })?;
+    let projection: Document = SENDER_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::from(1))).collect();
+    let mut list = List::new("Data fetched successfully");
+    for some in waiting.chunks(USERS) {
+        let senders = users(some.iter().filter_map(|request| request.get_oid("fromUserId")), &projection)?;
+        for request in some {
+            let Some(sender) = request.get_oid("fromUserId").and_then(|id| senders.get(&id)) else { continue };
+            let mut shown = request::shown(request.clone());
+            shown.insert("fromUserId", sender.clone());
+            list.push(&shown)?;
+        }
+    }
+    Ok(list.end())
 }
 
 pub(crate) fn connections(request: &Request) -> Result<Response, Error> {
     let me = request.user_id()?;
-    let either = doc! { "$or": [{ "toUserId": me, "status": ACCEPTED }, { "fromUserId": me, "status": ACCEPTED }] };
-    let query = collection(request::COLLECTION).find(either).sort(doc! { "updatedAt": -1, "_id": -1 });
-    let accepted: Vec<Document> = query.project(doc! { "fromUserId": 1, "toUserId": 1 }).all()?;
+    let accepted = newest_first("updatedAt", doc! { "fromUserId": 1, "toUserId": 1, "updatedAt": 1 }, |page| {
+        let mut sides = ["toUserId", "fromUserId"].map(|side| doc! { side: me, "status": ACCEPTED });
+        // On each side, so that the index of each goes on there.
+        sides.iter_mut().for_each(|side| side.extend(page.clone()));
+        doc! { "$or": sides.into_iter().collect::<Bson>() }
+    })?;
     let mut others: Vec<ObjectId> = Vec::with_capacity(accepted.len());
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for request in &accepted {
         let ids = [request.get_oid("fromUserId"), request.get_oid("toUserId")];
         // The earlier database may have two requests of one pair.
         others.extend(ids.into_iter().flatten().filter(|id| *id != me && seen.insert(*id)));
     }
-    let users = Users::read(others.clone(), user::safe_projection())?;
-    let data: Bson = others.into_iter().filter_map(|id| users.get(id).map(user::safe)).collect();
-    Ok(Response::json(&doc! { "message": "Connections fetched successfully", "data": data }))
+    let projection = user::safe_projection();
+    let mut list = List::new("Connections fetched successfully");
+    for some in others.chunks(USERS) {
+        let users = users(some.iter().copied(), &projection)?;
+        for user in some.iter().filter_map(|id| users.get(id)) {
+            list.push(&user::safe(user))?;
+        }
+    }
+    Ok(list.end())
 }
 
-/// Users by their ids.
-struct Users(std::collections::BTreeMap<ObjectId, Document>);
+/// The answer, written row by row: it may be long, and what it is made of need not all be there at once.
+struct List {
+    body: Vec<u8>,
+    is_empty: bool,
+}
 
-impl Users {
-    /// Reads them with one query; a list has no more than a query may ask for.
-    fn read(ids: Vec<ObjectId>, projection: Document) -> Result<Self, Error> {
-        if ids.is_empty() {
-            return Ok(Self(Default::default()));
+impl List {
+    /// `message` needs no escapes.
+    fn new(message: &str) -> Self {
+        Self { body: format!("{{\"message\":\"{message}\",\"data\":[").into_bytes(), is_empty: true }
+    }
+
+    fn push(&mut self, row: &Document) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.body.push(b',');
         }
-        let query = collection(user::COLLECTION).find(doc! { "_id": { "$in": ids } }).project(projection);
-        let users: Vec<Document> = query.all()?;
-        Ok(Self(users.into_iter().filter_map(|user| Some((user.get_oid("_id")?, user))).collect()))
+        serde_json::to_writer(&mut self.body, row)
+            .map_err(|error| Error::internal(format!("a row of a list is no JSON: {error}")))
     }
 
-    fn get(&self, id: ObjectId) -> Option<&Document> {
-        self.0.get(&id)
+    fn end(mut self) -> Response {
+        self.body.extend(b"]}");
+        Response::json_bytes(self.body)
     }
+}
+
+/// All requests that match, those with the latest `date` first and of these the later `_id`.
+///
+/// They are read by `_id`, page by page, because an `_id` never changes: whatever happens to a request meanwhile, it
+/// comes once. `filter` makes a page's filter of what says where the page begins.
+fn newest_first(
+    date: &str,
+    projection: Document,
+    filter: impl Fn(Document) -> Document,
+) -> Result<Vec<Document>, Error> {
+    let mut all: Vec<Document> = Vec::new();
+    let mut page = Document::new();
+    loop {
+        let query = collection(request::COLLECTION).find(filter(page)).project(projection.clone());
+        let found: Vec<Document> = query.all()?;
+        let is_last = found.len() < MOST as usize;
+        all.extend(found);
+        match all.last().and_then(|last| last.get("_id")) {
+            Some(id) if !is_last => page = doc! { "_id": { "$gt": id.clone() } },
+            _ => break,
+        }
+    }
+    all.sort_by_cached_key(|request| Reverse((request.get_date(date), request.get_oid("_id"))));
+    Ok(all)
+}
+
+/// These users by their ids, of which there are at most [`USERS`].
+fn users(
+    ids: impl Iterator<Item = ObjectId>,
+    projection: &Document,
+) -> Result<BTreeMap<ObjectId, Document>, documents::Error> {
+    let filter = doc! { "_id": { "$in": ids.collect::<Bson>() } };
+    let users: Vec<Document> = collection(user::COLLECTION).find(filter).project(projection.clone()).all()?;
+    Ok(users.into_iter().filter_map(|user| Some((user.get_oid("_id")?, user))).collect())
 }

@@ -43,13 +43,14 @@ fn answer(id: ObjectId) -> Result<Response, Error> {
 /// Sets these fields of the user; false when there is no such user.
 pub(crate) fn store(id: ObjectId, mut set: Document) -> Result<bool, Error> {
     set.insert("updatedAt", clock::now());
+    // Old users may have anything there, and only inside an object something can be set. A comparison keeps to one type,
+    // so every object is from the empty one on; an array is not, but one of its elements may be.
+    let is_object = doc! { "$gte": {} };
+    let not_object = [doc! { "$not": is_object.clone() }, doc! { "$elemMatch": is_object }]
+        .map(|test| doc! { (preferences::FIELD): test });
+    let broken = doc! { "_id": id, "$or": not_object.into_iter().collect::<Bson>() };
     let written = Commit::new()
-        // An old user may have a null there, inside of which nothing can be set.
-        .update(
-            user::COLLECTION,
-            doc! { "_id": id, (preferences::FIELD): null },
-            doc! { "$set": { (preferences::FIELD): {} } },
-        )
+        .update(user::COLLECTION, broken, doc! { "$set": { (preferences::FIELD): {} } })
         .update(user::COLLECTION, doc! { "_id": id }, doc! { "$set": set })
         .must_match()
         .run();

@@ -4,7 +4,7 @@
 use devconnect_sdk::prelude::*;
 use model::body::Body;
 use model::profile::{self, Form};
-use model::user;
+use model::{email, user};
 
 devconnect_sdk::http_component! {
     GET "/profile/view" => view,
@@ -28,21 +28,13 @@ fn edit_by_form(request: &Request) -> Result<Response, Error> {
     }
 }
 
-/// One update sets all fields or none. Of two at once the later one wins, field by field.
 fn change(request: &Request, form: Form) -> Result<Response, Error> {
     let me = request.user_id()?;
     let mut set = profile::changes(Body::of(request)?, form)?;
     if !set.is_empty() {
         set.insert("updatedAt", clock::now());
-        let written =
-            Commit::new().update(user::COLLECTION, doc! { "_id": me }, doc! { "$set": set }).must_match().run();
-        match written {
-            Ok(_) => {}
-            Err(documents::Error::Duplicate { .. }) => {
-                return Err(Error::bad_request("An account with this emailId already exists"));
-            }
-            Err(documents::Error::Unmet { .. }) => return Err(missing()),
-            Err(error) => return Err(error.into()),
+        if !store(me, &set)? && !store(me, &without_own_email(me, set)?)? {
+            return Err(taken());
         }
     }
     let user = own(me)?;
@@ -50,9 +42,36 @@ fn change(request: &Request, form: Form) -> Result<Response, Error> {
     Ok(Response::json(&doc! { "message": message, "data": user }))
 }
 
+/// One update sets all fields or none; false when another account has the e-mail. Of two at once the later one wins,
+/// field by field.
+fn store(me: ObjectId, set: &Document) -> Result<bool, Error> {
+    let set = doc! { "$set": set.clone() };
+    match Commit::new().update(user::COLLECTION, doc! { "_id": me }, set).must_match().run() {
+        Ok(_) => Ok(true),
+        Err(documents::Error::Duplicate { .. }) => Ok(false),
+        Err(documents::Error::Unmet { .. }) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An old account may have the e-mail of another but for the case. Its own e-mail is not taken then: it stays as it is
+/// stored, and the rest is changed.
+fn without_own_email(me: ObjectId, mut set: Document) -> Result<Document, Error> {
+    if own(me)?.get_str("emailId").map(email::key).as_deref() != set.get_str("emailId") {
+        return Err(taken());
+    }
+    set.remove("emailId");
+    set.remove("emailKey");
+    Ok(set)
+}
+
 fn own(id: ObjectId) -> Result<Document, Error> {
     let user: Option<Document> = collection(user::COLLECTION).by_id(id)?;
     user.map(user::own).ok_or_else(missing)
+}
+
+fn taken() -> Error {
+    Error::bad_request("An account with this emailId already exists")
 }
 
 fn missing() -> Error {

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod invoke;
+mod login;
 mod spread;
 
 use clap::{Parser, Subcommand};
@@ -22,15 +23,23 @@ struct Cli {
 enum Bench {
     /// One invocation of a fresh instance, beside the same handler called natively.
     Invoke,
+    /// Logging in with an e-mail that nobody has, beside a known one with a wrong password and with the right one.
+    Login,
 }
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.bench {
-        Bench::Invoke => {
-            let figures = invoke::measure()?;
-            if cli.json { println!("{}", serde_json::to_string_pretty(&figures)?) } else { println!("{figures}") }
-        }
+        Bench::Invoke => show(&invoke::measure()?, cli.json),
+        Bench::Login => show(&login::measure()?, cli.json),
+    }
+}
+
+fn show(figures: &(impl std::fmt::Display + serde::Serialize), json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(figures)?)
+    } else {
+        println!("{figures}")
     }
     Ok(())
 }

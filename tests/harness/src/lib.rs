@@ -11,17 +11,16 @@
 mod component;
 mod reply;
 mod request;
+mod setup;
 mod socket;
 
 use std::sync::Arc;
 
-use bson::RawDocumentBuf;
+use devconnect_host::Host;
 use devconnect_host::capability::clocks::Manual;
-use devconnect_host::capability::documents::{Commit, Filter, Plan, Projection, Query, Sort, Write};
-use devconnect_host::capability::passwords::Cost;
+use devconnect_host::capability::documents::{Commit, Filter, Projection, Query, Sort, Write};
 use devconnect_host::capability::sockets::presence::Change;
 use devconnect_host::engine::{Loaded, Shared};
-use devconnect_host::{Host, HostOptions};
 
 pub use bson::doc;
 pub use bson::oid::ObjectId;
@@ -32,6 +31,7 @@ pub use reply::Reply;
 pub use devconnect_host::capability::sockets::Target;
 pub use request::Request;
 pub use serde_json::{Value, json};
+pub use setup::Setup;
 pub use socket::{Emitted, Recorded, Socket};
 
 /// The moment at which every test begins: 2026-01-15T12:00:00.000Z.
@@ -42,7 +42,7 @@ pub struct App {
     runtime: tokio::runtime::Runtime,
     host: Host,
     clock: Arc<Manual>,
-    sockets: socket::Shared,
+    sockets: Arc<Recorded>,
 }
 
 /// An event as it was published.
@@ -64,32 +64,12 @@ impl App {
 
     /// These components under an operator's configuration.
     pub fn with_config(names: &[&str], config: Config) -> Self {
-        let components: Vec<Vec<u8>> = names.iter().map(|name| wasm(name)).collect();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime for the host");
-        let clock = Arc::new(Manual::at(START));
-        // Cheap hashing: what is tested is the component, not argon2.
-        let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
-        let sockets = socket::Shared::default();
-        let options = HostOptions {
-            config,
-            components: components_folder(),
-            data: None,
-            clock: clock.clone(),
-            passwords,
-            sockets: Some(sockets.clone()),
-        };
-        let host = {
-            let _inside = runtime.enter();
-            Host::open(options).unwrap_or_else(|error| panic!("the host does not open: {error}"))
-        };
-        for wasm in components {
-            host.registry.deploy(&wasm).unwrap_or_else(|error| panic!("{error}"));
-        }
-        Self { runtime, host, clock, sockets }
+        Self::setup(names).config(config).start()
+    }
+
+    /// These components on a host that is being put together.
+    pub fn setup(names: &[&str]) -> Setup {
+        Setup::of(names)
     }
 
     /// A `GET` that is being put together.
@@ -148,21 +128,20 @@ impl App {
 
     /// Puts a document into a collection.
     pub fn insert(&self, collection: &str, document: Document) {
-        let document = RawDocumentBuf::try_from(&document).expect("a document");
-        self.commit(vec![Write::Insert { collection: collection.to_owned(), document }]);
+        self.insert_all(collection, [document]);
+    }
+
+    /// Puts many documents into a collection.
+    pub fn insert_all(&self, collection: &str, documents: impl IntoIterator<Item = Document>) {
+        let documents: Vec<_> = documents.into_iter().map(|document| (collection.to_owned(), document)).collect();
+        self.runtime.block_on(setup::insert(self.host.documents.as_ref(), &documents));
     }
 
     /// The documents of a collection that match, by `_id`.
     pub fn find(&self, collection: &str, filter: Document) -> Vec<Document> {
         let query = query(collection, &filter);
-        let found = self.runtime.block_on(self.shared().capabilities.documents.find(query)).expect("documents");
+        let found = self.runtime.block_on(self.host.documents.find(query)).expect("documents");
         found.iter().map(|raw| Document::try_from(raw.as_ref()).expect("a stored document is BSON")).collect()
-    }
-
-    /// How the store would answer a filter.
-    pub fn explain(&self, collection: &str, filter: Document) -> Plan {
-        let query = query(collection, &filter);
-        self.runtime.block_on(self.shared().capabilities.documents.explain(query)).expect("a plan")
     }
 
     /// Everything that was published to a topic; in order for each key.
@@ -208,7 +187,7 @@ impl App {
 
     fn commit(&self, writes: Vec<Write>) {
         let commit = Commit { writes, events: Vec::new() };
-        self.runtime.block_on(self.shared().capabilities.documents.commit(commit)).expect("a commit of the test");
+        self.runtime.block_on(self.host.documents.commit(commit)).expect("a commit of the test");
     }
 }
 

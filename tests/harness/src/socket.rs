@@ -1,7 +1,7 @@
 //! Sockets without a wire: messages go to the components as a client's would, and what goes out is kept to be looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -148,6 +148,3 @@ impl<'a> Socket<'a> {
         answer(&self.app.host().registry, incoming).await
     }
 }
-
-/// What a test looks at, shared with the host.
-pub(crate) type Shared = Arc<Recorded>;

@@ -48,3 +48,16 @@ fn an_unknown_operator_is_refused_by_name() {
     let told = asked(&App::with(&["misbehaving"]), "operator");
     assert!(told.contains("Invalid") && told.contains("$where"), "{told}");
 }
+
+#[test]
+fn a_question_without_an_index_is_refused_and_told_which_one() {
+    let app = App::with(&["misbehaving"]);
+    app.insert("users", doc! { "_id": ObjectId::new(), "about": "x" });
+    for what in ["scan", "scan-count", "scan-update", "scan-delete"] {
+        let told = asked(&app, what);
+        assert!(told.contains("Invalid") && told.contains("on `about` would read all of `users`"), "{what}: {told}");
+        assert!(told.contains("[collections.users] indexes = [{ fields = [\\\"about\\\"] }]"), "{what}: {told}");
+    }
+    assert!(asked(&app, "scan-distinct").contains("would read all of `users`"));
+    assert_eq!(app.find("users", doc! { "about": "x" }).len(), 1, "a test may look at anything");
+}

@@ -8,6 +8,7 @@ mod files;
 mod functions;
 mod plan;
 mod query;
+mod scans;
 mod seek;
 mod store;
 mod tables;
@@ -26,6 +27,7 @@ use crate::capability::documents::order::validate_insert;
 use crate::capability::documents::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
 use crate::capability::events::EmbeddedLog;
 
+use scans::Scans;
 use store::Store;
 use tables::Layout;
 
@@ -43,6 +45,7 @@ pub enum Location {
 #[derive(Clone)]
 pub struct Embedded {
     store: Arc<Store>,
+    scans: Scans,
 }
 
 impl Embedded {
@@ -53,7 +56,15 @@ impl Embedded {
     /// [`Error::Invalid`] when the schema can't be had (bad names, or existing documents break a unique index: two of
     /// them are named), [`Error::Unavailable`] when the folder is in use by another host or can't be read or written.
     pub fn open(location: Location, schema: &Schema, topics: &BTreeMap<String, u32>) -> Result<Embedded, Error> {
-        Ok(Embedded { store: Arc::new(Store::open(location, schema, topics)?) })
+        Ok(Embedded { store: Arc::new(Store::open(location, schema, topics)?), scans: Scans::Allowed })
+    }
+
+    /// The same store, which refuses whatever would read a whole collection: [`Error::Invalid`] then names the index
+    /// that is missing. A question reads no more than it asks for when an index narrows it down, or when every document
+    /// on its way matches and it stops after at most [`MAX_LIMIT`] of them.
+    #[must_use]
+    pub fn refusing_scans(&self) -> Embedded {
+        Embedded { store: Arc::clone(&self.store), scans: Scans::Refused }
     }
 
     /// The reading side of the event log in the same file.
@@ -87,17 +98,19 @@ impl Embedded {
 impl Documents for Embedded {
     async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
         within_limit(&query)?;
-        self.read(move |connection, layout| query::find(connection, layout, &query)).await
+        let scans = self.scans;
+        self.read(move |connection, layout| query::find(connection, layout, &query, scans)).await
     }
 
     async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
-        let collection = collection.to_owned();
-        self.read(move |connection, layout| query::count(connection, layout, &collection, &filter, limit)).await
+        let (collection, scans) = (collection.to_owned(), self.scans);
+        self.read(move |connection, layout| query::count(connection, layout, &collection, &filter, limit, scans)).await
     }
 
     async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<Bson>, Error> {
-        let (collection, field) = (collection.to_owned(), field.to_owned());
-        self.read(move |connection, layout| query::distinct(connection, layout, &collection, &field, &filter)).await
+        let (collection, field, scans) = (collection.to_owned(), field.to_owned(), self.scans);
+        self.read(move |connection, layout| query::distinct(connection, layout, &collection, &field, &filter, scans))
+            .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
@@ -112,7 +125,8 @@ impl Documents for Embedded {
                 }
             }
         }
-        self.write(move |connection, layout| commit::run(connection, layout, &commit)).await
+        let scans = self.scans;
+        self.write(move |connection, layout| commit::run(connection, layout, &commit, scans)).await
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

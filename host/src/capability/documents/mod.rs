@@ -1,8 +1,9 @@
 //! Documents: the product's truth, behind one trait with an engine per store.
 //!
 //! This file says what a store must do; `filter`, `update` and `order` say what the operators mean and refuse the
-//! rest by name; `embedded` is the SQLite engine. Nothing here knows a collection of the product, a component or HTTP.
+//! rest by name; `derived` fills what documents of an earlier version lack; `embedded` is the SQLite engine. Nothing here knows a collection of the product, a component or HTTP.
 
+mod derived;
 mod embedded;
 mod filter;
 mod grant;
@@ -14,6 +15,8 @@ mod update;
 use async_trait::async_trait;
 use bson::RawDocumentBuf;
 
+pub(crate) use derived::MARKERS;
+pub use derived::{Derived, Filled, fill};
 pub use embedded::{Embedded, Location};
 pub use filter::Filter;
 pub use grant::{CollectionGrant, Grant};
@@ -132,7 +135,7 @@ pub struct Effect {
 pub struct Plan {
     /// Every step as the store describes it.
     pub steps: Vec<String>,
-    /// No step reads a whole collection.
+    /// What is read grows with what matches or is asked for, and not with the collection.
     pub indexed: bool,
 }
 

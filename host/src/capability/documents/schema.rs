@@ -1,10 +1,12 @@
-//! What an application says about its collections: their names and their indexes.
+//! What an application says about its collections: their names, their indexes and what is derived in them.
 //!
-//! Read from `application.toml`; engines make the indexes when they start. Pure data.
+//! Read from `application.toml`; engines make the indexes when they start, and the host fills what is derived. Pure data.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+
+use super::Derived;
 
 /// All collections of the application, by name.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -20,6 +22,8 @@ pub struct Schema {
 pub struct Collection {
     /// Besides the one on `_id` that every collection has.
     pub indexes: Vec<Index>,
+    /// Fields that follow from others, by name.
+    pub derived: BTreeMap<String, Derived>,
 }
 
 /// One index over one or more fields.

@@ -12,14 +12,21 @@ use crate::capability::events;
 
 use super::functions::{has, index_key};
 use super::query::for_write;
+use super::scans::Scans;
 use super::tables::{Layout, Table};
 use super::unavailable;
 
 /// Does all of a commit, whose insertions have been validated, or fails.
-pub(super) fn run(connection: &Connection, layout: &Layout, commit: &Commit) -> Result<Vec<Effect>, Error> {
+pub(super) fn run(
+    connection: &Connection,
+    layout: &Layout,
+    commit: &Commit,
+    scans: Scans,
+) -> Result<Vec<Effect>, Error> {
     let mut effects = Vec::with_capacity(commit.writes.len());
     for (number, write) in (0u32..).zip(&commit.writes) {
-        effects.push(perform(connection, layout, write, number)?);
+        let to = |collection: &str| Ok(Target { connection, layout, table: layout.table(collection)?, number, scans });
+        effects.push(perform(to, write)?);
     }
     events::append(connection, layout.topics(), &commit.events).map_err(|error| match error {
         events::Error::Invalid(text) => Error::Invalid(text),
@@ -28,8 +35,7 @@ pub(super) fn run(connection: &Connection, layout: &Layout, commit: &Commit) -> 
     Ok(effects)
 }
 
-fn perform(connection: &Connection, layout: &Layout, write: &Write, number: u32) -> Result<Effect, Error> {
-    let to = |collection: &str| Ok::<_, Error>(Target { connection, layout, table: layout.table(collection)?, number });
+fn perform<'a>(to: impl Fn(&str) -> Result<Target<'a>, Error>, write: &Write) -> Result<Effect, Error> {
     match write {
         Write::Insert { collection, document } => {
             to(collection)?.insert(document)?;
@@ -37,7 +43,7 @@ fn perform(connection: &Connection, layout: &Layout, write: &Write, number: u32)
         }
         Write::Update { collection, filter, change, upsert, many, must_match } => {
             let target = to(collection)?;
-            let found = for_write(connection, target.table, filter, *many)?;
+            let found = target.find(filter, *many)?;
             if found.is_empty() && *upsert {
                 return target.upsert(filter, change);
             }
@@ -46,7 +52,7 @@ fn perform(connection: &Connection, layout: &Layout, write: &Write, number: u32)
         }
         Write::Delete { collection, filter, many, must_match } => {
             let target = to(collection)?;
-            let found = for_write(connection, target.table, filter, *many)?;
+            let found = target.find(filter, *many)?;
             target.must_match(*must_match, &found)?;
             target.delete(&found)
         }
@@ -59,9 +65,14 @@ struct Target<'a> {
     layout: &'a Layout,
     table: &'a Table,
     number: u32,
+    scans: Scans,
 }
 
 impl Target<'_> {
+    fn find(&self, filter: &Filter, many: bool) -> Result<Vec<RawDocumentBuf>, Error> {
+        for_write(self.connection, self.table, filter, many, self.scans)
+    }
+
     fn must_match(&self, must: bool, found: &[RawDocumentBuf]) -> Result<(), Error> {
         if must && found.is_empty() { Err(Error::Unmet(self.number)) } else { Ok(()) }
     }

@@ -3,9 +3,9 @@
 //! Chooses the seeks, and whether SQLite gives the order or the caller has to sort. Pure: no database. A plan is good
 //! for the marks of arrays that it was made with; see `Layout::generation`.
 
-use crate::capability::documents::filter::Node;
+use crate::capability::documents::filter::{Condition, Field, Node, Test};
 use crate::capability::documents::order::Key;
-use crate::capability::documents::{Filter, Sort};
+use crate::capability::documents::{Filter, MAX_LIMIT, Sort};
 
 use super::seek::{Seek, by_id, by_index, demands};
 use super::tables::{Table, path_key};
@@ -22,8 +22,32 @@ pub(super) struct Ask {
     pub(super) places: bool,
     /// The rows are in the wanted order.
     pub(super) in_order: bool,
-    /// No whole collection is read for a bounded answer.
-    pub(super) indexed: bool,
+    pub(super) reach: Reach,
+}
+
+/// What of a collection is read for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What some parts of an index hold: as much as fits the filter in so far as the index knows it.
+    Parts,
+    /// One document after another, from an end or from an `_id` on, and each of them matches: as many as are taken.
+    Walk,
+    /// All of it, or all from an `_id` on, whatever is taken: most of them may not match.
+    Whole,
+}
+
+impl Ask {
+    /// Whether what is read does not grow with the collection, when the first `taken` matches are (none: all).
+    ///
+    /// An open end of `_id`s is a place to go on from and narrows nothing down, so it counts as a walk. A range of an
+    /// indexed field counts as narrow: it was somebody's decision to index that field.
+    pub(super) fn is_bounded(&self, taken: Option<u64>) -> bool {
+        match self.reach {
+            Reach::Parts => true,
+            Reach::Walk => taken.is_some_and(|taken| taken <= u64::from(MAX_LIMIT)),
+            Reach::Whole => false,
+        }
+    }
 }
 
 /// The order that is wanted of SQLite.
@@ -59,10 +83,8 @@ fn direction(descends: bool) -> &'static str {
 /// How to ask for the matches in the wanted order, or in any when there is none.
 pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> Ask {
     let seeks = best(table, filter.root(), wanted);
-    let Some(seeks) = seeks else { return scan(table, wanted) };
+    let Some(seeks) = seeks else { return scan(table, filter, wanted) };
     let seeks: Vec<Seek> = seeks.into_iter().filter(|seek| !seek.is_empty()).collect();
-    let whole = seeks.iter().any(Seek::is_whole);
-    let indexed = !whole || (filter.root().is_empty() && wanted.is_some());
     // Places are small: SQLite may sort them and put them together whatever the documents weigh.
     let mut parameters = Vec::new();
     let by_id = wanted.is_none_or(|wanted| wanted.fields.is_empty());
@@ -84,11 +106,22 @@ pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> A
             (parts.join(" UNION ") + &order, by_id)
         }
     };
-    Ask { sql, parameters, places: true, in_order, indexed }
+    let reach = match seeks.as_slice() {
+        seeks if !seeks.iter().any(|seek| seek.is_whole() || seek.is_open()) => Reach::Parts,
+        [seek] if in_order && matches_all(seek, filter.root()) => Reach::Walk,
+        _ => Reach::Whole,
+    };
+    Ask { sql, parameters, places: true, in_order, reach }
+}
+
+/// Whether a filter asks nothing that a whole index or an open end of `_id`s does not say.
+fn matches_all(seek: &Seek, nodes: &[Node]) -> bool {
+    let is_bound = |node: &Node| matches!(node, Node::Field(Field { path, condition: Condition::Is(Test::Compare(..)), .. }) if path == "_id");
+    nodes.is_empty() || (seek.is_open() && nodes.iter().all(is_bound))
 }
 
 /// Every document, in no order or by `_id`.
-fn scan(table: &Table, wanted: Option<&Wanted>) -> Ask {
+fn scan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> Ask {
     let (sql, places, in_order) = match wanted {
         Some(wanted) if wanted.fields.is_empty() => {
             (format!("SELECT rowid FROM {}{}", table.name, wanted.sql()), true, true)
@@ -96,11 +129,12 @@ fn scan(table: &Table, wanted: Option<&Wanted>) -> Ask {
         Some(_) => (format!("SELECT doc FROM {}", table.name), false, false),
         None => (format!("SELECT doc FROM {}", table.name), false, true),
     };
-    Ask { sql, parameters: Vec::new(), places, in_order, indexed: false }
+    let reach = if in_order && filter.root().is_empty() { Reach::Walk } else { Reach::Whole };
+    Ask { sql, parameters: Vec::new(), places, in_order, reach }
 }
 
 /// The seeks of the most promising index, or `None` when only a scan will do.
-fn best(table: &Table, nodes: &[Node], wanted: Option<&Wanted>) -> Option<Vec<Seek>> {
+pub(super) fn best(table: &Table, nodes: &[Node], wanted: Option<&Wanted>) -> Option<Vec<Seek>> {
     let demands = demands(nodes);
     let mut candidates: Vec<Vec<Seek>> = by_id(&demands).map(|seek| vec![seek]).into_iter().collect();
     candidates.extend((0..table.indexes.len()).filter_map(|place| by_index(table, place, &demands)));
@@ -115,7 +149,7 @@ fn best(table: &Table, nodes: &[Node], wanted: Option<&Wanted>) -> Option<Vec<Se
 }
 
 /// Every `$or` that must hold.
-fn alternatives(nodes: &[Node]) -> Box<dyn Iterator<Item = &[Vec<Node>]> + '_> {
+pub(super) fn alternatives(nodes: &[Node]) -> Box<dyn Iterator<Item = &[Vec<Node>]> + '_> {
     Box::new(nodes.iter().flat_map(|node| -> Box<dyn Iterator<Item = &[Vec<Node>]> + '_> {
         match node {
             Node::Or(lists) => Box::new(std::iter::once(lists.as_slice())),

@@ -13,6 +13,7 @@ use crate::capability::documents::order::{Key, key, valid_path};
 use crate::capability::documents::{Error, Filter, MAX_LIMIT, Plan, Query, Sort};
 
 use super::plan::{Ask, Wanted, plan};
+use super::scans::{Asked, Scans};
 use super::tables::{Layout, Table};
 use super::unavailable;
 
@@ -33,11 +34,17 @@ pub(super) enum Next {
 }
 
 /// The matches of a query, projected.
-pub(super) fn find(connection: &Connection, layout: &Layout, query: &Query) -> Result<Vec<RawDocumentBuf>, Error> {
+pub(super) fn find(
+    connection: &Connection,
+    layout: &Layout,
+    query: &Query,
+    scans: Scans,
+) -> Result<Vec<RawDocumentBuf>, Error> {
     let table = layout.table(&query.collection)?;
     unmoved(layout, || {
         let wanted = Wanted::new(&query.sort);
         let ask = plan(table, &query.filter, Some(&wanted));
+        scans.check(table, &ask, &Asked::of(query))?;
         if !ask.in_order {
             return sorted(connection, table, &ask, query);
         }
@@ -66,11 +73,15 @@ pub(super) fn count(
     collection: &str,
     filter: &Filter,
     limit: u32,
+    scans: Scans,
 ) -> Result<u64, Error> {
     let table = layout.table(collection)?;
     unmoved(layout, || {
+        let ask = plan(table, filter, None);
+        let taken = (limit > 0).then_some(u64::from(limit));
+        scans.check(table, &ask, &Asked { what: "count", filter, sort: None, taken })?;
         let mut count = 0;
-        each(connection, table, &plan(table, filter, None), filter, |_| {
+        each(connection, table, &ask, filter, |_| {
             count += 1;
             Ok(if count == u64::from(limit) { Next::Enough } else { Next::More })
         })?;
@@ -85,13 +96,16 @@ pub(super) fn distinct(
     collection: &str,
     field: &str,
     filter: &Filter,
+    scans: Scans,
 ) -> Result<Vec<Bson>, Error> {
     let table = layout.table(collection)?;
     valid_path(field)?;
     let parts: Vec<&str> = field.split('.').collect();
     unmoved(layout, || {
+        let ask = plan(table, filter, None);
+        scans.check(table, &ask, &Asked { what: "distinct", filter, sort: None, taken: None })?;
         let mut values: BTreeMap<Key, Bson> = BTreeMap::new();
-        each(connection, table, &plan(table, filter, None), filter, |document| {
+        each(connection, table, &ask, filter, |document| {
             walk(document, &parts, Leaf::Elements, &mut |value| {
                 if let Some(value) = value {
                     keep_lowest(&mut values, value);
@@ -125,7 +139,7 @@ pub(super) fn explain(connection: &Connection, layout: &Layout, query: &Query) -
     if !ask.in_order {
         steps.push("SORT IN MEMORY".to_owned());
     }
-    Ok(Plan { steps, indexed: ask.indexed })
+    Ok(Plan { steps, indexed: ask.is_bounded(Asked::of(query).taken) })
 }
 
 /// The documents that a write is about, at most one unless `many`; the one is the lowest by `_id`.
@@ -134,8 +148,10 @@ pub(super) fn for_write(
     table: &Table,
     filter: &Filter,
     many: bool,
+    scans: Scans,
 ) -> Result<Vec<RawDocumentBuf>, Error> {
     let ask = plan(table, filter, Some(&Wanted::new(&Sort::none())));
+    scans.check(table, &ask, &Asked { what: "write", filter, sort: None, taken: (!many).then_some(1) })?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     each(connection, table, &ask, filter, |document| {
         bytes += document.as_bytes().len();

@@ -22,6 +22,9 @@ pub(super) struct Seek {
     pub(super) points: Vec<Vec<Key>>,
     /// For the field after those, from this key on and below that one.
     pub(super) range: Option<(Key, Key)>,
+    /// For the `_id` behind all fields of an index, from this key on and below that one: a page goes on where the one
+    /// before it ended.
+    pub(super) ids: Option<(Key, Key)>,
 }
 
 /// What a filter demands of the value at one path.
@@ -55,6 +58,16 @@ fn collect<'a>(nodes: &'a [Node], demands: &mut BTreeMap<&'a str, Demand>) {
 }
 
 impl Demand {
+    /// Whether it names the values.
+    pub(super) fn is_of_points(&self) -> bool {
+        self.points.is_some()
+    }
+
+    /// Whether it names a range.
+    pub(super) fn is_of_range(&self) -> bool {
+        self.range.is_some()
+    }
+
     fn add(&mut self, test: &Test) {
         match test {
             Test::Equal(value) => self.add_points(vec![key(value.as_raw_bson_ref())]),
@@ -89,8 +102,8 @@ impl Demand {
 pub(super) fn by_id(demands: &BTreeMap<&str, Demand>) -> Option<Seek> {
     let demand = demands.get("_id")?;
     match (&demand.points, &demand.range) {
-        (Some(points), _) => Some(Seek { index: None, points: vec![points.clone()], range: None }),
-        (None, Some(range)) => Some(Seek { index: None, points: Vec::new(), range: Some(range.clone()) }),
+        (Some(points), _) => Some(Seek { index: None, points: vec![points.clone()], range: None, ids: None }),
+        (None, Some(range)) => Some(Seek { index: None, points: Vec::new(), range: Some(range.clone()), ids: None }),
         (None, None) => None,
     }
 }
@@ -103,7 +116,7 @@ pub(super) fn by_index(table: &Table, place: usize, demands: &BTreeMap<&str, Dem
     if !index.where_exists.iter().all(implied) {
         return None;
     }
-    let mut seek = Seek { index: Some(place), points: Vec::new(), range: None };
+    let mut seek = Seek { index: Some(place), points: Vec::new(), range: None, ids: None };
     let mut lookups = 1;
     for path in &index.fields {
         let Some(demand) = demands.get(path.as_str()) else { break };
@@ -131,6 +144,10 @@ pub(super) fn by_index(table: &Table, place: usize, demands: &BTreeMap<&str, Dem
         }
         break;
     }
+    // A unique index has no `_id` behind its fields: it needs none.
+    if !index.unique && seek.points.len() == index.fields.len() {
+        seek.ids = demands.get("_id").and_then(|demand| demand.range.clone());
+    }
     Some(vec![seek])
 }
 
@@ -140,6 +157,13 @@ impl Seek {
         self.points.is_empty() && self.range.is_none()
     }
 
+    /// Whether it is a range of `_id` that is open at an end, where a bound is no more than a kind.
+    pub(super) fn is_open(&self) -> bool {
+        let is_kind = |bound: &Key| bound.len() == 1;
+        let open = self.range.as_ref().is_some_and(|(from, below)| is_kind(from) || is_kind(below));
+        self.index.is_none() && self.points.is_empty() && open
+    }
+
     /// Whether every field before the range has one key, so that the rest of the index is in order.
     pub(super) fn is_ordered(&self) -> bool {
         self.points.iter().all(|points| points.len() == 1)
@@ -147,7 +171,8 @@ impl Seek {
 
     /// Whether it is empty whatever the documents are.
     pub(super) fn is_empty(&self) -> bool {
-        self.points.iter().any(Vec::is_empty) || self.range.as_ref().is_some_and(|(from, below)| from >= below)
+        let mut ranges = self.range.iter().chain(&self.ids);
+        self.points.iter().any(Vec::is_empty) || ranges.any(|(from, below)| from >= below)
     }
 
     /// ` INDEXED BY … WHERE …` with its parameters, so that SQLite uses this index or says that it can't.
@@ -162,8 +187,8 @@ impl Seek {
         for (place, points) in self.points.iter().enumerate() {
             terms.push(one_of(&column(place), points, parameters));
         }
-        if let Some((from, below)) = &self.range {
-            let column = column(self.points.len());
+        let range = self.range.as_ref().map(|range| (column(self.points.len()), range));
+        for (column, (from, below)) in range.into_iter().chain(self.ids.as_ref().map(|ids| ("id".to_owned(), ids))) {
             parameters.extend([from.clone(), below.clone()]);
             terms.push(format!("{column} >= ? AND {column} < ?"));
         }

@@ -4,6 +4,7 @@ mod behaviour;
 mod concurrency;
 mod durability;
 mod planner;
+mod scans;
 mod schema;
 
 use std::collections::BTreeMap;

@@ -152,12 +152,15 @@ async fn indexes_are_used_where_they_can_be() {
         (doc! { "_id": { "$in": [1, 2, 3] } }, doc! {}, "(id=?)"),
         (doc! { "_id": { "$gt": 1 } }, doc! { "_id": -1 }, "(id>? AND id<?)"),
         (doc! { "a": 1 }, doc! {}, "i_c.a (<expr>=?)"),
+        (doc! { "a": 1, "_id": { "$gt": 1 } }, doc! {}, "i_c.a (<expr>=? AND id>? AND id<?)"),
+        (doc! { "a": { "$in": [1, 2] }, "_id": { "$lt": 1 } }, doc! {}, "i_c.a (<expr>=? AND id>? AND id<?)"),
         (doc! { "a": 1 }, doc! { "b": -1 }, "i_c.a_b (<expr>=?)"),
         (doc! { "a": 1, "b": { "$gt": 1 } }, doc! { "b": 1 }, "i_c.a_b (<expr>=? AND <expr>>? AND <expr><?)"),
         (doc! { "$and": [{ "a": 1 }, { "b": { "$in": [1, 2] } }] }, doc! {}, "i_c.a_b (<expr>=? AND <expr>=?)"),
         (doc! { "u": 5 }, doc! {}, "i_c.u (<expr>=?)"),
         (doc! { "n.x": 1, "b": { "$exists": true } }, doc! {}, "i_c.n_x (<expr>=?)"),
         (doc! { "$or": [{ "a": 1 }, { "u": 2 }, { "_id": 3 }] }, doc! {}, "UNION"),
+        (doc! {}, doc! {}, "USING COVERING INDEX sqlite_autoindex_c_c_1"),
         (doc! {}, doc! { "a": -1 }, "USING COVERING INDEX i_c.a"),
         (doc! { "a": { "$in": [] } }, doc! {}, ""),
     ] {
@@ -166,8 +169,9 @@ async fn indexes_are_used_where_they_can_be() {
         assert!(!steps.contains("SORT IN MEMORY"), "{filter} {sort}: {steps}");
     }
     for (filter, sort) in [
-        (doc! {}, doc! {}),
+        (doc! {}, doc! { "z": 1 }),
         (doc! { "z": 1 }, doc! {}),
+        (doc! { "_id": { "$gt": 1 }, "z": 1 }, doc! {}),
         (doc! { "$or": [{ "a": 1 }, { "z": 2 }] }, doc! {}),
         (doc! { "n.x": 1 }, doc! {}),
         (doc! { "u": null }, doc! {}),

@@ -1,0 +1,132 @@
+//! The lists: `GET /user/requests/received` and `GET /user/connections`.
+
+use harness::{App, DateTime, ObjectId, Value, doc, json};
+
+use crate::member::*;
+
+#[test]
+fn the_received_list_has_what_waits_newest_first_with_its_sender() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    let (cy, eve) = (member(&app, "Cy"), member(&app, "Eve"));
+    let first = ada.interested(&app, &bob);
+    app.clock().advance(1_000);
+    let second = cy.interested(&app, &bob);
+    assert_eq!(eve.send(&app, "ignore", bob.id).status, 200);
+    bob.interested(&app, &member(&app, "Dan"));
+    let sender = |member: &Member, name: &str| json!({ "_id": member.id.to_hex(), "firstName": name, "lastName": "Test", "photoUrl": format!("https://example.com/{name}.png") });
+    let request = |id: &str, from: Value, at: &str| json!({ "_id": id, "fromUserId": from, "toUserId": bob.id.to_hex(), "status": "interested", "createdAt": at, "updatedAt": at });
+    let expected = json!({
+        "message": "Data fetched successfully",
+        "data": [request(&second, sender(&cy, "Cy"), "2026-01-15T12:00:01.000Z"), request(&first, sender(&ada, "Ada"), START)],
+    });
+    assert_eq!(bob.list(&app, "/user/requests/received"), expected);
+    assert_eq!(bob.review(&app, "accepted", &first).status, 200);
+    assert_eq!(bob.review(&app, "rejected", &second).status, 200);
+    assert_eq!(bob.list(&app, "/user/requests/received")["data"], json!([]), "what is answered waits no more");
+}
+
+#[test]
+fn nobody_gets_empty_lists() {
+    let app = app();
+    let ada = member(&app, "Ada");
+    assert_eq!(
+        ada.list(&app, "/user/requests/received"),
+        json!({ "message": "Data fetched successfully", "data": [] })
+    );
+    assert_eq!(
+        ada.list(&app, "/user/connections"),
+        json!({ "message": "Connections fetched successfully", "data": [] })
+    );
+}
+
+#[test]
+fn the_received_list_leaves_out_who_is_gone_and_shows_the_old() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    old_request(&app, ObjectId::new(), bob.id, "interested", MILLIS);
+    let id = old_request(&app, ada.id, bob.id, "interested", MILLIS);
+    let data = bob.list(&app, "/user/requests/received")["data"].clone();
+    assert_eq!(data.as_array().unwrap().len(), 1, "{data}");
+    assert_eq!((&data[0]["_id"], data[0].get("__v"), data[0].get("pair")), (&json!(id.to_hex()), None, None));
+}
+
+#[test]
+fn connections_are_safe_users_of_both_directions_latest_first() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    let (cy, eve) = (of_tier(&app, "Cy", "gold"), member(&app, "Eve"));
+    let mine = ada.interested(&app, &bob);
+    let theirs = cy.interested(&app, &ada);
+    let no = eve.interested(&app, &ada);
+    ada.interested(&app, &member(&app, "Waiting"));
+    assert_eq!(ada.list(&app, "/user/connections")["data"], json!([]), "nobody has answered yet");
+    assert_eq!(bob.review(&app, "accepted", &mine).status, 200);
+    app.clock().advance(1_000);
+    assert_eq!(ada.respond(&app, &theirs, &json!({ "action": "accept" })).status, 200);
+    assert_eq!(ada.review(&app, "rejected", &no).status, 200);
+    let safe = |member: &Member, name: &str, tier: &str| {
+        json!({
+            "_id": member.id.to_hex(), "firstName": name, "lastName": "Test", "photoUrl": format!("https://example.com/{name}.png"),
+            "about": "about", "skills": ["rust"], "isPremium": tier != "free", "membershipTier": tier,
+        })
+    };
+    let expected = json!({ "message": "Connections fetched successfully", "data": [safe(&cy, "Cy", "gold"), safe(&bob, "Bob", "free")] });
+    assert_eq!(ada.list(&app, "/user/connections"), expected);
+    assert_eq!(bob.list(&app, "/user/connections")["data"], json!([safe(&ada, "Ada", "free")]));
+    assert_eq!(eve.list(&app, "/user/connections")["data"], json!([]));
+}
+
+#[test]
+fn connections_leave_out_who_is_gone_and_name_nobody_twice() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    old_request(&app, ada.id, bob.id, "accepted", MILLIS);
+    old_request(&app, bob.id, ada.id, "accepted", MILLIS - 1);
+    old_request(&app, ObjectId::new(), ada.id, "accepted", MILLIS);
+    let data = ada.list(&app, "/user/connections")["data"].clone();
+    let ids: Vec<&str> = data.as_array().unwrap().iter().filter_map(|user| user["_id"].as_str()).collect();
+    assert_eq!(ids, [bob.id.to_hex()]);
+}
+
+/// An app in which Ada has `count` requests of a status, whose dates go up and down, from and to others.
+fn of_many(count: usize, status: &str, both_ways: bool) -> (App, Member, Vec<ObjectId>) {
+    let app = app();
+    let ada = member(&app, "Ada");
+    let others: Vec<ObjectId> = (0..count).map(|_| ObjectId::new()).collect();
+    app.insert_all("users", others.iter().map(|id| doc! { "_id": id, "firstName": "Bob", "emailId": id.to_hex() }));
+    // (date, `_id`, who): dates come in groups of equal ones.
+    let mut rows: Vec<(i64, ObjectId, ObjectId)> =
+        others.iter().zip(0..).map(|(other, n)| (MILLIS + n * 7 % 40, ObjectId::new(), *other)).collect();
+    app.insert_all("connectionrequests", rows.iter().zip(0..).map(|((date, id, other), n)| {
+        let (from, to) = if both_ways && n % 2 == 0 { (ada.id, *other) } else { (*other, ada.id) };
+        let date = DateTime::from_millis(*date);
+        doc! { "_id": id, "fromUserId": from, "toUserId": to, "status": status, "createdAt": date, "updatedAt": date }
+    }));
+    rows.sort_unstable_by_key(|(date, id, _)| std::cmp::Reverse((*date, *id)));
+    (app, ada, rows.into_iter().map(|(_, _, other)| other).collect())
+}
+
+/// What stands at a place of each row.
+fn column<'a>(list: &'a Value, place: &str) -> Vec<&'a str> {
+    let rows = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    rows.iter().filter_map(|row| row.pointer(place)?.as_str()).collect()
+}
+
+#[test]
+fn the_received_list_is_complete_and_in_order_past_a_thousand() {
+    for count in [1_000, 1_001, 2_345] {
+        let (app, ada, senders) = of_many(count, "interested", false);
+        let list = ada.list(&app, "/user/requests/received");
+        assert_eq!(column(&list, "/fromUserId/_id"), senders.iter().map(|id| id.to_hex()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_connections_are_complete_and_in_order_past_a_thousand() {
+    for count in [1_000, 1_001, 2_345] {
+        let (app, ada, others) = of_many(count, "accepted", true);
+        let list = ada.list(&app, "/user/connections");
+        assert_eq!(column(&list, "/_id"), others.iter().map(|id| id.to_hex()).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,124 @@
+//! Markers: how far a filling has come, kept in the store itself.
+//!
+//! One document for each field and rule, so that another rule is another filling. It is written behind the work it
+//! tells of: after a crash some documents are looked at again, none is passed over.
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+
+use crate::capability::documents::{Change, Commit, Derived, Documents, Error, Filter, Projection, Query, Sort, Write};
+
+/// The collection of the host's own that the markers are in. No component can be granted it.
+pub(crate) const COLLECTION: &str = "host-markers";
+
+/// How far a filling has come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Progress {
+    /// Every document up to this `_id` was looked at; none at the start.
+    pub(super) after: Option<Bson>,
+    /// Documents that were looked at.
+    pub(super) seen: i64,
+    /// Documents that got the field.
+    pub(super) filled: i64,
+    /// Documents that lack the field and can't have it.
+    pub(super) skipped: i64,
+    /// Some of the skipped ones and why, for people.
+    pub(super) examples: Vec<String>,
+    /// There is nothing left to look at.
+    pub(super) done: bool,
+}
+
+/// The marker of one field and rule.
+pub(super) struct Marker<'a> {
+    pub(super) store: &'a dyn Documents,
+    pub(super) id: String,
+}
+
+impl<'a> Marker<'a> {
+    pub(super) fn of(store: &'a dyn Documents, collection: &str, field: &str, rule: &Derived) -> Self {
+        Self { store, id: format!("derived:{collection}.{field}={rule}") }
+    }
+
+    /// What it says; the beginning when there is none yet, which makes it.
+    pub(super) async fn read(&self) -> Result<Progress, Error> {
+        let query = Query {
+            collection: COLLECTION.to_owned(),
+            filter: self.filter()?,
+            sort: Sort::none(),
+            projection: Projection::all(),
+            skip: 0,
+            limit: 1,
+        };
+        if let Some(found) = self.store.find(query).await?.first() {
+            return Document::try_from(found.as_ref()).map(|found| Progress::from(&found)).map_err(damaged);
+        }
+        let document = RawDocumentBuf::try_from(&doc! { "_id": &self.id }).map_err(damaged)?;
+        match self.commit(Write::Insert { collection: COLLECTION.to_owned(), document }).await {
+            // Another host was first.
+            Ok(()) | Err(Error::Duplicate { .. }) => Ok(Progress::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what it said: the filling begins anew.
+    pub(super) async fn reset(&self) -> Result<(), Error> {
+        self.update(doc! { "$unset": { "after": "", "doneAt": "" } }).await
+    }
+
+    /// Says how far it has come. Of two hosts that fill at once the farther one is right: each has looked at all
+    /// documents up to its own place.
+    pub(super) async fn write(&self, progress: &Progress, now: bson::DateTime) -> Result<(), Error> {
+        let mut set = doc! {
+            "seen": progress.seen,
+            "filled": progress.filled,
+            "skipped": progress.skipped,
+            "examples": &progress.examples,
+        };
+        if progress.done {
+            set.insert("doneAt", now);
+        }
+        let mut change = doc! { "$set": set };
+        if let Some(after) = &progress.after {
+            change.insert("$max", doc! { "after": after });
+        }
+        self.update(change).await
+    }
+
+    async fn update(&self, change: Document) -> Result<(), Error> {
+        self.commit(Write::Update {
+            collection: COLLECTION.to_owned(),
+            filter: self.filter()?,
+            change: Change::from_document(&change)?,
+            upsert: false,
+            many: false,
+            must_match: false,
+        })
+        .await
+    }
+
+    async fn commit(&self, write: Write) -> Result<(), Error> {
+        self.store.commit(Commit { writes: vec![write], events: Vec::new() }).await.map(drop)
+    }
+
+    fn filter(&self) -> Result<Filter, Error> {
+        Filter::by_id(Bson::String(self.id.clone()))
+    }
+}
+
+impl From<&Document> for Progress {
+    fn from(marker: &Document) -> Self {
+        let number = |field: &str| marker.get_i64(field).unwrap_or_default();
+        let examples = marker.get_array("examples").map(Vec::as_slice).unwrap_or_default();
+        Self {
+            after: marker.get("after").cloned(),
+            seen: number("seen"),
+            filled: number("filled"),
+            skipped: number("skipped"),
+            examples: examples.iter().filter_map(Bson::as_str).map(str::to_owned).collect(),
+            done: marker.get_datetime("doneAt").is_ok(),
+        }
+    }
+}
+
+fn damaged(error: bson::error::Error) -> Error {
+    Error::Unavailable(format!("a marker is damaged: {error}"))
+}
