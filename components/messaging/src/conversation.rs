@@ -52,7 +52,8 @@ impl Conversation {
             let change = doc! { "$set": { "seq": seq, "ts": ts, "updatedAt": ts } };
             commit.update(COLLECTION, doc! { "_id": &self.pair, "seq": self.seq }, change).must_match()
         } else {
-            let new = doc! { "_id": &self.pair, "seq": seq, "stamps": 0_i64, "ts": ts, "createdAt": ts, "updatedAt": ts };
+            let new =
+                doc! { "_id": &self.pair, "seq": seq, "stamps": 0_i64, "ts": ts, "createdAt": ts, "updatedAt": ts };
             commit.insert(COLLECTION, &new)
         }
     }

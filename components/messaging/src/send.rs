@@ -24,7 +24,8 @@ pub(crate) fn send(message: &Message) -> Result<Ack, Error> {
         let conversation = Conversation::of(&pair)?;
         let (seq, ts) = conversation.next(clock::now());
         let document = new.document(seq, ts);
-        let event = Sent { message_id: new.id, from_user_id: new.from, to_user_id: new.to, text: &new.text, ts }.event();
+        let event =
+            Sent { message_id: new.id, from_user_id: new.from, to_user_id: new.to, text: &new.text, ts }.event();
         let commit = conversation.advance(Commit::new(), ts).insert(message::COLLECTION, &document);
         match commit.envelope(MESSAGE_EVENTS, &pair, &event).run() {
             Ok(_) => {

@@ -4,11 +4,12 @@
 //! between two of its ticks, and finishes (or meets its limit) where it can only use what nobody else wants.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 use tokio::task::JoinError;
+
+use super::Ticks;
 
 /// Threads of the lowest priority.
 pub(super) struct SlowLane(Option<tokio::runtime::Runtime>);
@@ -25,18 +26,21 @@ impl SlowLane {
         Ok(Self(Some(runtime)))
     }
 
-    /// Drives `work` on the caller's task until it is done or `heavy` is raised; then it goes on in the lane.
+    /// Drives `work` on the caller's task until it is done or heavy; then, or from the beginning when it is expected to
+    /// be, it goes on in the lane.
     pub(super) async fn drive<T: Send + 'static>(
         &self,
         mut work: Pin<Box<dyn Future<Output = T> + Send>>,
-        heavy: &Arc<AtomicBool>,
+        ticks: &Ticks,
+        expected: bool,
     ) -> Result<T, JoinError> {
         let light = std::future::poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if heavy.load(Ordering::Relaxed) => Poll::Ready(None),
+            Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        match (light.await, &self.0) {
+        let done = if expected { None } else { light.await };
+        match (done, &self.0) {
             (Some(done), _) => Ok(done),
             (None, Some(lane)) => lane.spawn(work).await,
             (None, None) => Ok(work.await),
@@ -53,9 +57,12 @@ impl Drop for SlowLane {
     }
 }
 
-/// Of this thread only: on Linux a thread has a priority of its own.
+/// To the idle policy: such a thread gives way the moment any other one wants to run. A merely low priority (nice 19)
+/// keeps the core until its slice is over, some milliseconds, which every good request then waits.
 fn lower_priority() {
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19) {
-        tracing::warn!(%error, "the slow lane runs at the usual priority");
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let me = thread_priority::thread_native_id();
+    if let Err(error) = thread_priority::set_thread_priority_and_policy(me, ThreadPriority::Min, idle) {
+        tracing::warn!(?error, "the slow lane runs at the usual priority");
     }
 }

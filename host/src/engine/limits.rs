@@ -4,7 +4,7 @@
 //! time; the wall clock is the invocation's business (`invoke`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize;
 
@@ -78,19 +78,32 @@ pub enum Exceeded {
 
 /// Ticks after which a guest counts as heavy and goes on in the slow lane.
 const LIGHT_TICKS: u32 = 1;
+/// Ticks for which a heavy guest has its thread of the slow lane to itself: turns that are shorter would have all of them
+/// end at once, late, and their callers come back at once.
+const TURN: u32 = 25;
+
+/// How many ticks of its own running time a call has used; shared between its meter and who drives it.
+#[derive(Debug, Clone, Default)]
+pub struct Ticks(Arc<AtomicU32>);
+
+impl Ticks {
+    /// Whether that is more than a light guest uses.
+    pub fn are_heavy(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > LIGHT_TICKS
+    }
+}
 
 /// Counts what one call uses.
 #[derive(Debug)]
 pub struct Meter {
     limits: Limits,
-    ticks: u32,
+    ticks: Ticks,
     host_calls: u32,
     /// A host call was made since the last tick: the time until now was not the guest's.
     away: bool,
     memory: usize,
     table_elements: usize,
     exceeded: Option<Exceeded>,
-    heavy: Arc<AtomicBool>,
 }
 
 /// What a guest does after a tick.
@@ -98,14 +111,16 @@ pub struct Meter {
 pub enum Tick {
     /// Lets others run first.
     Yield,
+    /// Goes on at once.
+    GoOn,
     /// Ends: its time is used up.
     Spent,
 }
 
 impl Meter {
-    /// For a call with these limits; `heavy` is raised when the guest has run past its light ticks.
-    pub fn new(limits: Limits, heavy: Arc<AtomicBool>) -> Self {
-        Self { limits, ticks: 0, host_calls: 0, away: false, memory: 0, table_elements: 0, exceeded: None, heavy }
+    /// For a call with these limits, which counts its running time in `ticks`.
+    pub fn new(limits: Limits, ticks: Ticks) -> Self {
+        Self { limits, ticks, host_calls: 0, away: false, memory: 0, table_elements: 0, exceeded: None }
     }
 
     /// The limit that this call went past, if any.
@@ -127,17 +142,16 @@ impl Meter {
     /// The ticker ticked while the guest ran.
     pub fn tick(&mut self) -> Tick {
         // Time spent in host calls is not the guest's. It can't hide behind them: their number is limited too.
-        if !std::mem::take(&mut self.away) {
-            self.ticks += 1;
+        if std::mem::take(&mut self.away) {
+            return Tick::Yield;
         }
-        if self.ticks > self.limits.cpu_ms {
+        let ticks = self.ticks.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if ticks > self.limits.cpu_ms {
             self.exceeded = Some(Exceeded::Cpu);
             return Tick::Spent;
         }
-        if self.ticks > LIGHT_TICKS {
-            self.heavy.store(true, Ordering::Relaxed);
-        }
-        Tick::Yield
+        // At the first heavy one it is taken to the slow lane.
+        if ticks <= LIGHT_TICKS + 1 || ticks.is_multiple_of(TURN) { Tick::Yield } else { Tick::GoOn }
     }
 }
 
@@ -170,7 +184,7 @@ mod tests {
     use super::*;
 
     fn meter(limits: Limits) -> Meter {
-        Meter::new(limits, Arc::default())
+        Meter::new(limits, Ticks::default())
     }
 
     #[test]
@@ -202,15 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_goes_on_is_heavy() {
-        let heavy = Arc::new(AtomicBool::new(false));
-        let mut meter = Meter::new(Limits::default(), heavy.clone());
+    fn a_guest_that_goes_on_is_heavy_and_has_longer_turns() {
+        let ticks = Ticks::default();
+        let mut meter = Meter::new(Limits::default(), ticks.clone());
         for _ in 0..LIGHT_TICKS {
             assert_eq!(meter.tick(), Tick::Yield);
-            assert!(!heavy.load(Ordering::Relaxed));
+            assert!(!ticks.are_heavy());
         }
         assert_eq!(meter.tick(), Tick::Yield);
-        assert!(heavy.load(Ordering::Relaxed));
+        assert!(ticks.are_heavy());
+        let turn: Vec<Tick> = (LIGHT_TICKS + 2..=TURN).map(|_| meter.tick()).collect();
+        assert_eq!(turn.iter().filter(|tick| **tick == Tick::Yield).count(), 1);
+        assert_eq!(turn.last(), Some(&Tick::Yield));
     }
 
     #[test]

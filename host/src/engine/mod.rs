@@ -13,6 +13,7 @@ mod outcome;
 mod state;
 mod ticker;
 mod wasi;
+mod weight;
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 pub use aot::CodeCache;
 pub use build::EngineOptions;
 pub use invoke::{Answer, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply};
-pub use limits::{Exceeded, Limits, Meter, Tick};
+pub use limits::{Exceeded, Limits, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Identity, Shared, State};
 
@@ -72,6 +73,7 @@ pub struct Loaded {
     /// Its calls by outcome.
     pub counts: Counts,
     exports: Exports,
+    weights: weight::Weights,
 }
 
 /// What of a component is called, by trigger.
@@ -132,7 +134,8 @@ impl Engine {
             }
         };
         let exports = self.exports(&component, &manifest)?;
-        Ok(Loaded { manifest: Arc::new(manifest), sha256, counts: Counts::default(), exports })
+        let weights = weight::Weights::of(&manifest);
+        Ok(Loaded { manifest: Arc::new(manifest), sha256, counts: Counts::default(), exports, weights })
     }
 
     /// Finds what the manifest's triggers call.
@@ -151,10 +154,12 @@ impl Engine {
         let http = match function(bindings::HTTP_HANDLER, "handle") {
             _ if manifest.http.is_empty() => None,
             Some(handle) => Some(HttpExport::Platform(handle)),
-            None => Some(ProxyPre::new(instance.clone()).map(HttpExport::Wasi).map_err(|_| EngineError::NoHandler {
-                trigger: "[[http]] routes",
-                interface: "devconnect:platform/http-handler@0.1.0 or wasi:http/incoming-handler@0.2",
-            })?),
+            None => {
+                Some(ProxyPre::new(instance.clone()).map(HttpExport::Wasi).map_err(|_| EngineError::NoHandler {
+                    trigger: "[[http]] routes",
+                    interface: "devconnect:platform/http-handler@0.1.0 or wasi:http/incoming-handler@0.2",
+                })?)
+            }
         };
         let socket = wanted(!manifest.socket.is_empty(), "[[socket]] events", bindings::SOCKET_HANDLER, "handle")?;
         let presence = wanted(manifest.presence.is_some(), "[presence]", bindings::PRESENCE_HANDLER, "changed")?;

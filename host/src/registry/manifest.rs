@@ -283,7 +283,10 @@ impl Manifest {
         for trigger in &self.socket {
             trigger.check()?;
             if !events.insert(trigger.event.as_str()) {
-                return Err(ManifestError::Contradiction(format!("the socket event {:?} is there twice", trigger.event)));
+                return Err(ManifestError::Contradiction(format!(
+                    "the socket event {:?} is there twice",
+                    trigger.event
+                )));
             }
         }
         self.grants.documents.check().map_err(ManifestError::Contradiction)?;

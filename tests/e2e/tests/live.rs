@@ -71,8 +71,7 @@ async fn members(host: &Host, pairs: usize) -> Vec<[Value; 2]> {
             token.reveal().to_owned()
         });
         let pair = format!("{}:{}", ids[0].min(ids[1]), ids[0].max(ids[1]));
-        let request =
-            doc! { "_id": ObjectId::new(), "fromUserId": ids[0], "toUserId": ids[1], "status": "accepted", "pair": pair };
+        let request = doc! { "_id": ObjectId::new(), "fromUserId": ids[0], "toUserId": ids[1], "status": "accepted", "pair": pair };
         writes.push(insert("connectionrequests", request));
         capabilities.documents.commit(Commit { writes, events: Vec::new() }).await.unwrap();
         all.push([0, 1].map(|at| json!({ "id": ids[at].to_hex(), "token": tokens[at] })));

@@ -53,6 +53,10 @@ impl Invocation for HttpCall {
         &self.call
     }
 
+    fn trigger(&self) -> &str {
+        &self.route
+    }
+
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Answer> {
         let response = match &exports.http {
             None => return Err(wasmtime::Error::msg("it has no HTTP handler")),

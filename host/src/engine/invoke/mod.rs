@@ -8,7 +8,6 @@ mod presence;
 mod socket;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,7 +17,7 @@ pub use http::{Answer, HttpCall};
 pub use presence::PresenceCall;
 pub use socket::{SocketCall, SocketReply};
 
-use super::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick};
+use super::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
 
 /// Something that a trigger wants of a component.
 pub trait Invocation: Send + Sync + 'static {
@@ -27,6 +26,9 @@ pub trait Invocation: Send + Sync + 'static {
 
     /// Who and which.
     fn call(&self) -> &Call;
+
+    /// What of the manifest brings it here: a route's path, an event's name.
+    fn trigger(&self) -> &str;
 
     /// Instantiates the component in `store` and calls what it exports for this.
     fn run(
@@ -46,13 +48,15 @@ impl Engine {
         let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
         let (engine, component) = (self.clone(), loaded.clone());
         let task = tokio::spawn(async move {
-            let heavy = Arc::new(AtomicBool::new(false));
+            let (ticks, trigger) = (Ticks::default(), invocation.trigger().to_owned());
             let work = {
-                let (engine, component, heavy) = (engine.clone(), component.clone(), heavy.clone());
-                Box::pin(async move { engine.run(&component, invocation, heavy, deadline).await })
+                let (engine, component, ticks) = (engine.clone(), component.clone(), ticks.clone());
+                Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
             };
-            let result =
-                engine.lane.drive(work, &heavy).await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
+            let expected = component.weights.are_heavy(&trigger);
+            let driven = engine.lane.drive(work, &ticks, expected).await;
+            let result = driven.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
+            component.weights.learn(&trigger, ticks.are_heavy());
             component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
             result
         });
@@ -63,12 +67,12 @@ impl Engine {
         &self,
         loaded: &Loaded,
         invocation: I,
-        heavy: Arc<AtomicBool>,
+        ticks: Ticks,
         deadline: Instant,
     ) -> Result<I::Answer, Failure> {
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(Failure::Busy) };
-        let mut store = self.store(loaded, invocation.call(), heavy);
+        let mut store = self.store(loaded, invocation.call(), ticks);
         match tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)).await {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
@@ -76,8 +80,8 @@ impl Engine {
         }
     }
 
-    fn store(&self, loaded: &Loaded, call: &Call, heavy: Arc<AtomicBool>) -> Store<State> {
-        let meter = Meter::new(loaded.manifest.limits, heavy);
+    fn store(&self, loaded: &Loaded, call: &Call, ticks: Ticks) -> Store<State> {
+        let meter = Meter::new(loaded.manifest.limits, ticks);
         let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
@@ -85,6 +89,7 @@ impl Engine {
         // A custom yield, because wasmtime's own starves the runtime when many guests spin.
         store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
             Tick::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            Tick::GoOn => Ok(UpdateDeadline::Continue(1)),
             Tick::Spent => Err(wasmtime::Error::new(Exceeded::Cpu)),
         });
         store

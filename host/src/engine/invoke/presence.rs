@@ -27,10 +27,13 @@ impl Invocation for PresenceCall {
         &self.call
     }
 
+    fn trigger(&self) -> &str {
+        "presence"
+    }
+
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {
         let changed = exports.presence.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no presence handler"))?;
-        let change =
-            PresenceRef { id: &self.call.id, user: &self.user, online: self.online, socket: &self.socket };
+        let change = PresenceRef { id: &self.call.id, user: &self.user, online: self.online, socket: &self.socket };
         let instance = exports.instance.instantiate_async(&mut *store).await?;
         let changed = instance.get_typed_func::<(PresenceRef<'_>,), (Self::Answer,)>(&mut *store, changed)?;
         let (told,) = changed.call_async(&mut *store, (change,)).await?;

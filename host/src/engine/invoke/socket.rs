@@ -34,6 +34,10 @@ impl Invocation for SocketCall {
         &self.call
     }
 
+    fn trigger(&self) -> &str {
+        &self.event
+    }
+
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<SocketReply> {
         let handle = exports.socket.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no socket handler"))?;
         let message = MessageRef {

@@ -15,10 +15,10 @@ use socketioxide::handler::{ConnectHandler as _, FromMessageParts};
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
+use super::SocketTrigger;
 use super::census::{Bucket, Seat};
 use super::lane::Lane;
 use super::messages::{Incoming, Said, answer};
-use super::SocketTrigger;
 use crate::capability::sockets::lines::Line;
 use crate::capability::sockets::{session_room, user_room};
 use crate::engine::Identity;

@@ -1,11 +1,8 @@
-//! Messages over sockets, by the built component in the real engine: payload in; documents, events, emits and
-//! acknowledgement out.
+//! Messages over sockets, and what becomes of them.
 
-mod members;
-
+use crate::members::{Member, connect, member, pair};
 use futures_util::future::join_all;
 use harness::{App, Document, Emitted, Target, Value, doc, json};
-use members::{Member, connect, member, pair};
 
 fn app() -> App {
     App::with(&["messaging"])
@@ -136,8 +133,7 @@ fn racing_messages_of_both_each_get_a_place() {
     let payload = |to: &Member| json!({ "toUserId": to.hex(), "message": "hi" });
     let payloads: Vec<Value> = sockets.iter().map(|(_, to)| payload(to)).collect();
     let all = (0..10).flat_map(|_| sockets.iter().zip(&payloads));
-    let racing: Vec<_> =
-        all.map(|((socket, _), payload)| socket.dispatch("private-message", payload, true)).collect();
+    let racing: Vec<_> = all.map(|((socket, _), payload)| socket.dispatch("private-message", payload, true)).collect();
     for said in app.runtime().block_on(join_all(racing)) {
         assert_eq!(said.into_ack()["ok"], true);
     }
@@ -196,7 +192,9 @@ fn a_stamp_is_put_once_by_who_the_message_went_to() {
         assert_eq!(told[0].value["data"]["messageId"], sent["_id"]);
         assert!(told[0].value["data"]["at"].is_string());
     }
-    for payload in [json!(null), json!({}), json!({ "_id": 5 }), json!({ "_id": { "$ne": null } }), json!({ "_id": "x" })] {
+    for payload in
+        [json!(null), json!({}), json!({ "_id": 5 }), json!({ "_id": { "$ne": null } }), json!({ "_id": "x" })]
+    {
         assert_eq!(refusal(&app, &bob, "message:read", &payload).is_empty(), false);
     }
 }

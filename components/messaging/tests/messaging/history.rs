@@ -1,9 +1,7 @@
 //! The history over HTTP: pages, order, what is shown, and that the cache never makes it wrong.
 
-mod members;
-
+use crate::members::{Member, member, pair};
 use harness::{App, DateTime, ObjectId, Value, doc, json};
-use members::{Member, member, pair};
 
 fn app() -> App {
     App::with(&["messaging"])
@@ -87,9 +85,14 @@ fn bad_questions_are_refused_in_words() {
     let (ada, bob) = pair(&app);
     let eve = member(&app, "Eve");
     let foreign = old(&app, &eve, &bob, "secret", 1).to_hex();
-    for query in
-        ["?limit=x", "?limit=0", "?limit=-1", "?before=x", &format!("?before={}", ObjectId::new()), &format!("?before={foreign}")]
-    {
+    for query in [
+        "?limit=x",
+        "?limit=0",
+        "?limit=-1",
+        "?before=x",
+        &format!("?before={}", ObjectId::new()),
+        &format!("?before={foreign}"),
+    ] {
         let reply = app.get(&format!("/chat/{}/history{query}", bob.hex())).token(&ada.token).send();
         assert_eq!(reply.status, 400, "{query}");
         assert!(!reply.message().is_empty());

@@ -1,22 +1,20 @@
 //! Members of the tests, and how they are connected.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
-
 use harness::{App, DateTime, ObjectId, doc};
 
 /// A member.
-pub struct Member {
-    pub id: ObjectId,
-    pub token: String,
+pub(crate) struct Member {
+    pub(crate) id: ObjectId,
+    pub(crate) token: String,
 }
 
 impl Member {
-    pub fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         self.id.to_hex()
     }
 }
 
-pub fn member(app: &App, first_name: &str) -> Member {
+pub(crate) fn member(app: &App, first_name: &str) -> Member {
     let id = ObjectId::new();
     let email = format!("{id}@example.com");
     let user = doc! { "_id": id, "firstName": first_name, "lastName": "Test", "emailId": &email, "emailKey": &email };
@@ -25,7 +23,7 @@ pub fn member(app: &App, first_name: &str) -> Member {
 }
 
 /// A request between two, in this state.
-pub fn connect(app: &App, from: ObjectId, to: ObjectId, status: &str) {
+pub(crate) fn connect(app: &App, from: ObjectId, to: ObjectId, status: &str) {
     let at = DateTime::from_millis(harness::START as i64);
     let pair = format!("{}:{}", from.min(to), from.max(to));
     app.insert(
@@ -35,7 +33,7 @@ pub fn connect(app: &App, from: ObjectId, to: ObjectId, status: &str) {
 }
 
 /// Two who are connected.
-pub fn pair(app: &App) -> (Member, Member) {
+pub(crate) fn pair(app: &App) -> (Member, Member) {
     let (ada, bob) = (member(app, "Ada"), member(app, "Bob"));
     connect(app, ada.id, bob.id, "accepted");
     (ada, bob)

@@ -1,9 +1,7 @@
 //! Who is there: registering, asking, and who is told.
 
-mod members;
-
+use crate::members::{connect, member, pair};
 use harness::{App, Emitted, ObjectId, Target, json};
-use members::{connect, member, pair};
 
 fn app() -> App {
     App::with(&["messaging"])
@@ -14,7 +12,9 @@ fn a_member_registers_as_nobody_else() {
     let app = app();
     let (ada, bob) = pair(&app);
     let socket = app.socket(ada.id);
-    for spoofed in [json!(bob.hex()), json!(null), json!({ "userId": ada.hex() }), json!(5), json!("x"), json!([ada.hex()])] {
+    for spoofed in
+        [json!(bob.hex()), json!(null), json!({ "userId": ada.hex() }), json!(5), json!("x"), json!([ada.hex()])]
+    {
         let error = socket.send("register", &spoofed).unwrap();
         assert_eq!(error, json!({ "event": "register", "message": "You can only register as yourself" }));
     }
@@ -65,10 +65,7 @@ fn accepted_connections_are_told_and_the_event_is_published() {
     assert_eq!(app.sockets().take()[0].payload, json!({ "userId": ada.hex(), "online": false }));
     let events = app.events("user-events");
     let seen: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.value["data"].clone())).collect();
-    assert_eq!(
-        seen,
-        [("USER_ONLINE", json!({ "socketId": "s1" })), ("USER_OFFLINE", json!({ "socketId": "s2" }))]
-    );
+    assert_eq!(seen, [("USER_ONLINE", json!({ "socketId": "s1" })), ("USER_OFFLINE", json!({ "socketId": "s2" }))]);
     assert!(events.iter().all(|event| event.key == ada.hex() && event.value["userId"] == ada.hex()));
 }
 
