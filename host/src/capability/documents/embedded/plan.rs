@@ -3,11 +3,13 @@
 //! Chooses the seeks, and whether SQLite gives the order or the caller has to sort. Pure: no database. A plan is good
 //! for the marks of arrays that it was made with; see `Layout::generation`.
 
+use bson::RawBson;
+
 use crate::capability::documents::filter::{Condition, Field, Node, Test};
-use crate::capability::documents::order::Key;
+use crate::capability::documents::order::{Key, key};
 use crate::capability::documents::{Filter, MAX_LIMIT, Sort};
 
-use super::seek::{Seek, by_id, by_index, demands};
+use super::seek::{Seek, by_id, by_index, demands, none_of_ids};
 use super::tables::{Table, path_key};
 
 /// The most seeks that an `$or` is taken apart into.
@@ -22,6 +24,9 @@ pub(super) struct Ask {
     pub(super) places: bool,
     /// The rows are in the wanted order.
     pub(super) in_order: bool,
+    /// The rows are exactly the matches: SQLite has looked at all that the filter asks, and no document has to be read
+    /// to count them or to go past them.
+    pub(super) decided: bool,
     pub(super) reach: Reach,
 }
 
@@ -87,13 +92,19 @@ pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> A
     let seeks: Vec<Seek> = seeks.into_iter().filter(|seek| !seek.is_empty()).collect();
     // Places are small: SQLite may sort them and put them together whatever the documents weigh.
     let mut parameters = Vec::new();
+    let mut decided = filter.root().is_empty();
     let by_id = wanted.is_none_or(|wanted| wanted.fields.is_empty());
     let (sql, in_order) = match seeks.as_slice() {
         [] => (format!("SELECT rowid FROM {} WHERE 0", table.name), true),
         [seek] => {
             let in_order = by_id || wanted.is_some_and(|wanted| serves(table, seek, wanted));
             let order = wanted.filter(|_| in_order).map(Wanted::sql).unwrap_or_default();
-            (format!("SELECT rowid FROM {}{}{order}", table.name, seek.sql(table, &mut parameters)), in_order)
+            let mut source = seek.sql(table, &mut parameters);
+            if let Some(left_out) = seek.is_range_of_ids().then(|| left_out(filter.root())).flatten() {
+                decided = true;
+                source += &none_of_ids(&left_out, &mut parameters);
+            }
+            (format!("SELECT rowid FROM {}{source}{order}", table.name), in_order)
         }
         seeks => {
             let part =
@@ -108,16 +119,36 @@ pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> A
     };
     let reach = match seeks.as_slice() {
         seeks if !seeks.iter().any(|seek| seek.is_whole() || seek.is_open()) => Reach::Parts,
-        [seek] if in_order && matches_all(seek, filter.root()) => Reach::Walk,
+        [seek] if in_order && (decided || matches_all(seek, filter.root())) => Reach::Walk,
         _ => Reach::Whole,
     };
-    Ask { sql, parameters, places: true, in_order, reach }
+    Ask { sql, parameters, places: true, in_order, decided, reach }
 }
 
 /// Whether a filter asks nothing that a whole index or an open end of `_id`s does not say.
 fn matches_all(seek: &Seek, nodes: &[Node]) -> bool {
     let is_bound = |node: &Node| matches!(node, Node::Field(Field { path, condition: Condition::Is(Test::Compare(..)), .. }) if path == "_id");
     nodes.is_empty() || (seek.is_open() && nodes.iter().all(is_bound))
+}
+
+/// The ids that a filter leaves out of a range of ObjectIds, when it asks nothing else: then a document's key in the
+/// primary index says whether it matches.
+fn left_out(nodes: &[Node]) -> Option<Vec<Key>> {
+    let mut left_out = Vec::new();
+    for node in nodes {
+        let Node::Field(Field { path, condition, .. }) = node else { return None };
+        match condition {
+            _ if path != "_id" => return None,
+            Condition::Is(Test::Compare(_, RawBson::ObjectId(_))) => {}
+            Condition::Not(conditions) => match conditions.as_slice() {
+                [Condition::Is(Test::In(keys))] => left_out.extend(keys.iter().cloned()),
+                [Condition::Is(Test::Equal(id @ RawBson::ObjectId(_)))] => left_out.push(key(id.as_raw_bson_ref())),
+                _ => return None,
+            },
+            Condition::Is(_) => return None,
+        }
+    }
+    Some(left_out)
 }
 
 /// Every document, in no order or by `_id`.
@@ -129,8 +160,9 @@ fn scan(table: &Table, filter: &Filter, wanted: Option<&Wanted>) -> Ask {
         Some(_) => (format!("SELECT doc FROM {}", table.name), false, false),
         None => (format!("SELECT doc FROM {}", table.name), false, true),
     };
-    let reach = if in_order && filter.root().is_empty() { Reach::Walk } else { Reach::Whole };
-    Ask { sql, parameters: Vec::new(), places, in_order, reach }
+    let decided = filter.root().is_empty();
+    let reach = if in_order && decided { Reach::Walk } else { Reach::Whole };
+    Ask { sql, parameters: Vec::new(), places, in_order, decided, reach }
 }
 
 /// The seeks of the most promising index, or `None` when only a scan will do.

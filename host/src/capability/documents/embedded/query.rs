@@ -44,12 +44,13 @@ pub(super) fn find(
     unmoved(layout, || {
         let wanted = Wanted::new(&query.sort);
         let ask = plan(table, &query.filter, Some(&wanted));
-        scans.check(table, &ask, &Asked::of(query))?;
+        scans.check(table, &ask, &Asked::of(query, &ask))?;
         if !ask.in_order {
             return sorted(connection, table, &ask, query);
         }
-        let (mut skip, mut found, mut bytes) = (query.skip, Vec::new(), 0);
-        each(connection, table, &ask, &query.filter, |document| {
+        let unread = if ask.decided { query.skip } else { 0 };
+        let (mut skip, mut found, mut bytes) = (query.skip - unread, Vec::new(), 0);
+        each_after(unread, connection, table, &ask, &query.filter, |document| {
             if skip > 0 {
                 skip -= 1;
             } else {
@@ -78,8 +79,11 @@ pub(super) fn count(
     let table = layout.table(collection)?;
     unmoved(layout, || {
         let ask = plan(table, filter, None);
-        let taken = (limit > 0).then_some(u64::from(limit));
+        let taken = if ask.decided { Some(0) } else { (limit > 0).then_some(u64::from(limit)) };
         scans.check(table, &ask, &Asked { what: "count", filter, sort: None, taken })?;
+        if ask.decided {
+            return keys(connection, &ask, limit);
+        }
         let mut count = 0;
         each(connection, table, &ask, filter, |_| {
             count += 1;
@@ -139,7 +143,7 @@ pub(super) fn explain(connection: &Connection, layout: &Layout, query: &Query) -
     if !ask.in_order {
         steps.push("SORT IN MEMORY".to_owned());
     }
-    Ok(Plan { steps, indexed: ask.is_bounded(Asked::of(query).taken) })
+    Ok(Plan { steps, indexed: ask.is_bounded(Asked::of(query, &ask).taken) })
 }
 
 /// The documents that a write is about, at most one unless `many`; the one is the lowest by `_id`.
@@ -177,8 +181,31 @@ fn unmoved<T>(layout: &Layout, ask: impl Fn() -> Result<T, Error>) -> Result<T, 
     }
 }
 
+/// How many rows a decided plan has, up to `limit` unless that is 0. Reads keys of an index and no document.
+fn keys(connection: &Connection, ask: &Ask, limit: u32) -> Result<u64, Error> {
+    let sql = match limit {
+        0 => format!("SELECT count(*) FROM ({})", ask.sql),
+        limit => format!("SELECT count(*) FROM ({} LIMIT {limit})", ask.sql),
+    };
+    let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
+    let count: i64 = statement.query_row(params_from_iter(&ask.parameters), |row| row.get(0)).map_err(unavailable)?;
+    Ok(count.unsigned_abs())
+}
+
 /// Calls for each match, in the plan's order, until it is enough.
 fn each(
+    connection: &Connection,
+    table: &Table,
+    ask: &Ask,
+    filter: &Filter,
+    matched: impl FnMut(&RawDocument) -> Result<Next, Error>,
+) -> Result<(), Error> {
+    each_after(0, connection, table, ask, filter, matched)
+}
+
+/// As [`each`], past so many rows of a decided plan, whose documents are not read.
+fn each_after(
+    unread: u32,
     connection: &Connection,
     table: &Table,
     ask: &Ask,
@@ -194,6 +221,11 @@ fn each(
     let at = format!("SELECT doc FROM {} WHERE rowid = ?", table.name);
     let mut at = connection.prepare_cached(&at).map_err(unavailable)?;
     let mut rows = statement.query(params_from_iter(&ask.parameters)).map_err(unavailable)?;
+    for _ in 0..unread {
+        if rows.next().map_err(unavailable)?.is_none() {
+            return Ok(());
+        }
+    }
     while let Some(row) = rows.next().map_err(unavailable)? {
         let next = if ask.places {
             let place: i64 = row.get(0).map_err(unavailable)?;

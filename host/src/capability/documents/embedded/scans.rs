@@ -29,8 +29,10 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn of(query: &'a Query) -> Self {
-        let taken = Some(u64::from(query.skip) + u64::from(query.limit));
+    pub(super) fn of(query: &'a Query, ask: &Ask) -> Self {
+        // What is skipped is read like what is taken, unless its keys are enough.
+        let skipped = if ask.decided { 0 } else { query.skip };
+        let taken = Some(u64::from(skipped) + u64::from(query.limit));
         Asked { what: "find", filter: &query.filter, sort: Some(&query.sort), taken }
     }
 }

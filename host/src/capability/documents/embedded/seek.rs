@@ -164,6 +164,11 @@ impl Seek {
         self.index.is_none() && self.points.is_empty() && open
     }
 
+    /// Whether it is a range of `_id` in the primary key.
+    pub(super) fn is_range_of_ids(&self) -> bool {
+        self.index.is_none() && self.points.is_empty() && self.range.is_some()
+    }
+
     /// Whether every field before the range has one key, so that the rest of the index is in order.
     pub(super) fn is_ordered(&self) -> bool {
         self.points.iter().all(|points| points.len() == 1)
@@ -196,6 +201,11 @@ impl Seek {
         let condition = if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
         source.unwrap_or_default() + &condition
     }
+}
+
+/// ` AND id NOT IN …` behind a range of ids.
+pub(super) fn none_of_ids(ids: &[Key], parameters: &mut Vec<Key>) -> String {
+    if ids.is_empty() { String::new() } else { format!(" AND NOT ({})", one_of("id", ids, parameters)) }
 }
 
 /// The lists are filled up to a power of two, so that a few statements serve every length.

@@ -63,9 +63,7 @@ async fn a_walk_passes_when_each_step_is_an_answer_and_it_ends_soon() {
     ] {
         assert_eq!(found(&checked, filter.clone(), sort, skip, limit).await, Ok(count), "{filter}");
     }
-    for (filter, sort, skip) in
-        [(doc! {}, doc! {}, 991), (doc! {}, doc! { "a": 1 }, 991), (doc! { "_id": { "$gt": 30 } }, doc! {}, 991)]
-    {
+    for (filter, sort, skip) in [(doc! { "_id": { "$gt": 30 } }, doc! {}, 991)] {
         let text = refused(found(&checked, filter, sort, skip, 10).await);
         assert!(text.contains("take at most 1000, skipped ones included, and go on from the last `_id`"), "{text}");
     }
@@ -80,12 +78,58 @@ async fn a_walk_passes_when_each_step_is_an_answer_and_it_ends_soon() {
     }
 }
 
+/// A page far down a list, and how long the list is: their keys say it, whoever is left out.
+#[tokio::test]
+async fn what_keys_decide_is_skipped_and_counted_unread() {
+    let store = memory(SCHEMA);
+    let id = |n: u32| bson::oid::ObjectId::from_bytes(std::array::from_fn(|at| if at == 11 { n as u8 } else { 7 }));
+    let writes = (0..40).map(|n| insert("c", doc! { "_id": id(n), "a": n })).collect();
+    commit(&store, writes).await.unwrap();
+    commit(&store, vec![insert("c", doc! { "_id": "of another kind" })]).await.unwrap();
+    let checked = store.refusing_scans();
+    let left_out = [3, 4, 39, 200].map(id);
+    for (bounds, expected) in [
+        (
+            doc! { "$gte": id(0), "$nin": left_out.to_vec() },
+            (0..40).filter(|n| ![3, 4, 39].contains(n)).collect::<Vec<_>>(),
+        ),
+        (doc! { "$gt": id(2), "$lt": id(9), "$nin": left_out.to_vec() }, vec![5, 6, 7, 8]),
+        (doc! { "$lte": id(5), "$ne": id(0) }, vec![1, 2, 3, 4, 5]),
+    ] {
+        let asked = doc! { "_id": bounds };
+        let count = checked.count("c", filter(asked.clone()), 0).await;
+        assert_eq!(count, Ok(expected.len() as u64), "{asked}");
+        assert_eq!(checked.count("c", filter(asked.clone()), 2).await, Ok(2));
+        for descending in [false, true] {
+            let sort = if descending {
+                doc! { "_id": -1 }
+            } else {
+                doc! {}
+            };
+            let mut wanted = expected.clone();
+            if descending {
+                wanted.reverse();
+            }
+            for skip in [0, 1, 3, 5_000] {
+                let query = Query { skip, limit: 4, ..query("c", asked.clone(), sort.clone()) };
+                let found = checked.find(query).await.unwrap();
+                let found: Vec<_> = found.iter().map(|found| found.get_object_id("_id").unwrap()).collect();
+                let page: Vec<_> = wanted.iter().skip(skip as usize).take(4).map(|n| id(*n)).collect();
+                assert_eq!(found, page, "{asked} {skip}");
+            }
+        }
+    }
+    assert_eq!(found(&checked, doc! {}, doc! {}, 40, 10).await, Ok(1));
+    refused(checked.distinct("c", "a", filter(doc! { "_id": { "$gte": id(0) } })).await);
+    refused(found(&checked, doc! { "_id": { "$gte": id(0) }, "a": { "$ne": 1 } }, doc! {}, 0, 10).await);
+}
+
 #[tokio::test]
 async fn counting_telling_apart_and_writing_are_checked_too() {
     let (store, checked) = both().await;
     assert_eq!(checked.count("c", filter(doc! { "a": 1, "z": 1 }), 0).await, Ok(10));
     assert_eq!(checked.count("c", Filter::all(), 7).await, Ok(7));
-    refused(checked.count("c", Filter::all(), 0).await);
+    assert_eq!(checked.count("c", Filter::all(), 0).await, Ok(40), "keys are counted, and no document is read");
     refused(checked.count("c", filter(doc! { "z": 1 }), 1).await);
     assert_eq!(checked.distinct("c", "z", filter(doc! { "a": 1 })).await.unwrap().len(), 1);
     refused(checked.distinct("c", "a", Filter::all()).await);
