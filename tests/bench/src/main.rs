@@ -4,6 +4,7 @@
 
 mod invoke;
 mod login;
+mod sockets;
 mod spread;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,15 @@ enum Bench {
     Invoke,
     /// Logging in with an e-mail that nobody has, beside a known one with a wrong password and with the right one.
     Login,
+    /// Ten thousand sockets of members on one host: what one weighs, how fast they connect, how soon a message arrives.
+    Sockets {
+        /// How many sockets.
+        #[arg(long, default_value_t = 10_000)]
+        sockets: usize,
+        /// How many messages a second, over all of them.
+        #[arg(long, default_value_t = 2_000)]
+        rate: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,6 +42,7 @@ fn main() -> anyhow::Result<()> {
     match cli.bench {
         Bench::Invoke => show(&invoke::measure()?, cli.json),
         Bench::Login => show(&login::measure()?, cli.json),
+        Bench::Sockets { sockets, rate } => show(&sockets::measure(sockets, rate)?, cli.json),
     }
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
 mod member;
+pub mod network;
 mod node;
 
 use std::io::{BufRead as _, BufReader};
@@ -102,13 +103,11 @@ impl Drop for Server {
     }
 }
 
-/// The built host: beside the folder of test binaries.
+/// The built host: beside this program, or beside the folder of test binaries.
 fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("this test has a path");
-    let folder = test.ancestors().nth(2).expect("test binaries are two folders deep");
-    let binary = folder.join("devconnect");
-    assert!(binary.exists(), "{} is not built; run `cargo xtask build` first", binary.display());
-    binary
+    let program = std::env::current_exe().expect("this program has a path");
+    let built = program.ancestors().skip(1).take(2).map(|folder| folder.join("devconnect")).find(|file| file.exists());
+    built.unwrap_or_else(|| panic!("there is no `devconnect` near {}; run `cargo xtask build`", program.display()))
 }
 
 /// The workspace.

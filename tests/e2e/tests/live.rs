@@ -14,14 +14,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use bson::{doc, oid::ObjectId};
-use devconnect_host::capability::documents::{Commit, Write};
 use devconnect_host::capability::passwords::Cost;
 use devconnect_host::config::Config;
 use devconnect_host::engine::Outcome;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
 use devconnect_host::{Host, HostOptions};
-use e2e::{Server, ServerOptions, Value, json, node};
+use e2e::{Server, ServerOptions, Value, json, network, node};
 use tempfile::TempDir;
 
 /// Runs a file of `node:test` against a host.
@@ -52,33 +50,6 @@ fn limits_have_a_defined_outcome() {
     run("limits.test.mjs", ServerOptions { config: Some(config), ..ServerOptions::default() });
 }
 
-/// Pairs of connected members, each with a session, put in through the host's own library.
-async fn members(host: &Host, pairs: usize) -> Vec<[Value; 2]> {
-    let capabilities = &host.registry.engine().shared().capabilities;
-    let mut all = Vec::new();
-    for _ in 0..pairs {
-        let ids = [ObjectId::new(), ObjectId::new()];
-        let mut writes = Vec::new();
-        let insert = |collection: &str, document: bson::Document| Write::Insert {
-            collection: collection.into(),
-            document: bson::RawDocumentBuf::try_from(&document).unwrap(),
-        };
-        let tokens = ids.map(|id| {
-            let email = format!("{id}@example.com");
-            writes.push(insert("users", doc! { "_id": id, "firstName": "Sue", "emailId": &email, "emailKey": &email }));
-            let (token, session) = capabilities.sessions.open(&id.to_hex(), &[]).unwrap();
-            writes.push(session);
-            token.reveal().to_owned()
-        });
-        let pair = format!("{}:{}", ids[0].min(ids[1]), ids[0].max(ids[1]));
-        let request = doc! { "_id": ObjectId::new(), "fromUserId": ids[0], "toUserId": ids[1], "status": "accepted", "pair": pair };
-        writes.push(insert("connectionrequests", request));
-        capabilities.documents.commit(Commit { writes, events: Vec::new() }).await.unwrap();
-        all.push([0, 1].map(|at| json!({ "id": ids[at].to_hex(), "token": tokens[at] })));
-    }
-    all
-}
-
 /// The same component under another version, and so with another hash.
 fn version(wasm: &[u8], number: u8) -> Vec<u8> {
     let old = b"version = \"1.0.0\"";
@@ -107,7 +78,7 @@ fn a_component_is_replaced_under_a_thousand_sockets() {
     };
     host.registry.deploy_folder(&harness::components_folder()).unwrap();
     let first = host.registry.component("messaging").unwrap();
-    let pairs = runtime.block_on(members(&host, PAIRS));
+    let pairs = runtime.block_on(network::pairs(&host, PAIRS));
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (end, ended) = tokio::sync::oneshot::channel::<()>();

@@ -1,0 +1,64 @@
+//! A network of members put into a store through the host's own library: signing up ten thousand would be minutes of argon2.
+
+use std::path::Path;
+
+use bson::{doc, oid::ObjectId};
+use devconnect_host::Host;
+use devconnect_host::capability::documents::{Commit, Write};
+use serde::Serialize;
+
+/// A member with a session.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    /// The user's id.
+    pub id: String,
+    /// The session's token.
+    pub token: String,
+}
+
+/// So many pairs of members; the two of a pair are connected.
+pub async fn pairs(host: &Host, count: usize) -> Vec<[Account; 2]> {
+    let capabilities = &host.registry.engine().shared().capabilities;
+    let mut all = Vec::with_capacity(count);
+    let mut writes = Vec::new();
+    for _ in 0..count {
+        let ids = [ObjectId::new(), ObjectId::new()];
+        let accounts = ids.map(|id| {
+            let email = format!("{id}@example.com");
+            let user =
+                doc! { "_id": id, "firstName": "Sue", "lastName": "Tester", "emailId": &email, "emailKey": &email };
+            writes.push(insert("users", &user));
+            let (token, session) = capabilities.sessions.open(&id.to_hex(), &[]).expect("a session");
+            writes.push(session);
+            Account { id: id.to_hex(), token: token.reveal().to_owned() }
+        });
+        let [one, other] = ids;
+        let pair = format!("{}:{}", one.min(other), one.max(other));
+        let request =
+            doc! { "_id": ObjectId::new(), "fromUserId": one, "toUserId": other, "status": "accepted", "pair": pair };
+        writes.push(insert("connectionrequests", &request));
+        all.push(accounts);
+        if writes.len() > 90 {
+            commit(host, std::mem::take(&mut writes)).await;
+        }
+    }
+    commit(host, writes).await;
+    all
+}
+
+/// Has every host on a data folder sign with the secret of [`crate::Server`].
+pub fn share_secret(data: &Path) {
+    let folder = data.join("secrets");
+    std::fs::create_dir_all(&folder).expect("a folder for secrets");
+    std::fs::write(folder.join("jwt_secret"), crate::JWT_SECRET).expect("a secret in the data folder");
+}
+
+fn insert(collection: &str, document: &bson::Document) -> Write {
+    let document = bson::RawDocumentBuf::try_from(document).expect("a document");
+    Write::Insert { collection: collection.to_owned(), document }
+}
+
+async fn commit(host: &Host, writes: Vec<Write>) {
+    let commit = Commit { writes, events: Vec::new() };
+    host.documents.commit(commit).await.expect("documents that the store takes");
+}
