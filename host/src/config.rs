@@ -72,6 +72,7 @@ struct SocketFile {
     unread: Option<usize>,
     ping_seconds: Option<u64>,
     pong_seconds: Option<u64>,
+    lease_seconds: Option<u64>,
 }
 
 impl SocketFile {
@@ -88,6 +89,7 @@ impl SocketFile {
             unread: self.unread.unwrap_or(default.unread).max(1),
             ping: seconds(self.ping_seconds, default.ping),
             pong: seconds(self.pong_seconds, default.pong),
+            lease: seconds(self.lease_seconds, default.lease),
             ..default
         }
     }

@@ -96,7 +96,7 @@ impl Host {
         let rules = application.session.clone();
         let sessions = Sessions::new(rules, keys, cache.clone(), checked.clone(), clock.clone());
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
-        let server = SocketServer::new(config.sockets);
+        let server = SocketServer::new(config.sockets, clock.clone());
         let capabilities = Capabilities {
             cache,
             documents: checked,

@@ -71,7 +71,8 @@ impl State {
         self.room(room)?;
         let socket = self.calling_socket()?;
         let sockets = &self.capabilities().sockets;
-        Ok(if joins { sockets.join(&socket, room).await? } else { sockets.leave(&socket, room).await? })
+        let moved = if joins { sockets.join(&socket, room).await } else { sockets.leave(&socket, room).await };
+        Ok(moved?)
     }
 
     async fn appeared(&mut self) -> Result<(), Error> {

@@ -1,10 +1,11 @@
 //! Sockets: what goes out to clients that are connected, and who of them is there.
 //!
 //! The trait, its limits and its grant; `socketio` is the engine over the host's own Socket.IO server, `presence`
-//! counts who is there, `lines` are the connections below. What comes in is the business of `trigger::socket`.
+//! counts who is there, `leases` what other hosts say of it, `lines` are the connections below. What comes in is the business of `trigger::socket`.
 
 mod grant;
 mod host;
+pub mod leases;
 pub mod lines;
 pub mod presence;
 mod socketio;

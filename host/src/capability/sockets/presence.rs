@@ -1,19 +1,25 @@
 //! Presence: which users are there, and what of it has been told.
 //!
-//! Sockets come and go; what is told is only whether a user has any. The count is the truth, and telling follows it: a
-//! user who left and came back before anybody was told is not told of at all, and a change that could not be told is told
-//! when it can. Writers: the sockets of this host, under one lock; told by one task a user at a time.
+//! Sockets come and go; what is told is only whether a user has any, on any host. The count is the truth, and telling
+//! follows it: a user who left and came back before anybody was told is not told of at all, and a change that could not be
+//! told is told when it can. Writers: the sockets of this host, under one lock; told by one task a user at a time, which
+//! asks the leases whether another host has the user, too.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
+
+use super::leases::Leases;
 
 /// Who is there on this host.
 pub struct Presence {
     users: Mutex<HashMap<String, Standing>>,
     changed: mpsc::UnboundedSender<String>,
     settled: Notify,
+    leases: Arc<Leases>,
+    /// This host, among those that share the leases.
+    host: String,
 }
 
 /// The users whose standing differs from what was told, each once until [`Presence::pending`] has nothing more for it.
@@ -43,10 +49,11 @@ pub struct Change {
 }
 
 impl Presence {
-    /// With nobody there.
-    pub fn new() -> (Self, Changed) {
+    /// With nobody there, on a host that shares these leases with others.
+    pub fn new(leases: Arc<Leases>) -> (Self, Changed) {
         let (changed, receiver) = mpsc::unbounded_channel();
-        (Self { users: Mutex::default(), changed, settled: Notify::new() }, receiver)
+        let host = hex::encode(crate::capability::random::bytes::<8>());
+        (Self { users: Mutex::default(), changed, settled: Notify::new(), leases, host }, receiver)
     }
 
     /// A socket counts for its user from here on. Twice is once.
@@ -59,9 +66,40 @@ impl Presence {
         self.change(user, socket, |sockets| sockets.remove(socket));
     }
 
-    /// Whether the user is there.
+    /// Whether the user is there, on any host.
     pub fn online(&self, user: &str) -> bool {
-        self.users().get(user).is_some_and(|standing| !standing.sockets.is_empty())
+        self.users().get(user).is_some_and(|standing| !standing.sockets.is_empty()) || self.leases.held(user)
+    }
+
+    /// Whether a change of this host is one of the user: no other host has them. Takes or gives back the lease.
+    pub fn is_of_all_hosts(&self, change: &Change) -> bool {
+        if change.online {
+            self.leases.claim(&change.user, &self.host)
+        } else {
+            self.leases.release(&change.user, &self.host)
+        }
+    }
+
+    /// Renews this host's leases, and takes over telling of users whose last host died. To be called some times within
+    /// the length of a lease.
+    pub fn renew(&self) {
+        let told: Vec<String> = {
+            let users = self.users();
+            let there = users.iter().filter(|(_, standing)| standing.told && !standing.sockets.is_empty());
+            there.map(|(user, _)| user.clone()).collect()
+        };
+        for user in told {
+            if !self.leases.renew(&user, &self.host) {
+                // This host was away for so long that others have told its users' end: they are told anew.
+                self.correct(&user, |standing| standing.told = false);
+            }
+        }
+        for user in self.leases.ended() {
+            self.correct(&user, |standing| {
+                standing.told = true;
+                standing.latest.clear();
+            });
+        }
     }
 
     /// What is to be told of a user of the queue; none: it is told, and leaves the queue.
@@ -75,6 +113,8 @@ impl Presence {
         standing.queued = false;
         if !online {
             users.remove(user);
+            // Who came and went before it was told may have a lease all the same.
+            self.leases.release(user, &self.host);
         }
         if users.values().all(|standing| !standing.queued) {
             self.settled.notify_waiters();
@@ -112,11 +152,18 @@ impl Presence {
     }
 
     fn change(&self, user: &str, socket: &str, change: impl FnOnce(&mut HashSet<String>) -> bool) {
+        self.correct(user, |standing| {
+            if change(&mut standing.sockets) {
+                socket.clone_into(&mut standing.latest);
+            }
+        });
+    }
+
+    /// Changes a standing, and has what follows told.
+    fn correct(&self, user: &str, correct: impl FnOnce(&mut Standing)) {
         let mut users = self.users();
         let standing = users.entry(user.to_owned()).or_default();
-        if change(&mut standing.sockets) {
-            socket.clone_into(&mut standing.latest);
-        }
+        correct(standing);
         let different = standing.sockets.is_empty() == standing.told;
         if different && !standing.queued {
             // A closed queue is a host that ends: nobody is left to be told by it.
@@ -133,7 +180,72 @@ impl Presence {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::capability::clocks::Manual;
+
+    fn alone() -> (Presence, Changed) {
+        Presence::new(Arc::new(Leases::new(Arc::new(Manual::at(1_000)), Duration::from_secs(60))))
+    }
+
+    /// What one host tells of the user, as its task does.
+    fn tell(presence: &Presence, changed: &mut Changed) -> Vec<(bool, String)> {
+        let mut told = Vec::new();
+        while let Ok(user) = changed.try_recv() {
+            while let Some(change) = presence.pending(&user) {
+                if presence.is_of_all_hosts(&change) {
+                    told.push((change.online, change.socket.clone()));
+                }
+                presence.told(&change);
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn over_two_hosts_the_first_and_the_last_are_told_once() {
+        let leases = Arc::new(Leases::new(Arc::new(Manual::at(1_000)), Duration::from_secs(60)));
+        let [(one, mut of_one), (other, mut of_other)] = [(); 2].map(|()| Presence::new(leases.clone()));
+        one.appear("u", "a");
+        assert_eq!(tell(&one, &mut of_one), [(true, "a".to_owned())]);
+        assert!(other.online("u"), "a host knows of the sockets of others");
+        other.appear("u", "b");
+        assert_eq!(tell(&other, &mut of_other), []);
+        one.leave("u", "a");
+        assert_eq!(tell(&one, &mut of_one), []);
+        assert!(one.online("u"));
+        other.leave("u", "b");
+        assert_eq!(tell(&other, &mut of_other), [(false, "b".to_owned())]);
+        assert!(!one.online("u") && !other.online("u"));
+    }
+
+    #[test]
+    fn the_users_of_a_dead_host_are_told_of_once_when_its_leases_end() {
+        let clock = Arc::new(Manual::at(1_000));
+        let leases = Arc::new(Leases::new(clock.clone(), Duration::from_secs(3)));
+        let [(dead, mut of_dead), (one, mut of_one), (other, mut of_other)] =
+            [(); 3].map(|()| Presence::new(leases.clone()));
+        for user in ["u", "v"] {
+            dead.appear(user, "a");
+        }
+        one.appear("v", "b");
+        assert_eq!(tell(&dead, &mut of_dead).len(), 2);
+        assert_eq!(tell(&one, &mut of_one), []);
+        for _ in 0..3 {
+            clock.advance(1_000);
+            assert_eq!((tell(&one, &mut of_one), tell(&other, &mut of_other)), (vec![], vec![]));
+            one.renew();
+            other.renew();
+        }
+        let told = [tell(&one, &mut of_one), tell(&other, &mut of_other)].concat();
+        assert_eq!(told, [(false, String::new())], "u is gone, v has another host");
+        assert!(!one.online("u") && one.online("v"));
+        // The host was not dead but asleep: what it has is told again.
+        dead.renew();
+        assert_eq!(tell(&dead, &mut of_dead), [(true, "a".to_owned())]);
+        assert!(other.online("u"));
+    }
 
     fn change(online: bool, socket: &str) -> Change {
         Change { user: "u".into(), online, socket: socket.into() }
@@ -141,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_socket_are_told_once() {
-        let (presence, mut changed) = Presence::new();
+        let (presence, mut changed) = alone();
         presence.appear("u", "a");
         presence.appear("u", "b");
         assert_eq!(changed.try_recv().unwrap(), "u");
@@ -160,7 +272,7 @@ mod tests {
 
     #[test]
     fn who_is_back_before_it_is_told_is_not_told_of() {
-        let (presence, mut changed) = Presence::new();
+        let (presence, mut changed) = alone();
         presence.appear("u", "a");
         presence.leave("u", "a");
         assert_eq!(changed.try_recv().unwrap(), "u");
@@ -173,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_happens_while_it_is_told_is_told_next() {
-        let (presence, mut changed) = Presence::new();
+        let (presence, mut changed) = alone();
         presence.appear("u", "a");
         changed.try_recv().unwrap();
         let first = presence.pending("u").unwrap();
@@ -187,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn settled_waits_for_what_is_not_told() {
-        let (presence, _changed) = Presence::new();
+        let (presence, _changed) = alone();
         presence.settled().await;
         presence.appear("u", "a");
         let telling = async {

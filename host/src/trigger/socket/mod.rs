@@ -27,7 +27,9 @@ use socketioxide::socket::Sid;
 pub use messages::{Incoming, Said, answer};
 pub use presence::tell;
 
+use crate::capability::clocks::Clock;
 use crate::capability::sockets::SocketIoEngine;
+use crate::capability::sockets::leases::Leases;
 use crate::capability::sockets::lines::{Line, Lines};
 use crate::capability::sockets::presence::{Changed, Presence};
 use crate::engine::Identity;
@@ -69,6 +71,8 @@ pub struct SocketOptions {
     pub ping: Duration,
     /// How long its answer may take.
     pub pong: Duration,
+    /// How long a user counts as being there after the last word of a host that died.
+    pub lease: Duration,
 }
 
 impl Default for SocketOptions {
@@ -86,6 +90,7 @@ impl Default for SocketOptions {
             message: 100_000,
             ping: Duration::from_secs(25),
             pong: Duration::from_secs(20),
+            lease: Duration::from_secs(300),
         }
     }
 }
@@ -102,7 +107,7 @@ pub struct SocketServer {
 
 impl SocketServer {
     /// A server that lets nobody in yet.
-    pub fn new(options: SocketOptions) -> Self {
+    pub fn new(options: SocketOptions, clock: Arc<dyn Clock>) -> Self {
         let (service, io) = SocketIo::builder()
             .req_path(PATH)
             .max_payload(options.message as u64)
@@ -112,7 +117,7 @@ impl SocketServer {
             .ping_interval(options.ping)
             .ping_timeout(options.pong)
             .build_with_inner_svc(NothingElse);
-        let (presence, changed) = Presence::new();
+        let (presence, changed) = Presence::new(Arc::new(Leases::new(clock, options.lease)));
         Self { io, service, options, presence: Arc::new(presence), changed, lines: Arc::default() }
     }
 
@@ -149,7 +154,7 @@ impl SocketTrigger {
     pub fn start(self: &Arc<Self>) {
         let Some(changed) = self.changed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         tokio::spawn(presence::tell_all(self.registry.clone(), self.presence.clone(), changed));
-        tokio::spawn(sweep(Arc::downgrade(self)));
+        tokio::spawn(sweep(Arc::downgrade(self), SWEEP.min(self.options.lease / 3)));
     }
 
     /// Whether a path is the server's.
@@ -216,11 +221,12 @@ fn gone() -> Response<ServerBody> {
     response
 }
 
-/// Closes sockets whose session ended by itself, and takes back what sockets left that went without a word.
-async fn sweep(trigger: Weak<SocketTrigger>) {
+/// Renews leases, closes sockets whose session ended by itself, and takes back what sockets left that went without a word.
+async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep(pause).await;
         let Some(trigger) = trigger.upgrade() else { return };
+        trigger.presence.renew();
         let now = trigger.registry.engine().shared().capabilities.clock.now() / 1_000;
         for socket in trigger.io.sockets() {
             let expired = socket.extensions.get::<Identity>().is_some_and(|identity| identity.expires <= now);

@@ -28,14 +28,21 @@ pub(super) async fn tell_all(registry: Arc<Registry>, presence: Arc<Presence>, m
 /// One user: what is pending is looked at anew each time, so that only what still holds is told.
 async fn tell_of(registry: &Arc<Registry>, presence: &Presence, places: &Semaphore, user: &str) {
     let mut wait = FIRST_WAIT;
+    // A change that was this host's to tell stays so until it is told, whoever comes meanwhile.
+    let mut owed = None;
     while let Some(change) = presence.pending(user) {
-        let told = {
+        let is_owed = owed == Some(change.online);
+        let told = if presence.is_of_all_hosts(&change) || is_owed {
+            owed = Some(change.online);
             let _place = places.acquire().await;
             tell(registry, &change).await
+        } else {
+            Ok(())
         };
         match told {
             Ok(()) => {
                 presence.told(&change);
+                owed = None;
                 wait = FIRST_WAIT;
             }
             Err(why) => {
