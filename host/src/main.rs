@@ -81,8 +81,19 @@ fn start_log() {
     }
 }
 
+/// Every connection is an open file: as many as the system lets this process have.
+fn allow_open_files() {
+    let resource = rustix::process::Resource::Nofile;
+    let limit = rustix::process::getrlimit(resource);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(resource, raised) {
+        tracing::warn!(%error, allowed = ?limit.current, "the number of open files stays as it is");
+    }
+}
+
 fn run(arguments: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
+    allow_open_files();
     let config = Config::read(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();

@@ -6,4 +6,5 @@
 mod chat;
 mod history;
 mod members;
+mod payloads;
 mod presence;

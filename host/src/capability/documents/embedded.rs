@@ -3,6 +3,7 @@
 //! A collection is a table of BSON documents by the key of their `_id`, an index is an SQLite index over keys of
 //! their fields. SQLite only narrows down: what matches is decided by [`Filter::matches`]. Touches its folder alone.
 
+mod checkpoint;
 mod commit;
 mod files;
 mod functions;

@@ -17,7 +17,7 @@ use super::line::Stream;
 /// What the listener allows.
 #[derive(Debug, Clone, Copy)]
 pub struct AcceptOptions {
-    /// Connections at once; more wait in the system's queue.
+    /// Connections at once, sockets included; more wait in the system's queue.
     pub connections: usize,
     /// A connection that sends no whole header for so long is closed.
     pub header_time: Duration,
@@ -30,7 +30,7 @@ pub struct AcceptOptions {
 impl Default for AcceptOptions {
     fn default() -> Self {
         Self {
-            connections: 10_000,
+            connections: 16_000,
             header_time: Duration::from_secs(30),
             buffer: 64 << 10,
             drain_time: Duration::from_secs(30),
@@ -56,7 +56,7 @@ pub async fn serve(
             accepted = next(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let stream = Stream::new(stream);
+        let stream = Stream::new(stream, place);
         let line = stream.line();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), {
             let trigger = trigger.clone();
@@ -71,7 +71,6 @@ pub async fn serve(
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, "a connection ended: {error}");
             }
-            drop(place);
         });
     }
     drop(listener);

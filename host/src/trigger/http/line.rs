@@ -7,21 +7,26 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::capability::sockets::lines::Line;
 
-/// The side that reads and writes.
-pub(super) struct Stream(Arc<TcpStream>);
+/// The side that reads and writes. It has its place among the host's connections for as long as it is there, whatever it
+/// has become meanwhile: a socket is a connection, too.
+pub(super) struct Stream {
+    stream: Arc<TcpStream>,
+    _place: OwnedSemaphorePermit,
+}
 
 impl Stream {
     /// Of an accepted connection.
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self(Arc::new(stream))
+    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+        Self { stream: Arc::new(stream), _place: place }
     }
 
     /// The side that cuts.
     pub(super) fn line(&self) -> Line {
-        Line::of(Arc::downgrade(&self.0))
+        Line::of(Arc::downgrade(&self.stream))
     }
 
     fn write(
@@ -30,8 +35,8 @@ impl Stream {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(context))?;
-            match write(&self.0) {
+            ready!(self.stream.poll_write_ready(context))?;
+            match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
@@ -42,8 +47,8 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.poll_read_ready(context))?;
-            match self.0.try_read_buf(buffer) {
+            ready!(self.stream.poll_read_ready(context))?;
+            match self.stream.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done.map(drop)),
             }
@@ -73,7 +78,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write) {
+        match socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
         }
@@ -99,12 +104,16 @@ mod tests {
             answer
         });
         let (accepted, _) = listener.accept().await.unwrap();
-        let mut stream = Stream::new(accepted);
+        let places = Arc::new(tokio::sync::Semaphore::new(1));
+        let mut stream = Stream::new(accepted, places.clone().acquire_owned().await.unwrap());
         let mut question = [0; 8];
         stream.read_exact(&mut question).await.unwrap();
         assert_eq!(&question, b"question");
         stream.write_all(&vec![b'a'; 1 << 20]).await.unwrap();
         stream.shutdown().await.unwrap();
         assert_eq!(client.await.unwrap().len(), 1 << 20);
+        assert_eq!(places.available_permits(), 0);
+        drop(stream);
+        assert_eq!(places.available_permits(), 1);
     }
 }

@@ -41,6 +41,8 @@ use lane::Room;
 pub const PATH: &str = "/socket.io";
 /// How often what went without a word is looked for.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How long a client may take from its first request to showing its session.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the end of the host waits until everybody is told who went.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -114,6 +116,7 @@ impl SocketServer {
             .ws_max_message_size(options.message)
             .ws_max_frame_size(options.message)
             .max_buffer_size(options.unread)
+            .connect_timeout(HANDSHAKE)
             .ping_interval(options.ping)
             .ping_timeout(options.pong)
             .build_with_inner_svc(NothingElse);

@@ -1,7 +1,7 @@
 //! The threads that own the file: one writes, a few read.
 //!
 //! The writer takes every commit that waits, runs each in a savepoint of one transaction, and makes them durable
-//! together; only then does it answer. Nothing here knows what a commit does. Async workers only wait.
+//! together; only then does it answer. Another thread carries the log over into the file. Nothing here knows what a commit does. Async workers only wait.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use crate::capability::documents::{Effect, Error, Schema};
 
 use super::files::Files;
 use super::tables::Layout;
-use super::{Location, unavailable};
+use super::{Location, checkpoint, unavailable};
 
 /// Commits that wait at most; who comes then waits to be let in.
 const WAITING: usize = 1_024;
@@ -48,11 +48,14 @@ impl Store {
         let files = Files::open(location)?;
         let mut writer = files.writer()?;
         let layout = Arc::new(Layout::open(&mut writer, schema, topics)?);
+        let woken = checkpoint::beside(&mut writer).map_err(unavailable)?;
         let (writes, written) = mpsc::channel(WAITING);
         let (reads, read) = mpsc::channel(WAITING);
         // From here on the store exists, so that a thread that can't start still ends the others.
         let mut store = Store { layout, writes: Some(writes), reads: Some(reads), threads: Vec::new(), files };
         store.start("documents-writer".to_owned(), move || write_all(&writer, written))?;
+        let connection = store.files.writer()?;
+        store.start("documents-checkpoints".to_owned(), move || checkpoint::carry_over(&connection, &woken))?;
         let read = Arc::new(Mutex::new(read));
         for number in 0..READERS {
             let (connection, read) = (store.files.reader()?, Arc::clone(&read));
