@@ -6,6 +6,8 @@
 //! whatever ended it. Those who ask at the same time (test binaries do) take turns.
 
 mod compose;
+mod mongodb;
+mod mongodb_wire;
 mod native;
 mod packages;
 mod ports;
@@ -26,16 +28,19 @@ use self::native::Native;
 pub enum Server {
     /// Caches, limits, presence and sockets over several hosts.
     Redis,
+    /// Documents: a replica set of one member.
+    Mongodb,
 }
 
 impl Server {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 1] = [Self::Redis];
+    pub const ALL: [Self; 2] = [Self::Redis, Self::Mongodb];
 
     /// As it is called on the command line, in the folder and in `docker-compose.yml`.
     pub const fn name(self) -> &'static str {
         match self {
             Server::Redis => "redis",
+            Server::Mongodb => "mongodb",
         }
     }
 
@@ -43,6 +48,7 @@ impl Server {
     pub const fn variable(self) -> &'static str {
         match self {
             Server::Redis => "REDIS_URL",
+            Server::Mongodb => "MONGODB_URI",
         }
     }
 }

@@ -79,6 +79,7 @@ fn names(servers: &[Server]) -> Vec<&'static str> {
 fn inside(server: Server) -> u16 {
     match server {
         Server::Redis => 6379,
+        Server::Mongodb => 27017,
     }
 }
 
@@ -86,6 +87,8 @@ fn inside(server: Server) -> u16 {
 fn address(server: Server, port: u16) -> String {
     match server {
         Server::Redis => format!("redis://127.0.0.1:{port}"),
+        // Direct, because the member may know itself by a name that only containers resolve.
+        Server::Mongodb => format!("mongodb://127.0.0.1:{port}/?directConnection=true"),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::mongodb::Mongodb;
 use super::ports::{self, Ports};
 use super::process::Process;
 use super::redis::Redis;
@@ -112,9 +113,10 @@ impl Native {
     }
 
     fn program(&self, server: Server, ports: Ports) -> Box<dyn Program> {
-        let folder = self.folder.join(server.name());
+        let (folder, programs) = (self.folder.join(server.name()), self.folder.join("programs"));
         match server {
             Server::Redis => Box::new(Redis { folder, port: ports.redis }),
+            Server::Mongodb => Box::new(Mongodb { folder, programs, port: ports.mongodb }),
         }
     }
 

@@ -1,6 +1,7 @@
-//! Programs that come from the system's packages.
+//! Getting programs: from the system's packages, or with other package managers, which are programs as well.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -43,6 +44,15 @@ pub(super) fn quiet(command: &mut Command) -> Result<()> {
     let said = [output.stdout, output.stderr].concat();
     ensure!(output.status.success(), "`{name}` failed:\n{}", last_lines(&String::from_utf8_lossy(&said)));
     Ok(())
+}
+
+/// Makes an empty folder for what is being fetched, in place of what a fetch that was cut short has left.
+pub(super) fn empty(folder: &Path) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("{} can't be removed", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    Ok(folder.to_owned())
 }
 
 fn is_there(program: &str) -> bool {
