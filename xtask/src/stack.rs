@@ -6,6 +6,7 @@
 //! whatever ended it. Those who ask at the same time (test binaries do) take turns.
 
 mod compose;
+mod kafka;
 mod mongodb;
 mod mongodb_wire;
 mod native;
@@ -30,17 +31,20 @@ pub enum Server {
     Redis,
     /// Documents: a replica set of one member.
     Mongodb,
+    /// Events: one broker, on which topics are made on purpose only.
+    Kafka,
 }
 
 impl Server {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 2] = [Self::Redis, Self::Mongodb];
+    pub const ALL: [Self; 3] = [Self::Redis, Self::Mongodb, Self::Kafka];
 
     /// As it is called on the command line, in the folder and in `docker-compose.yml`.
     pub const fn name(self) -> &'static str {
         match self {
             Server::Redis => "redis",
             Server::Mongodb => "mongodb",
+            Server::Kafka => "kafka",
         }
     }
 
@@ -49,6 +53,7 @@ impl Server {
         match self {
             Server::Redis => "REDIS_URL",
             Server::Mongodb => "MONGODB_URI",
+            Server::Kafka => "KAFKA_BROKERS",
         }
     }
 }
@@ -60,7 +65,7 @@ pub struct Running {
     pub server: Server,
     /// As the host takes it in the server's variable.
     pub address: String,
-    /// How long it took until it answered; none when it ran already.
+    /// How long it was until it answered, with what had to be fetched for all of them; none when it ran already.
     pub took: Option<Duration>,
 }
 

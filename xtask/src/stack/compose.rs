@@ -14,14 +14,14 @@ pub(super) struct Compose<'a> {
 }
 
 impl<'a> Compose<'a> {
-    /// None where the file is missing or no engine answers.
+    /// None where the file is missing, no engine answers or its `compose` is missing.
     pub(super) fn find(root: &'a Path) -> Option<Self> {
         if !root.join("docker-compose.yml").is_file() {
             return None;
         }
-        let mut info = Command::new("docker");
-        info.arg("info").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        info.status().is_ok_and(|status| status.success()).then_some(Self { root })
+        // The engine, and the command's own part that is installed apart from it.
+        let answers = |arguments: &[&str]| packages::quiet(Command::new("docker").args(arguments)).is_ok();
+        (answers(&["info"]) && answers(&["compose", "version"])).then_some(Self { root })
     }
 
     pub(super) fn up(&self, servers: &[Server]) -> Result<Addresses> {
@@ -80,6 +80,7 @@ fn inside(server: Server) -> u16 {
     match server {
         Server::Redis => 6379,
         Server::Mongodb => 27017,
+        Server::Kafka => 9092,
     }
 }
 
@@ -89,6 +90,7 @@ fn address(server: Server, port: u16) -> String {
         Server::Redis => format!("redis://127.0.0.1:{port}"),
         // Direct, because the member may know itself by a name that only containers resolve.
         Server::Mongodb => format!("mongodb://127.0.0.1:{port}/?directConnection=true"),
+        Server::Kafka => format!("127.0.0.1:{port}"),
     }
 }
 

@@ -51,7 +51,7 @@ impl Connection {
         message.extend(body);
         self.stream.write_all(&message)?;
         let mut header = [0; 4];
-        self.stream.read_exact(&mut header)?;
+        self.stream.read_exact(&mut header).context("it listens and does not answer")?;
         let rest = usize::try_from(i32::from_le_bytes(header)).unwrap_or_default().saturating_sub(header.len());
         ensure!(rest <= LONGEST, "an answer of {rest} bytes is not MongoDB's");
         let mut bytes = vec![0; rest];

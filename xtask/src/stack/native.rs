@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::kafka::Kafka;
 use super::mongodb::Mongodb;
 use super::ports::{self, Ports};
 use super::process::Process;
@@ -117,6 +118,9 @@ impl Native {
         match server {
             Server::Redis => Box::new(Redis { folder, port: ports.redis }),
             Server::Mongodb => Box::new(Mongodb { folder, programs, port: ports.mongodb }),
+            Server::Kafka => {
+                Box::new(Kafka { folder, programs, port: ports.kafka, controller: ports.kafka_controller })
+            }
         }
     }
 

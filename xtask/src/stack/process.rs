@@ -109,7 +109,7 @@ impl Process {
             }
             if !said && began.elapsed() > SILENCE {
                 said = true;
-                eprintln!("{name} is starting");
+                eprintln!("waiting for {name} to answer");
             }
             thread::sleep(PAUSE);
         }
@@ -149,7 +149,7 @@ impl Process {
             }
             if !said && began.elapsed() > SILENCE {
                 said = true;
-                eprintln!("{} is ending", self.program);
+                eprintln!("waiting for {} to end", self.program);
             }
             thread::sleep(PAUSE);
         }

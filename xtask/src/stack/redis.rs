@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::native::{self, Program};
 use super::packages;
@@ -57,7 +57,7 @@ impl Program for Redis {
         let mut stream = native::connect(self.port)?;
         stream.write_all(b"PING\r\n")?;
         let mut answer = [0; 7];
-        stream.read_exact(&mut answer)?;
+        stream.read_exact(&mut answer).context("it listens and does not answer")?;
         match &answer {
             b"+PONG\r\n" => Ok(()),
             other => bail!("PING was answered with {:?}", String::from_utf8_lossy(other)),
