@@ -72,7 +72,7 @@ pub struct Running {
 /// Where the servers are that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addresses {
-    /// One for each server, in the order in which they were asked for.
+    /// One for each server, in the order of `Server::ALL`.
     pub running: Vec<Running>,
 }
 
@@ -127,8 +127,8 @@ pub struct Status {
 pub fn up(root: &Path, servers: &[Server]) -> Result<Addresses> {
     let servers = or_all(servers);
     match Compose::find(root) {
-        Some(compose) => compose.up(servers),
-        None => Native::open(&folder(root))?.up(servers),
+        Some(compose) => compose.up(&servers),
+        None => Native::open(&folder(root))?.up(&servers),
     }
 }
 
@@ -139,8 +139,8 @@ pub fn up(root: &Path, servers: &[Server]) -> Result<Addresses> {
 pub fn down(root: &Path, servers: &[Server]) -> Result<Vec<Server>> {
     let servers = or_all(servers);
     match Compose::find(root) {
-        Some(compose) => compose.down(servers),
-        None => Native::open(&folder(root))?.down(servers),
+        Some(compose) => compose.down(&servers),
+        None => Native::open(&folder(root))?.down(&servers),
     }
 }
 
@@ -160,8 +160,9 @@ pub fn folder(root: &Path) -> PathBuf {
     root.join(std::env::var_os("DEVCONNECT_STACK_DIR").unwrap_or_else(|| "target/stack".into()))
 }
 
-fn or_all(servers: &[Server]) -> &[Server] {
-    if servers.is_empty() { &Server::ALL } else { servers }
+/// Each only once.
+fn or_all(servers: &[Server]) -> Vec<Server> {
+    Server::ALL.into_iter().filter(|server| servers.is_empty() || servers.contains(server)).collect()
 }
 
 #[cfg(test)]
@@ -176,5 +177,11 @@ mod tests {
         let script = format!("{}printf %s \"$REDIS_URL\"", addresses.exports());
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), addresses.of(Server::Redis).unwrap());
+    }
+
+    #[test]
+    fn a_server_is_brought_up_once_however_often_it_is_named() {
+        assert_eq!(or_all(&[]), Server::ALL);
+        assert_eq!(or_all(&[Server::Kafka, Server::Redis, Server::Kafka]), [Server::Redis, Server::Kafka]);
     }
 }

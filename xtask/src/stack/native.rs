@@ -11,12 +11,15 @@ use anyhow::{Context, Result, ensure};
 use super::kafka::Kafka;
 use super::mongodb::Mongodb;
 use super::ports::{self, Ports};
-use super::process::Process;
+use super::process::{self, Process};
 use super::redis::Redis;
 use super::{Addresses, Running, Server, State, Status};
 
 /// How long one answer may take; a server that is slower is asked again.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a port may stay taken after the server that had it is gone.
+const PORT: Duration = Duration::from_secs(5);
 
 /// A server program: what is different from one to the other.
 pub(super) trait Program {
@@ -67,9 +70,13 @@ impl Native {
         }
         let mut running = Vec::new();
         for (server, program) in &programs {
-            program.process().wait(server.name(), || program.answers())?;
-            let took = missing.iter().any(|(started, _)| started == server).then(|| began.elapsed());
-            running.push(Running { server: *server, address: program.address(), took });
+            let started = missing.iter().any(|(missing, _)| missing == server);
+            let started = self.wait(*server, program.as_ref(), started)?;
+            running.push(Running {
+                server: *server,
+                address: program.address(),
+                took: started.then(|| began.elapsed()),
+            });
         }
         Ok(Addresses { running })
     }
@@ -126,13 +133,28 @@ impl Native {
 
     fn start(&self, program: &dyn Program) -> Result<()> {
         for port in program.ports() {
+            // Not at once when the one before was killed: some of its threads may be there a moment longer.
+            let what = format!("port {port} to become free");
             ensure!(
-                ports::is_free(port),
+                process::within(PORT, &what, || ports::is_free(port)),
                 "its port {port} is taken by another program: end that one, or remove {} with its data and ports",
                 self.folder.display()
             );
         }
         program.process().start(program.command()?)
+    }
+
+    /// Until it answers. One that ran already may have been about to end, or hang: that one is started anew. Answers
+    /// whether it was started, before or here.
+    fn wait(&self, server: Server, program: &dyn Program, started: bool) -> Result<bool> {
+        let (process, name) = (program.process(), server.name());
+        match process.wait(name, || program.answers()) {
+            Err(_) if !started && process.pid().is_none() => {
+                self.start(program).with_context(|| format!("{name} can't be started"))?;
+                process.wait(name, || program.answers()).map(|()| true)
+            }
+            result => result.map(|()| started),
+        }
     }
 
     /// Only one at a time changes anything; it ends with what is answered, also when the process is killed.

@@ -65,7 +65,7 @@ impl Process {
         // A group of its own: neither Ctrl-C nor the end of a test's group reaches it.
         command.current_dir(&self.folder).process_group(0);
         let mut child = command.spawn().with_context(|| format!("{} can't be run", self.program))?;
-        if let Err(error) = fs::write(self.pid_file(), child.id().to_string()) {
+        if let Err(error) = fs::write(self.pid_file(), format!("{}\n", child.id())) {
             // Nobody would find it again.
             _ = child.kill();
             return Err(error).with_context(|| format!("{} can't be written", self.pid_file().display()));
@@ -141,19 +141,7 @@ impl Process {
     }
 
     fn gone_within(&self, bound: Duration) -> bool {
-        let began = Instant::now();
-        let mut said = false;
-        while self.pid().is_some() {
-            if began.elapsed() > bound {
-                return false;
-            }
-            if !said && began.elapsed() > SILENCE {
-                said = true;
-                eprintln!("waiting for {} to end", self.program);
-            }
-            thread::sleep(PAUSE);
-        }
-        true
+        within(bound, &format!("{} to end", self.program), || self.pid().is_none())
     }
 
     fn end_of_log(&self) -> String {
@@ -169,6 +157,23 @@ impl Process {
     fn pid_file(&self) -> PathBuf {
         self.folder.join("pid")
     }
+}
+
+/// Waits until it is so; false when it is not within the bound. What is waited for is said when it takes long.
+pub(super) fn within(bound: Duration, what: &str, is_so: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    let mut said = false;
+    while !is_so() {
+        if began.elapsed() > bound {
+            return false;
+        }
+        if !said && began.elapsed() > SILENCE {
+            said = true;
+            eprintln!("waiting for {what}");
+        }
+        thread::sleep(PAUSE);
+    }
+    true
 }
 
 /// The end of what a program printed.
