@@ -1,4 +1,5 @@
-//! The chores as a library, so that tests can build what they load.
-//! `guests` builds components; the command line around it is `main.rs`.
+//! The chores as a library, so that tests can build what they load and bring up what they talk to.
+//! `guests` builds components, `stack` has the real servers; the command line around them is `main.rs`.
 
 pub mod guests;
+pub mod stack;

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod child;
 mod run;
+mod servers;
 mod test;
 mod workspace;
 
@@ -62,6 +63,11 @@ enum Chore {
         #[arg(long, conflicts_with = "names")]
         all: bool,
     },
+    /// The real servers for tests and development, on loopback.
+    Stack {
+        #[command(subcommand)]
+        task: servers::Task,
+    },
     /// Measure something; every figure of the README comes from here.
     Bench {
         /// What to measure. None lists what there is.
@@ -96,6 +102,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         }
         Chore::Build => build::everything(&Workspace::read(root)?),
         Chore::BuildComponents { names, all } => build::components(&root, &names, all),
+        Chore::Stack { task } => servers::perform(&root, task),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }
 }
