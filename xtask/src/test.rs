@@ -15,6 +15,7 @@ use self::report::{Count, Outcome, Style};
 use self::suites::{SUITES, Suite, Work};
 use crate::child::{self, End, Output};
 use crate::workspace::{Workspace, cargo};
+use xtask::stack::{self, Server, State};
 
 /// How much longer a suite may take in its long form.
 const FULL_FACTOR: u32 = 6;
@@ -39,6 +40,7 @@ pub(crate) fn list() -> ExitCode {
 /// Runs the named suites, or all of them, and what they need before.
 pub(crate) fn run(workspace: &Workspace, names: &[String], options: Options) -> Result<ExitCode> {
     let started = Instant::now();
+    let running = servers_up(&workspace.root);
     let mut session = Session { workspace, options, style: Style::detect(), binaries: Vec::new(), broken: None };
     let mut outcomes = Vec::new();
     for suite in suites::select(names)? {
@@ -47,7 +49,25 @@ pub(crate) fn run(workspace: &Workspace, names: &[String], options: Options) -> 
         }
     }
     let good = report::print(&outcomes, started.elapsed(), session.style);
+    end_servers(&workspace.root, &running);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The real servers that run.
+fn servers_up(root: &Path) -> Vec<Server> {
+    let status = stack::status(root).unwrap_or_default();
+    status.iter().filter(|status| status.state != State::Down).map(|status| status.server).collect()
+}
+
+/// Ends the real servers that tests brought up, and leaves those alone that ran `before`.
+fn end_servers(root: &Path, before: &[Server]) {
+    let new: Vec<Server> = servers_up(root).into_iter().filter(|server| !before.contains(server)).collect();
+    // None named would be all of them.
+    if !new.is_empty()
+        && let Err(error) = stack::down(root, &new)
+    {
+        eprintln!("the servers that tests brought up go on: {error:#}");
+    }
 }
 
 /// A run of suites.

@@ -60,11 +60,8 @@ impl Embedded {
         let mut answer = Err(Error::Unavailable("the entry was not reached".into()));
         self.entries.entry_by_ref(key).and_compute_with(|entry| {
             let entry = entry.map(moka::Entry::into_value).filter(|entry| entry.until > now);
-            // A counter keeps the end it was made with; everything else starts its life again.
-            let kept = match &entry {
-                Some(Entry { value: Value::Counter(_), until }) => Some(*until),
-                _ => None,
-            };
+            // What is counted on keeps the end that it has; everything else starts its life again.
+            let kept = entry.as_ref().map(|entry| entry.until);
             match change(entry.as_ref().map(|entry| &entry.value)) {
                 Ok((value, result)) => {
                     answer = Ok(result);

@@ -5,10 +5,12 @@
 mod embedded;
 mod grant;
 mod host;
+mod redis;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::redis::Redis;
 pub use embedded::Embedded;
 pub use grant::Grant;
 pub(crate) use grant::covers;
