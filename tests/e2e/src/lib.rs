@@ -110,6 +110,19 @@ fn binary() -> PathBuf {
     built.unwrap_or_else(|| panic!("there is no `devconnect` near {}; run `cargo xtask build`", program.display()))
 }
 
+/// The built components and a fixture, in one folder.
+pub fn with_fixture(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::TempDir::new().expect("a folder for components");
+    let built = std::fs::read_dir(root().join("target/components")).expect("built components");
+    let files = built.map(|entry| entry.expect("a built component").path());
+    let fixture = root().join("target/fixtures").join(name).with_extension("wasm");
+    for file in files.chain([fixture]) {
+        let name = file.file_name().expect("a file has a name");
+        std::fs::copy(&file, folder.path().join(name)).expect("a component that can be copied");
+    }
+    folder
+}
+
 /// The workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace above this crate").to_owned()

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use e2e::{Member, Server, ServerOptions, root};
+use e2e::{Member, Server, ServerOptions, with_fixture};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -24,19 +24,6 @@ const CALLS: usize = 1_000;
 const IN_FLIGHT: usize = 50;
 /// Between two good requests of each of four clients: 500 a second together.
 const PACE: Duration = Duration::from_millis(8);
-
-/// The built components and the fixture, in one folder.
-fn components() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let built = root().join("target/components");
-    for entry in std::fs::read_dir(built).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
-    let fixture = root().join("target/fixtures/misbehaving.wasm");
-    std::fs::copy(fixture, folder.path().join("misbehaving.wasm")).unwrap();
-    folder
-}
 
 /// Good requests at a steady pace until `stop`; each one's time.
 async fn good(member: Member, stop: Arc<AtomicBool>) -> Vec<Duration> {
@@ -67,7 +54,7 @@ fn resident_kib(process: u32) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_components_harm_nobody_else() {
-    let (data, components) = (TempDir::new().unwrap(), components());
+    let (data, components) = (TempDir::new().unwrap(), with_fixture("misbehaving"));
     // Three thousand incidents in the log would bury the test's own words.
     let environment = vec![("DEVCONNECT_LOG", "off".to_owned())];
     let options = ServerOptions { components: Some(components.path().to_owned()), environment, config: None };

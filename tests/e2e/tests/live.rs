@@ -19,7 +19,7 @@ use devconnect_host::config::Config;
 use devconnect_host::engine::Outcome;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
 use devconnect_host::{Host, HostOptions};
-use e2e::{Server, ServerOptions, Value, json, network, node};
+use e2e::{Server, ServerOptions, Value, json, network, node, with_fixture};
 use tempfile::TempDir;
 
 /// Runs a file of `node:test` against a host.
@@ -48,6 +48,12 @@ fn the_official_client_over_every_transport() {
 fn limits_have_a_defined_outcome() {
     let config = "[sockets]\nper-user = 4\nburst = 200\npace = 1000\nunread = 1024\n";
     run("limits.test.mjs", ServerOptions { config: Some(config), ..ServerOptions::default() });
+}
+
+#[test]
+fn rooms_and_acknowledgements() {
+    let components = with_fixture("rooms");
+    run("rooms.test.mjs", ServerOptions { components: Some(components.path().to_owned()), ..ServerOptions::default() });
 }
 
 /// The same component under another version, and so with another hash.

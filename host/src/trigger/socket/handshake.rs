@@ -66,7 +66,8 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
     let shared = trigger.registry.engine().shared().clone();
     let rules = &shared.application.session;
     let parts = socket.req_parts();
-    let in_payload = auth.as_ref().and_then(|auth| auth.get("token")?.as_str()).map(str::to_owned);
+    // In the handshake's payload it has the name that it has as a cookie.
+    let in_payload = auth.as_ref().and_then(|auth| auth.get(&rules.cookie)?.as_str()).map(str::to_owned);
     let token = in_payload.or_else(|| token_of(&parts.headers, &rules.cookie));
     let token = token.ok_or_else(|| Refused(rules.refusal.clone()))?;
     let identity = match shared.capabilities.sessions.check(&token).await {
