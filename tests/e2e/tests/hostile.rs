@@ -18,8 +18,12 @@ use e2e::{Member, Server, ServerOptions, with_fixture};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-/// Calls of each kind.
+/// Calls of each kind, over all rounds.
 const CALLS: usize = 1_000;
+/// Quiet and storm take turns: other tenants of a machine come and go, and would be taken for one or the other.
+const ROUNDS: usize = 5;
+/// How long each quiet takes.
+const QUIET: Duration = Duration::from_secs(2);
 /// Bad calls at once.
 const IN_FLIGHT: usize = 50;
 /// Between two good requests of each of four clients: 500 a second together.
@@ -46,6 +50,29 @@ fn p99(mut times: Vec<Duration>) -> Duration {
     times[times.len() * 99 / 100]
 }
 
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// So many bad calls, of each kind the same number; their statuses are counted.
+async fn storm_of(member: &Member, calls: usize, statuses: &mut BTreeMap<(&'static str, u16), usize>) {
+    let places = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut under_way = Vec::new();
+    for n in 0..calls {
+        let way = ["loop", "bomb", "trap"][n % 3];
+        let (place, member) = (places.clone().acquire_owned().await.unwrap(), member.clone());
+        under_way.push(tokio::spawn(async move {
+            let status = member.get(&format!("/misbehaving/{way}")).send().await.unwrap().status();
+            drop(place);
+            (way, status.as_u16())
+        }));
+    }
+    for call in under_way {
+        *statuses.entry(call.await.unwrap()).or_default() += 1;
+    }
+}
+
 fn resident_kib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -62,31 +89,17 @@ async fn bad_components_harm_nobody_else() {
     let server = tokio::task::spawn_blocking(move || Server::start_with(&folder, options)).await.unwrap();
     let ada = Member::sign_up(&server.url, "Ada").await;
 
-    let quiet = measure(&ada, async { tokio::time::sleep(Duration::from_secs(3)).await }).await;
     let mut statuses: BTreeMap<(&str, u16), usize> = BTreeMap::new();
-    let storm = measure(&ada, async {
-        let places = Arc::new(Semaphore::new(IN_FLIGHT));
-        let mut calls = Vec::new();
-        for n in 0..3 * CALLS {
-            let way = ["loop", "bomb", "trap"][n % 3];
-            let (place, ada) = (places.clone().acquire_owned().await.unwrap(), ada.clone());
-            calls.push(tokio::spawn(async move {
-                let status = ada.get(&format!("/misbehaving/{way}")).send().await.unwrap().status();
-                drop(place);
-                (way, status.as_u16())
-            }));
-        }
-        for call in calls {
-            *statuses.entry(call.await.unwrap()).or_default() += 1;
-        }
-    })
-    .await;
-    let (quiet, storm) = (p99(quiet), p99(storm));
+    let (mut quiet, mut storm) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        quiet.push(p99(measure(&ada, tokio::time::sleep(QUIET)).await));
+        storm.push(p99(measure(&ada, storm_of(&ada, 3 * CALLS / ROUNDS, &mut statuses)).await));
+    }
     let resident = resident_kib(server.id());
-    println!(
-        "good requests' p99: {quiet:.1?} quiet, {storm:.1?} in the storm ({:.1} times); at most {resident} KiB resident",
-        storm.as_secs_f64() / quiet.as_secs_f64()
-    );
+    println!("good requests' p99 by round: quiet {quiet:.1?}, in the storm {storm:.1?}");
+    let (quiet, storm) = (median(quiet), median(storm));
+    let times = storm.as_secs_f64() / quiet.as_secs_f64();
+    println!("the median p99: {quiet:.1?} quiet, {storm:.1?} in the storm ({times:.1} times); {resident} KiB resident");
     let expected = BTreeMap::from([(("bomb", 500), CALLS), (("loop", 504), CALLS), (("trap", 500), CALLS)]);
     assert_eq!(statuses, expected);
     assert!(resident < 1 << 20, "{resident} KiB: the bombs' memory is bounded");
