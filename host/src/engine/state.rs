@@ -37,6 +37,13 @@ pub struct Call {
     pub socket: Option<String>,
 }
 
+impl Call {
+    /// An id that no other call has.
+    pub fn new_id() -> String {
+        hex::encode(crate::capability::random::bytes::<8>())
+    }
+}
+
 /// What a call does to its caller's session besides the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CookieChange {

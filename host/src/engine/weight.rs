@@ -15,28 +15,37 @@ const MOST: u8 = 8;
 
 /// The triggers of one component.
 #[derive(Debug, Default)]
-pub(super) struct Weights(HashMap<String, AtomicU8>);
+pub(super) struct Weights(HashMap<String, Weight>);
+
+/// How heavy the calls of one trigger have been lately.
+#[derive(Debug, Default)]
+pub(super) struct Weight(AtomicU8);
 
 impl Weights {
     /// Of a component that was not called yet.
     pub(super) fn of(manifest: &Manifest) -> Self {
         let routes = manifest.http.iter().map(|route| route.path.clone());
         let events = manifest.socket.iter().map(|event| event.event.clone());
-        Self(routes.chain(events).map(|trigger| (trigger, AtomicU8::new(0))).collect())
+        Self(routes.chain(events).map(|trigger| (trigger, Weight::default())).collect())
     }
 
+    /// One trigger's; none where nothing is kept of it.
+    pub(super) fn get(&self, trigger: &str) -> Option<&Weight> {
+        self.0.get(trigger)
+    }
+}
+
+impl Weight {
     /// Whether calls of this trigger are expected to be heavy.
-    pub(super) fn are_heavy(&self, trigger: &str) -> bool {
-        self.0.get(trigger).is_some_and(|score| score.load(Ordering::Relaxed) >= HEAVY)
+    pub(super) fn is_heavy(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= HEAVY
     }
 
     /// What a call turned out to be.
-    pub(super) fn learn(&self, trigger: &str, heavy: bool) {
-        if let Some(score) = self.0.get(trigger) {
-            let change = |score: u8| if heavy { (score < MOST).then(|| score + 1) } else { score.checked_sub(1) };
-            // An error is a score that stays as it is.
-            let _ = score.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
-        }
+    pub(super) fn learn(&self, heavy: bool) {
+        let change = |score: u8| if heavy { (score < MOST).then(|| score + 1) } else { score.checked_sub(1) };
+        // An error is a score that stays as it is.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
@@ -48,22 +57,23 @@ mod tests {
     fn a_trigger_is_heavy_while_its_calls_are() {
         let manifest = "[component]\nname = \"a\"\nversion = \"1\"\n[[http]]\nmethod = \"GET\"\npath = \"/a\"\n[[socket]]\nevent = \"b\"\n";
         let weights = Weights::of(&Manifest::parse(manifest).unwrap());
+        let [a, b] = ["/a", "b"].map(|trigger| weights.get(trigger).unwrap());
         for _ in 0..100 {
-            assert_eq!(weights.learn("/a", false), ());
+            a.learn(false);
         }
         for _ in 0..HEAVY - 1 {
-            weights.learn("/a", true);
-            assert!(!weights.are_heavy("/a"));
+            a.learn(true);
+            assert!(!a.is_heavy());
         }
-        weights.learn("/a", true);
-        assert!(weights.are_heavy("/a") && !weights.are_heavy("b") && !weights.are_heavy("/unknown"));
+        a.learn(true);
+        assert!(a.is_heavy() && !b.is_heavy() && weights.get("/unknown").is_none());
         for _ in 0..100 {
-            weights.learn("/a", true);
+            a.learn(true);
         }
         for _ in 0..=MOST - HEAVY {
-            assert!(weights.are_heavy("/a"));
-            weights.learn("/a", false);
+            assert!(a.is_heavy());
+            a.learn(false);
         }
-        assert!(!weights.are_heavy("/a"), "a handful of light ones and it is light again");
+        assert!(!a.is_heavy(), "a handful of light ones and it is light again");
     }
 }

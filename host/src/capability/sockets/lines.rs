@@ -59,8 +59,10 @@ impl Lines {
         self.lines().entry(socket).or_insert_with(fresh);
     }
 
-    /// Cuts a socket's line, and lets no other request of it pass.
+    /// Cuts the line of a socket whose client does not read, and lets no other request of it pass: the client connects
+    /// again and reads what it missed.
     pub fn cut(&self, socket: Sid) {
+        tracing::info!(%socket, "a client does not read what it is sent; its line is cut");
         if let Some(state) = self.lines().get_mut(&socket) {
             state.cut = true;
             state.line.cut();

@@ -60,12 +60,6 @@ impl SocketIoEngine {
         }
         recipients
     }
-
-    /// The defined outcome of a reader that does not read: its line is cut, it connects again and reads what it missed.
-    fn left_behind(&self, socket: &SocketRef) {
-        tracing::info!(socket = %socket.id, "a client does not read what it is sent; its line is cut");
-        self.lines.cut(socket.id);
-    }
 }
 
 #[async_trait]
@@ -75,7 +69,7 @@ impl Sockets for SocketIoEngine {
             // A tuple is the list of arguments: without it, an array would be taken for several.
             match socket.emit(event, &(payload,)) {
                 Ok(()) | Err(SendError::Socket(SocketError::Closed)) => {}
-                Err(SendError::Socket(SocketError::InternalChannelFull)) => self.left_behind(&socket),
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => self.lines.cut(socket.id),
                 Err(SendError::Serialize(error)) => return Err(Error::Invalid(error.to_string())),
             }
         }
@@ -94,7 +88,7 @@ impl Sockets for SocketIoEngine {
             Ok(answer) => answer,
             Err(SendError::Serialize(error)) => return Err(Error::Invalid(error.to_string())),
             Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                self.left_behind(&socket);
+                self.lines.cut(socket.id);
                 return Ok(None);
             }
             Err(SendError::Socket(SocketError::Closed)) => return Ok(None),
@@ -134,7 +128,7 @@ impl Sockets for SocketIoEngine {
             let session = socket.extensions.get::<Identity>().map(|identity| identity.session);
             let ended = session.is_some_and(|session| ending.covers(&session));
             if ended && socket.clone().disconnect().is_err() {
-                self.left_behind(&socket);
+                self.lines.cut(socket.id);
             }
         }
     }

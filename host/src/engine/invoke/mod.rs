@@ -17,6 +17,7 @@ pub use http::{Answer, HttpCall};
 pub use presence::PresenceCall;
 pub use socket::{SocketCall, SocketReply};
 
+use super::weight::Weight;
 use super::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
 
 /// Something that a trigger wants of a component.
@@ -48,15 +49,16 @@ impl Engine {
         let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
         let (engine, component) = (self.clone(), loaded.clone());
         let task = tokio::spawn(async move {
-            let (ticks, trigger) = (Ticks::default(), invocation.trigger().to_owned());
+            let (ticks, weight) = (Ticks::default(), component.weights.get(invocation.trigger()));
             let work = {
                 let (engine, component, ticks) = (engine.clone(), component.clone(), ticks.clone());
                 Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
             };
-            let expected = component.weights.are_heavy(&trigger);
-            let driven = engine.lane.drive(work, &ticks, expected).await;
+            let driven = engine.lane.drive(work, &ticks, weight.is_some_and(Weight::is_heavy)).await;
             let result = driven.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
-            component.weights.learn(&trigger, ticks.are_heavy());
+            if let Some(weight) = weight {
+                weight.learn(ticks.are_heavy());
+            }
             component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
             result
         });

@@ -21,7 +21,7 @@ pub use client::Proxies;
 pub use origin::{OriginRules, Verdict};
 pub(crate) use request::token as token_of;
 
-use crate::engine::{Failure, Identity};
+use crate::engine::{Call, Failure, Identity};
 use crate::registry::{Found, Method as RouteMethod, Registry, Route, SessionRule};
 use crate::trigger::socket::{ServerBody, SocketTrigger};
 use reply::{Refusal, Reply};
@@ -66,7 +66,7 @@ impl HttpTrigger {
         B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        let id = hex::encode(crate::capability::random::bytes::<8>());
+        let id = Call::new_id();
         let verdict = self.site.origins.judge(request.headers());
         if SocketTrigger::answers(request.uri().path()) && *request.method() != Method::OPTIONS {
             return self.socket(request, peer, &id, &verdict).await;

@@ -174,7 +174,6 @@ impl SocketTrigger {
             None => said.into_error(event).map_or(Ok(()), |reason| socket.emit("error", &(reason,))),
         };
         if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
-            tracing::info!(socket = %socket.id, "a client does not read what it is told; its line is cut");
             self.lines.cut(socket.id);
         }
     }

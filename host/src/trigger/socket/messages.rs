@@ -75,7 +75,7 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> Said {
     if incoming.payload.len() > component.manifest.limits.body_kib as usize * 1024 {
         return Said::refused("The message is too large");
     }
-    let id = hex::encode(crate::capability::random::bytes::<8>());
+    let id = Call::new_id();
     let call = SocketCall {
         call: Call { id: id.clone(), identity: Some(incoming.identity.clone()), socket: Some(incoming.socket) },
         identity: incoming.identity,

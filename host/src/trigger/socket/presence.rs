@@ -58,7 +58,7 @@ async fn tell_of(registry: &Arc<Registry>, presence: &Presence, places: &Semapho
 pub async fn tell(registry: &Arc<Registry>, change: &Change) -> Result<(), String> {
     let components = registry.routes().presence().to_vec();
     for component in components {
-        let id = hex::encode(crate::capability::random::bytes::<8>());
+        let id = Call::new_id();
         let call = PresenceCall {
             call: Call { id, identity: None, socket: None },
             user: change.user.clone(),
