@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::capability::documents::{self, Embedded};
 
-use super::{Error, Event, EventLog, MAX_VALUE, Record};
+use super::{Error, Event, EventLog, MAX_VALUE, Record, partition};
 
 /// The most records that one read answers.
 const MAX_READ: u32 = 1_000;
@@ -86,29 +86,6 @@ fn partitions(topics: &BTreeMap<String, u32>, topic: &str) -> Result<u32, Error>
         .copied()
         .filter(|partitions| *partitions > 0)
         .ok_or_else(|| Error::Invalid(format!("the topic `{topic}` is not among the application's topics")))
-}
-
-/// The partition that a key belongs to: the one that Kafka's default partitioner takes.
-fn partition(key: &str, partitions: u32) -> u32 {
-    (murmur2(key.as_bytes()) & 0x7FFF_FFFF) % partitions.max(1)
-}
-
-/// MurmurHash2 with Kafka's seed.
-fn murmur2(bytes: &[u8]) -> u32 {
-    const MIX: u32 = 0x5BD1_E995;
-    let mut hash = 0x9747_B28C ^ (bytes.len() as u32);
-    let (words, rest) = bytes.as_chunks::<4>();
-    for word in words {
-        let mut word = u32::from_le_bytes(*word).wrapping_mul(MIX);
-        word = (word ^ (word >> 24)).wrapping_mul(MIX);
-        hash = hash.wrapping_mul(MIX) ^ word;
-    }
-    if !rest.is_empty() {
-        let tail = rest.iter().rev().fold(0, |tail, byte| (tail << 8) | u32::from(*byte));
-        hash = (hash ^ tail).wrapping_mul(MIX);
-    }
-    hash = (hash ^ (hash >> 13)).wrapping_mul(MIX);
-    hash ^ (hash >> 15)
 }
 
 /// The reading side of the log in a document store's file.

@@ -5,8 +5,12 @@
 
 mod embedded;
 pub(crate) mod host;
+mod outbox;
+mod partition;
 
 pub use embedded::{EmbeddedLog, append};
+pub use outbox::{Outbox, SHARDS, Waiting, shard};
+pub use partition::partition;
 
 use async_trait::async_trait;
 

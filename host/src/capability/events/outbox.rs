@@ -1,0 +1,50 @@
+//! The outbox: events that were committed with their documents and wait for a log that is another server.
+//!
+//! Where documents and events are one store, a commit appends to the log itself and there is no outbox. A row is written
+//! in the transaction that caused it and goes once the log has acknowledged it, never before. Relays share the work by
+//! shards: all events of a key are in one, and one holder at a time has the lease of a shard.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bson::Bson;
+
+use super::{Error, Event, partition};
+
+/// Into how many shards the rows are divided, by their keys.
+pub const SHARDS: u32 = 16;
+
+/// The shard of a key.
+pub fn shard(key: &str) -> u32 {
+    partition(key, SHARDS)
+}
+
+/// An event that waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// Names the row to [`Outbox::done`].
+    pub row: Bson,
+    /// What is to be appended to the log.
+    pub event: Event,
+}
+
+/// What waits in a document store. Every call is atomic; any number of hosts may ask at once.
+#[async_trait]
+pub trait Outbox: Send + Sync + 'static {
+    /// Takes the lease of a shard for `holder`, or lengthens the one it has, to `length` from now by the store's own
+    /// clock; false while another holder has it.
+    async fn lease(&self, shard: u32, holder: &str, length: Duration) -> Result<bool, Error>;
+
+    /// Gives a lease back early; nothing happens when `holder` has none.
+    async fn release(&self, shard: u32, holder: &str) -> Result<(), Error>;
+
+    /// Events of a shard, at most `max`. Of each key they are the oldest ones, in the order of their commits and without
+    /// a gap; a busy key does not keep the others from their turn.
+    async fn waiting(&self, shard: u32, max: u32) -> Result<Vec<Waiting>, Error>;
+
+    /// Forgets rows that the log has acknowledged. Twice is once.
+    async fn done(&self, rows: &[Bson]) -> Result<(), Error>;
+
+    /// Returns when this process has committed an event since the last call, at once if it has already.
+    async fn committed(&self);
+}
