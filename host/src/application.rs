@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::capability::documents::{Collection, Derived, Index, MARKERS, Schema};
+use crate::capability::invalidations;
 
 /// Why an application file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub struct Application {
     /// Secrets that components sign with, by the name they use; the value is the environment variable.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
+    /// What holds for cached values.
+    #[serde(default)]
+    pub cache: CacheRules,
     /// Settings for components, unless the operator sets others.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -116,6 +120,15 @@ pub struct CollectionRules {
     /// Fields that follow from others, by name. Components write them; the host fills them in where older documents
     /// lack them: `[collections.people.derived] nameKey = { lower-case = "name" }`.
     pub derived: BTreeMap<String, Derived>,
+}
+
+/// What holds for cached values.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CacheRules {
+    /// Beginnings of keys whose values are read often and change seldom: where the cache is another server, hosts keep them
+    /// in memory, too, until they change.
+    pub near: Vec<String>,
 }
 
 /// One topic.
@@ -193,7 +206,9 @@ impl Application {
             |rules: &CollectionRules| Collection { indexes: rules.indexes.clone(), derived: rules.derived.clone() };
         let mut collections: BTreeMap<_, _> =
             self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
-        collections.insert(MARKERS.to_owned(), Collection::default());
+        for own in [MARKERS, invalidations::COLLECTION] {
+            collections.insert(own.to_owned(), Collection::default());
+        }
         Schema { collections }
     }
 

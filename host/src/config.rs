@@ -18,6 +18,21 @@ use crate::trigger::socket::SocketOptions;
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
+/// A Redis server or cluster, and what belongs to this network in it.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `REDIS_URL`; it may have a password.
+    pub url: String,
+    /// `REDIS_KEY_PREFIX`, before every key.
+    pub prefix: String,
+}
+
+impl std::fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
 /// The typed configuration of a host.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -35,6 +50,8 @@ pub struct Config {
     pub sockets: SocketOptions,
     /// A component's question that would read a whole collection is refused, and the error names the missing index.
     pub refuse_scans: bool,
+    /// Where caches, presence and sockets meet those of other hosts; none: in this process.
+    pub redis: Option<RedisConfig>,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -114,7 +131,7 @@ impl Config {
 
     fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError(explain(&error)))?;
-        for (name, capability) in [("REDIS_URL", "cache"), ("KAFKA_BROKERS", "events"), ("MONGODB_URI", "documents")] {
+        for (name, capability) in [("KAFKA_BROKERS", "events"), ("MONGODB_URI", "documents")] {
             if environment(name).is_some() {
                 return Err(ConfigError(format!(
                     "{name} is set, but this version runs {capability} on its embedded engine only; unset {name}"
@@ -149,6 +166,8 @@ impl Config {
             engine,
             sockets: file.sockets.options(count_loopback),
             refuse_scans: file.documents.refuse_scans,
+            redis: environment("REDIS_URL")
+                .map(|url| RedisConfig { url, prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default() }),
             settings: file.settings,
         })
     }
@@ -261,8 +280,15 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_not_there_yet_is_refused() {
-        let error = parse("", &[("REDIS_URL", "redis://x")]).unwrap_err().to_string();
-        assert!(error.contains("unset REDIS_URL"), "{error}");
+        let error = parse("", &[("MONGODB_URI", "mongodb://x")]).unwrap_err().to_string();
+        assert!(error.contains("unset MONGODB_URI"), "{error}");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_printed() {
+        let environment = [("REDIS_URL", "redis://:hush@x"), ("REDIS_KEY_PREFIX", "net:")];
+        let printed = format!("{:?}", parse("", &environment).unwrap());
+        assert!(printed.contains("net:") && !printed.contains("hush"), "{printed}");
     }
 
     #[test]

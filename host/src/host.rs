@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use crate::application::{Application, ApplicationError};
 use crate::capability::clocks::{Clock, System};
-use crate::capability::documents::Location;
 use crate::capability::events::EventLog;
+use crate::capability::invalidations::{Invalidations, Owed};
 use crate::capability::passwords::{Cost, Passwords};
 use crate::capability::sessions::{Keys, Sessions};
 use crate::capability::signing::Signing;
-use crate::capability::sockets::Sockets;
-use crate::capability::{Capabilities, cache, config::Settings, documents};
+use crate::capability::sockets::{Sockets, SocketsOfHosts};
+use crate::capability::{Capabilities, config::Settings, documents, redis};
 use crate::config::{Config, ConfigError, Secrets};
 use crate::engine::{CodeCache, Engine, EngineError, Shared};
 use crate::registry::{DeployError, Registry};
+use crate::stores::{Store, Stores};
 use crate::trigger::http::{HttpTrigger, OriginRules, Site};
 use crate::trigger::socket::{SocketServer, SocketTrigger};
 
@@ -30,6 +31,9 @@ pub enum HostError {
     /// The document store.
     #[error("the document store does not open: {0}")]
     Documents(#[from] documents::Error),
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] redis::Error),
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -75,33 +79,40 @@ pub struct Host {
     pub documents: Arc<dyn documents::Documents>,
     /// The events that were published.
     pub events: Arc<dyn EventLog>,
-    /// What each capability runs on, by name.
-    pub stores: Vec<(String, String)>,
+    /// What each capability runs on.
+    pub stores: Arc<Vec<Store>>,
 }
 
 impl Host {
-    /// Opens the stores and makes an engine, with nothing deployed yet. [`Host::prepare`] comes next.
+    /// Opens the stores and makes an engine, with nothing deployed yet. [`Host::prepare`] comes next. Needs a runtime where
+    /// the configuration names a server.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { config, components, data, clock, passwords, sockets } = options;
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
-        let location = data.clone().map_or(Location::Memory, Location::Folder);
-        let store = documents::Embedded::open(location, &application.schema(), &application.partitions())?;
-        let events: Arc<dyn EventLog> = Arc::new(store.event_log());
-        let checked = if config.refuse_scans { store.refusing_scans() } else { store.clone() };
-        let checked: Arc<dyn documents::Documents> = Arc::new(checked);
-        let documents: Arc<dyn documents::Documents> = Arc::new(store);
-        let cache: Arc<dyn cache::Cache> = Arc::new(cache::Embedded::new(clock.clone()));
+        let Stores { cache, documents, checked, events, leases, meeting, all } =
+            Stores::open(&config, &application, data.clone(), &clock)?;
+        let stores = Arc::new(all);
         let keys = Keys::new(&secrets.get(&application.session.secret)?);
         let rules = application.session.clone();
-        let sessions = Sessions::new(rules, keys, cache.clone(), checked.clone(), clock.clone());
+        let owed = Arc::new(Owed::default());
+        let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone(), owed.clone());
+        let sessions = Arc::new(sessions);
+        let invalidations = Invalidations::new(documents.clone(), cache.clone(), sessions.clone(), clock.clone(), owed);
+        let invalidations = Arc::new(invalidations);
+        invalidations.start();
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
-        let server = SocketServer::new(config.sockets, clock.clone());
+        let server = SocketServer::new(config.sockets, clock.clone(), leases);
+        let sockets = sockets.unwrap_or_else(|| match meeting {
+            None => Arc::new(server.engine()),
+            Some((redis, heard)) => Arc::new(SocketsOfHosts::new(server.engine(), redis, heard)),
+        });
         let capabilities = Capabilities {
             cache,
             documents: checked,
-            sockets: sockets.unwrap_or_else(|| Arc::new(server.engine())),
+            sockets,
             sessions,
+            invalidations,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
             signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
             config: Settings::new(&application.settings, &config.settings),
@@ -115,7 +126,6 @@ impl Host {
                 Some(cache.map_err(|error| HostError::System(format!("no folder for compiled code: {error}")))?)
             }
         };
-        let stores = stores(data.is_some());
         let site = site(&config, &application, stores.clone());
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
@@ -133,15 +143,7 @@ impl Host {
     }
 }
 
-fn stores(on_disk: bool) -> Vec<(String, String)> {
-    let disk = if on_disk { "embedded (SQLite)" } else { "embedded (SQLite, in memory)" };
-    let process = "embedded (in process)";
-    [("cache", process), ("documents", disk), ("events", disk), ("sockets", process)]
-        .map(|(name, engine)| (name.to_owned(), engine.to_owned()))
-        .into()
-}
-
-fn site(config: &Config, application: &Application, stores: Vec<(String, String)>) -> Site {
+fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> Site {
     let mut allowed = config.frontends.clone();
     allowed.extend(config.public_url.clone());
     if !config.production {

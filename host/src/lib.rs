@@ -18,6 +18,7 @@ pub mod config;
 pub mod engine;
 pub mod host;
 pub mod registry;
+pub mod stores;
 pub mod trigger;
 
 pub use host::{Host, HostError, HostOptions};

@@ -97,7 +97,9 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     let config = Config::read(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();
+    let entered = runtime.enter();
     let host = Host::open(HostOptions::new(config, components, Some(arguments.data.clone())))?;
+    drop(entered);
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = host.registry.deploy_folder(&arguments.components)?;
     runtime.block_on(async move {
@@ -110,8 +112,8 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
             listener.local_addr()?,
             started.elapsed()
         );
-        for (capability, engine) in &host.stores {
-            println!("  {capability:<10} {engine}");
+        for store in host.stores.iter() {
+            println!("  {:<10} {}", store.capability, store.engine);
         }
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");

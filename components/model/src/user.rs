@@ -11,6 +11,8 @@ pub const COLLECTION: &str = "users";
 /// What others see of a user.
 pub const SAFE_FIELDS: [&str; 10] =
     ["_id", "firstName", "lastName", "photoUrl", "age", "gender", "about", "skills", "isPremium", "membershipTier"];
+/// How long the owner's view is cached, in seconds.
+pub const CACHE_AGE: u32 = 1_800;
 /// What not even the owner sees.
 const HIDDEN_FIELDS: [&str; 3] = ["password", "emailKey", "__v"];
 
@@ -47,6 +49,11 @@ impl NewUser {
             "updatedAt": now,
         }
     }
+}
+
+/// Where the owner's view is cached, as JSON. Whatever changes the document makes it stale in the same commit.
+pub fn cache_key(id: ObjectId) -> String {
+    format!("user:{}", id.to_hex())
 }
 
 /// What a user sees of the own document: all of it but secrets and what only the database uses.

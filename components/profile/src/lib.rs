@@ -1,5 +1,6 @@
-//! A user's own profile, seen and changed by its owner. The database is asked each time: a profile that was just
-//! changed is never seen as it was. The password is not granted to this component and so never in a document here.
+//! A user's own profile, seen and changed by its owner. The view is cached as it goes out, and a change makes it stale in
+//! its commit: a profile that was just changed is never seen as it was. The password is not granted to this component and
+//! so never in a document here.
 
 use devconnect_sdk::prelude::*;
 use model::body::Body;
@@ -13,7 +14,15 @@ devconnect_sdk::http_component! {
 }
 
 fn view(request: &Request) -> Result<Response, Error> {
-    Ok(Response::json(&own(request.user_id()?)?))
+    let me = request.user_id()?;
+    let key = user::cache_key(me);
+    if let Ok(Some(body)) = cache::get(&key) {
+        return Ok(Response::json_bytes(body));
+    }
+    let view = Response::json(&own(me)?);
+    // A cache that is away, or has learnt of a change meanwhile, does not take it.
+    let _ = cache::set_if_absent(&key, view.body(), user::CACHE_AGE);
+    Ok(view)
 }
 
 fn edit(request: &Request) -> Result<Response, Error> {
@@ -46,7 +55,8 @@ fn change(request: &Request, form: Form) -> Result<Response, Error> {
 /// field by field.
 fn store(me: ObjectId, set: &Document) -> Result<bool, Error> {
     let set = doc! { "$set": set.clone() };
-    match Commit::new().update(user::COLLECTION, doc! { "_id": me }, set).must_match().run() {
+    let commit = Commit::new().update(user::COLLECTION, doc! { "_id": me }, set).must_match();
+    match commit.stale(user::cache_key(me)).run() {
         Ok(_) => Ok(true),
         Err(documents::Error::Duplicate { .. }) => Ok(false),
         Err(documents::Error::Unmet { .. }) => Err(missing()),

@@ -4,13 +4,16 @@
 //! else; engines stand beside them. No room knows a trigger, and none knows the product.
 
 pub mod cache;
+mod circuit;
 pub mod clocks;
 pub mod config;
 pub mod documents;
 pub mod events;
+pub mod invalidations;
 pub mod log;
 pub mod passwords;
 pub mod random;
+pub mod redis;
 pub mod sessions;
 pub mod signing;
 pub mod sockets;
@@ -18,6 +21,17 @@ pub mod sockets;
 use std::sync::Arc;
 
 use serde::Deserialize;
+
+/// How a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It answers.
+    Up,
+    /// It did not answer a moment ago, for this reason.
+    Degraded(String),
+    /// It has not answered for a while, for this reason.
+    Down(String),
+}
 
 /// What may be done with a thing that is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -58,7 +72,9 @@ pub struct Capabilities {
     /// Connected clients.
     pub sockets: Arc<dyn sockets::Sockets>,
     /// Log-ins.
-    pub sessions: sessions::Sessions,
+    pub sessions: Arc<sessions::Sessions>,
+    /// What commits make stale in the cache.
+    pub invalidations: Arc<invalidations::Invalidations>,
     /// Password hashing.
     pub passwords: passwords::Passwords,
     /// Secrets for use.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use devconnect_host::capability::cache::{Cache, Embedded, Error, Redis, Ttl};
+use devconnect_host::capability::cache::{Cache, Embedded, Error, InRedis, Ttl};
 use devconnect_host::capability::clocks::Manual;
+use devconnect_host::capability::redis::{Options, Redis};
 
 /// A cache under test, and how time passes for it.
 pub struct Subject {
@@ -26,8 +27,9 @@ impl Subject {
     pub fn redis(url: &str) -> Self {
         let random = devconnect_host::capability::random::bytes::<8>();
         let keys = random.map(|byte| format!("{byte:02x}")).concat();
-        let cache = Redis::open(url, "conformance:").unwrap_or_else(|error| panic!("{error}"));
-        Self { cache: Arc::new(cache), clock: None, keys }
+        let options = Options { url: url.to_owned(), prefix: "conformance:".into(), near: vec![keys.clone()] };
+        let (redis, _) = Redis::open(options).unwrap_or_else(|error| panic!("{error}"));
+        Self { cache: Arc::new(InRedis::new(redis)), clock: None, keys }
     }
 
     fn key(&self, name: &str) -> String {
@@ -41,13 +43,17 @@ impl Subject {
         let mut passed = Duration::ZERO;
         while self.cache.get(key).await.unwrap().is_some() {
             assert!(passed < Duration::from_secs(5), "{key} does not end");
-            match &self.clock {
-                Some(clock) => clock.advance(50),
-                None => tokio::time::sleep(step).await,
-            }
+            self.pass(step).await;
             passed += step;
         }
         passed
+    }
+
+    async fn pass(&self, step: Duration) {
+        match &self.clock {
+            Some(clock) => clock.advance(u64::try_from(step.as_millis()).unwrap()),
+            None => tokio::time::sleep(step).await,
+        }
     }
 }
 
@@ -107,6 +113,29 @@ pub async fn absent_is_taken_once(subject: &Subject) {
     assert_eq!(cache.get(&key).await, Ok(Some(bytes("1"))));
     subject.until_gone(&key).await;
     assert_eq!(cache.set_if_absent(&key, bytes("3"), ttl(60)).await, Ok(true));
+}
+
+/// What is over is not there, and only a fill is kept from bringing it back, for a while.
+pub async fn what_is_over_does_not_come_back(subject: &Subject) {
+    let (cache, key) = (&subject.cache, subject.key("a"));
+    cache.set(&key, bytes("old"), ttl(60)).await.unwrap();
+    assert_eq!(cache.get(&key).await, Ok(Some(bytes("old"))));
+    cache.invalidate(&key, ttl(1)).await.unwrap();
+    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(cache.set_if_absent(&key, bytes("old"), ttl(60)).await, Ok(false));
+    assert_eq!(cache.compare_and_set(&key, None, bytes("old"), ttl(60)).await, Ok(false));
+    assert!(is_invalid(cache.increment(&key, 1, ttl(60)).await));
+    assert!(is_invalid(cache.push_recent(&key, bytes("x"), 9, ttl(60)).await));
+    assert_eq!(cache.get(&key).await, Ok(None));
+    let begun = std::time::Instant::now();
+    while !cache.set_if_absent(&key, bytes("new"), ttl(60)).await.unwrap() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is held for too long");
+        subject.pass(Duration::from_millis(50)).await;
+    }
+    assert_eq!(cache.get(&key).await, Ok(Some(bytes("new"))));
+    cache.invalidate(&key, ttl(60)).await.unwrap();
+    cache.set(&key, bytes("newer"), ttl(60)).await.unwrap();
+    assert_eq!(cache.get(&key).await, Ok(Some(bytes("newer"))), "a value that is known to be good is stored");
 }
 
 /// A value is replaced only where exactly the expected one is.

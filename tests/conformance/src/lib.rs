@@ -12,4 +12,6 @@
 )]
 
 pub mod cache;
+pub mod presence;
+pub mod redis_server;
 pub mod servers;

@@ -21,6 +21,16 @@ macro_rules! cases {
                 }
             })*
         }
+
+        mod redis_cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let url = tokio::task::spawn_blocking(super::servers::redis_cluster_url).await.unwrap();
+                if let Some(url) = url {
+                    super::cache::$case(&super::Subject::redis(&url)).await;
+                }
+            })*
+        }
     };
 }
 
@@ -29,6 +39,7 @@ cases! {
     bytes_stay_bytes,
     a_value_ends_with_its_time,
     absent_is_taken_once,
+    what_is_over_does_not_come_back,
     compare_and_set_wants_exactly_what_is_there,
     a_busy_counter_ends_too,
     only_numbers_are_counted_on,

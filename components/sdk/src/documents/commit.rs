@@ -15,6 +15,7 @@ use crate::events::{self, Envelope};
 pub struct Commit {
     writes: Vec<wit::Write>,
     events: Vec<events::Event>,
+    stale: Vec<String>,
     /// The first thing that went wrong while putting it together.
     fault: Option<Error>,
 }
@@ -135,11 +136,19 @@ impl Commit {
         self.event(topic, key, envelope.event_type, envelope)
     }
 
+    /// With the commit the cached value under `key` is over: no host finds it after [`Commit::run`] answered, and no
+    /// [`cache::set_if_absent`](crate::cache::set_if_absent) of somebody who read before brings it back. Needs the grant
+    /// to write the key.
+    pub fn stale(mut self, key: impl Into<String>) -> Self {
+        self.stale.push(key.into());
+        self
+    }
+
     /// Does it all, or nothing. One effect per write, in order.
     pub fn run(self) -> Result<Vec<Effect>, Error> {
         match self.fault {
             Some(fault) => Err(fault),
-            None => Ok(wit::commit(&self.writes, &self.events)?),
+            None => Ok(wit::commit(&self.writes, &self.events, &self.stale)?),
         }
     }
 

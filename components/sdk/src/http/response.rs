@@ -27,6 +27,11 @@ impl Response {
         Self::bytes("application/json; charset=utf-8", body)
     }
 
+    /// The body as it goes out.
+    pub fn body(&self) -> &[u8] {
+        &self.inner.body
+    }
+
     /// Plain text.
     pub fn text(body: impl Into<String>) -> Self {
         Self::bytes("text/plain; charset=utf-8", body.into().into_bytes())

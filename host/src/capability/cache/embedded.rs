@@ -35,6 +35,8 @@ enum Value {
     Bytes(Bytes),
     Counter(i64),
     Recent(Arc<VecDeque<Bytes>>),
+    /// The value is over, and no fill brings it back.
+    Over,
 }
 
 impl Embedded {
@@ -88,7 +90,7 @@ impl Embedded {
 impl Cache for Embedded {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
         match self.live(key) {
-            None => Ok(None),
+            None | Some(Value::Over) => Ok(None),
             Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
             Some(Value::Counter(count)) => Ok(Some(Bytes::from(count.to_string()))),
             Some(Value::Recent(_)) => Err(wrong_kind(key, "a list")),
@@ -125,6 +127,12 @@ impl Cache for Embedded {
         Ok(self.entries.remove(key).is_some_and(|entry| entry.until > now))
     }
 
+    async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error> {
+        let until = self.clock.now().saturating_add(hold.millis());
+        self.entries.insert(key.to_owned(), Entry { value: Value::Over, until });
+        Ok(())
+    }
+
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error> {
         self.change(key, ttl, |old| {
             let count = match old {
@@ -135,6 +143,7 @@ impl Cache for Embedded {
                     .and_then(|text| text.parse().ok())
                     .ok_or_else(|| wrong_kind(key, "a value that is no number"))?,
                 Some(Value::Recent(_)) => return Err(wrong_kind(key, "a list")),
+                Some(Value::Over) => return Err(wrong_kind(key, "a value that is over")),
             };
             let sum = count
                 .checked_add(by)
@@ -188,6 +197,7 @@ fn weight(key: &String, entry: &Entry) -> u32 {
     let value = match &entry.value {
         Value::Bytes(bytes) => bytes.len(),
         Value::Counter(_) => 8,
+        Value::Over => 0,
         Value::Recent(list) => list.iter().map(|value| value.len() + 32).sum(),
     };
     u32::try_from(key.len() + value + OVERHEAD).unwrap_or(u32::MAX)

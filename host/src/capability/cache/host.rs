@@ -22,6 +22,11 @@ impl State {
         self.grants().cache.check(key, wanted).map_err(Error::Denied)
     }
 
+    /// Whether the value under a key is over, and the cache has not learnt it yet.
+    fn is_owed(&self, key: &str) -> bool {
+        self.capabilities().invalidations.owed().has_key(key)
+    }
+
     fn entry(&self, key: &str, wanted: Access, value: &[u8], ttl: u32) -> Result<Ttl, Error> {
         self.key(key, wanted)?;
         check_value(value)?;
@@ -43,6 +48,9 @@ impl Host for State {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
         self.enter("cache.get")?;
         answer!(self.key(&key, Access::Read));
+        if self.is_owed(&key) {
+            return Ok(Ok(None));
+        }
         let value = answer!(self.capabilities().cache.get(&key).await);
         Ok(Ok(value.map(Vec::from)))
     }
@@ -57,7 +65,10 @@ impl Host for State {
     async fn set_if_absent(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<bool, Error>> {
         self.enter("cache.set-if-absent")?;
         let ttl = answer!(self.entry(&key, Access::Write, &value, ttl));
-        Ok(Ok(answer!(self.capabilities().cache.set_if_absent(&key, value.into(), ttl).await)))
+        if self.is_owed(&key) {
+            return Ok(Ok(false));
+        }
+        Ok(Ok(answer!(self.capabilities().cache.set_if_absent(&key, value.into(), ttl.jittered()).await)))
     }
 
     async fn compare_and_set(
@@ -107,7 +118,7 @@ impl Host for State {
         let ttl = answer!(self.entry(&key, Access::Write, &[], ttl));
         let values = values.into_iter().map(|value| check_value(&value).map(|()| Bytes::from(value)));
         let values = answer!(values.collect::<Result<Vec<_>, _>>());
-        Ok(Ok(answer!(self.capabilities().cache.fill_recent(&key, values, ttl).await)))
+        Ok(Ok(answer!(self.capabilities().cache.fill_recent(&key, values, ttl.jittered()).await)))
     }
 
     async fn recent(&mut self, key: String, limit: u32) -> wasmtime::Result<Result<Option<Vec<Vec<u8>>>, Error>> {

@@ -10,7 +10,7 @@ mod redis;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::redis::Redis;
+pub use self::redis::InRedis;
 pub use embedded::Embedded;
 pub use grant::Grant;
 pub(crate) use grant::covers;
@@ -38,6 +38,11 @@ pub enum Error {
 /// A store of small values. All operations on one key are atomic and in some order.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
+    /// Whether other hosts see it, and it outlives this process: then what is over there has to reach it later, too, when
+    /// it is away.
+    fn is_shared(&self) -> bool {
+        false
+    }
     /// The value under `key`.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, Error>;
     /// Stores whatever was there.
@@ -48,6 +53,9 @@ pub trait Cache: Send + Sync + 'static {
     async fn compare_and_set(&self, key: &str, expected: Option<Bytes>, value: Bytes, ttl: Ttl) -> Result<bool, Error>;
     /// Forgets; true when there was something.
     async fn delete(&self, key: &str) -> Result<bool, Error>;
+    /// The value under `key` is over: forgets it, and lets no [`Cache::set_if_absent`] store one for the time of `hold`,
+    /// so that who read the truth before it changed does not bring the old value back.
+    async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error>;
     /// Adds to a counter, which gets its time to live only when this call makes it.
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error>;
     /// Puts a value at the head of a list and keeps the first `keep`; answers the new length.
@@ -74,6 +82,13 @@ impl Ttl {
     /// The nearest one in the range.
     pub fn clamped(seconds: u64) -> Self {
         Self(u32::try_from(seconds).unwrap_or(MAX_TTL).clamp(1, MAX_TTL))
+    }
+
+    /// Up to a tenth shorter, at random: what was filled at once does not end at once.
+    #[must_use]
+    pub fn jittered(self) -> Self {
+        let byte = u32::from(super::random::bytes::<1>()[0]);
+        Self((self.0 - self.0 / 10 * byte / 255).max(1))
     }
 
     /// In milliseconds.

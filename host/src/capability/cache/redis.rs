@@ -1,24 +1,24 @@
-//! The cache in Redis 7 or newer, shared by all hosts.
+//! The cache in Redis, shared by all hosts.
 //!
-//! Every operation is one command or one script, so that it is atomic over all of them. One connection is shared by all
-//! calls and comes back by itself; while it is away calls fail at once instead of waiting for it.
+//! Every operation is one command or one script, so that it is atomic over all of them. Values that are read often are
+//! kept near; a hit costs no round trip. While Redis is away, counters go on in this process: a limit still limits.
 
-mod circuit;
+mod flights;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Cmd, FromRedisValue, RedisError, Script};
+use ::redis::Script;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Cache, Error, MAX_RECENT, Ttl};
-use circuit::Circuit;
+use super::{Cache, Embedded, Error, MAX_RECENT, Ttl};
+use crate::capability::clocks::System;
+use crate::capability::redis::{Error as Failure, Redis};
+use flights::Flights;
 
-/// No call waits longer for Redis.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// Between two tries to connect, at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// What stands under a key whose value is over, where no reader's older value may come back.
+const OVER: &[u8] = b"\0over";
 
 /// Stores ARGV[3] for ARGV[4] ms where ARGV[2] is (ARGV[1] = '1') or where nothing is (ARGV[1] = '0').
 const COMPARE_AND_SET: &str = "
@@ -52,130 +52,161 @@ const FILL_RECENT: &str = "
     redis.call('PEXPIRE', KEYS[1], ARGV[1])
     return 1";
 
-/// A Redis server.
-pub struct Redis {
-    connection: ConnectionManager,
-    /// Before every key, so that several networks can share a server.
-    prefix: String,
-    circuit: Circuit,
+/// The value and how many milliseconds it still has.
+const READ: &str = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
+
+/// The cache of all hosts on one Redis.
+pub struct InRedis {
+    redis: Arc<Redis>,
+    flights: Flights,
+    /// What is counted while Redis is away.
+    stand_in: Embedded,
+    scripts: Scripts,
+}
+
+struct Scripts {
     compare_and_set: Script,
     increment: Script,
     push_recent: Script,
     fill_recent: Script,
+    read: Script,
 }
 
-impl Redis {
-    /// The server of a URL: `redis://` or `rediss://`. It need not be there yet. Needs a runtime.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when the URL is none; the text does not repeat it, since it may have a password.
-    pub fn open(url: &str, prefix: &str) -> Result<Self, Error> {
-        let wrong = |error: RedisError| Error::Invalid(format!("the URL of Redis is wrong: {error}"));
-        let client = ::redis::Client::open(url).map_err(wrong)?;
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(PATIENCE))
-            .set_connection_timeout(Some(PATIENCE))
-            .set_max_delay(LONGEST_PAUSE);
-        Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(client, config).map_err(wrong)?,
-            prefix: prefix.to_owned(),
-            circuit: Circuit::default(),
+impl InRedis {
+    /// In this Redis.
+    pub fn new(redis: Arc<Redis>) -> Self {
+        let scripts = Scripts {
             compare_and_set: Script::new(COMPARE_AND_SET),
             increment: Script::new(INCREMENT),
             push_recent: Script::new(PUSH_RECENT),
             fill_recent: Script::new(FILL_RECENT),
-        })
+            read: Script::new(READ),
+        };
+        Self { redis, flights: Flights::default(), stand_in: Embedded::new(Arc::new(System::default())), scripts }
     }
 
     fn key(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
+        self.redis.key(key)
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        let mut connection = self.connection.clone();
-        self.bounded(command.query_async(&mut connection)).await
+    /// A write to a key. Before it and after it the near value goes: what was read before the write had an answer is old.
+    async fn write<T>(&self, key: &str, write: impl Future<Output = Result<T, Failure>>) -> Result<T, Error> {
+        self.redis.near().forget(key);
+        let done = write.await;
+        self.redis.near().forget(key);
+        Ok(done?)
     }
 
-    async fn run<T: FromRedisValue>(&self, script: &::redis::ScriptInvocation<'_>) -> Result<T, Error> {
-        let mut connection = self.connection.clone();
-        self.bounded(script.invoke_async(&mut connection)).await
-    }
-
-    /// One call within the patience of a caller, or none while Redis is known to be away.
-    async fn bounded<T>(&self, call: impl Future<Output = Result<T, RedisError>>) -> Result<T, Error> {
-        let pass = self.circuit.pass().ok_or_else(|| Error::Unavailable("Redis does not answer".into()))?;
-        let answer = match tokio::time::timeout(PATIENCE, call).await {
-            Err(_) => Err(Error::Unavailable(format!("Redis did not answer in {PATIENCE:?}"))),
-            Ok(Err(error)) => Err(told(&error)),
-            Ok(Ok(answer)) => Ok(answer),
+    /// What Redis has under a key.
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, Failure> {
+        let Some(asked) = self.redis.near().asked(key) else {
+            let value: Option<Vec<u8>> = self.redis.ask(::redis::cmd("GET").arg(self.key(key))).await?;
+            return Ok(value.map(Bytes::from));
         };
-        pass.learn(!matches!(answer, Err(Error::Unavailable(_))));
-        answer
+        let flight = async {
+            let (value, millis): (Option<Vec<u8>>, i64) = self.redis.run(&self.scripts.read.key(self.key(key))).await?;
+            let value = value.map(Bytes::from);
+            if let (Some(value), Ok(millis)) = (&value, u64::try_from(millis)) {
+                self.redis.near().keep(key, asked, value.clone(), Duration::from_millis(millis));
+            }
+            Ok(value)
+        };
+        self.flights.join(key, asked, flight).await
     }
 }
 
-/// What Redis says of a value is the caller's business; everything else is Redis being away.
-fn told(error: &RedisError) -> Error {
-    let text = error.to_string();
-    let of_the_value = ["WRONGTYPE", "not an integer", "would overflow"];
-    if of_the_value.iter().any(|sign| text.contains(sign)) { Error::Invalid(text) } else { Error::Unavailable(text) }
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(why) => Self::Invalid(why),
+            Failure::Away(_) => Self::Unavailable(failure.to_string()),
+        }
+    }
 }
 
 #[async_trait]
-impl Cache for Redis {
+impl Cache for InRedis {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        let value: Option<Vec<u8>> = self.ask(::redis::cmd("GET").arg(self.key(key))).await?;
-        Ok(value.map(Bytes::from))
+        let value = match self.redis.near().get(key) {
+            Some(value) => Some(value),
+            None => match self.read(key).await {
+                Ok(value) => value,
+                Err(failure) => match self.stand_in.get(key).await {
+                    Ok(Some(counted)) => Some(counted),
+                    Ok(None) | Err(_) => return Err(failure.into()),
+                },
+            },
+        };
+        Ok(value.filter(|value| value != OVER))
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {
-        self.ask(::redis::cmd("SET").arg(self.key(key)).arg(&*value).arg("PX").arg(ttl.millis())).await
+        let mut command = ::redis::cmd("SET");
+        command.arg(self.key(key)).arg(&*value).arg("PX").arg(ttl.millis());
+        self.write(key, self.redis.ask(&command)).await
     }
 
     async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
         let mut command = ::redis::cmd("SET");
         command.arg(self.key(key)).arg(&*value).arg("NX").arg("PX").arg(ttl.millis());
-        let stored: Option<String> = self.ask(&command).await?;
+        let stored: Option<String> = self.write(key, self.redis.ask(&command)).await?;
         Ok(stored.is_some())
     }
 
     async fn compare_and_set(&self, key: &str, expected: Option<Bytes>, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
-        let mut script = self.compare_and_set.key(self.key(key));
+        let mut script = self.scripts.compare_and_set.key(self.key(key));
         script.arg(u8::from(expected.is_some())).arg(expected.as_deref().unwrap_or_default());
-        self.run(script.arg(&*value).arg(ttl.millis())).await
+        script.arg(&*value).arg(ttl.millis());
+        self.write(key, self.redis.run(&script)).await
     }
 
     async fn delete(&self, key: &str) -> Result<bool, Error> {
-        self.ask(::redis::cmd("DEL").arg(self.key(key))).await
+        let _ = self.stand_in.delete(key).await;
+        self.write(key, self.redis.ask(::redis::cmd("DEL").arg(self.key(key)))).await
+    }
+
+    async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error> {
+        self.set(key, Bytes::from_static(OVER), hold).await
     }
 
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error> {
-        self.run(self.increment.key(self.key(key)).arg(by).arg(ttl.millis())).await
+        let mut script = self.scripts.increment.key(self.key(key));
+        script.arg(by).arg(ttl.millis());
+        match self.write(key, self.redis.run(&script)).await {
+            Err(Error::Unavailable(_)) => self.stand_in.increment(key, by, ttl).await,
+            answer => answer,
+        }
     }
 
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error> {
         if !(1..=MAX_RECENT).contains(&keep) {
             return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {keep}")));
         }
-        self.run(self.push_recent.key(self.key(key)).arg(&*value).arg(keep).arg(ttl.millis())).await
+        let mut script = self.scripts.push_recent.key(self.key(key));
+        script.arg(&*value).arg(keep).arg(ttl.millis());
+        self.write(key, self.redis.run(&script)).await
     }
 
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
         if !(1..=MAX_RECENT as usize).contains(&values.len()) {
             return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {}", values.len())));
         }
-        let mut script = self.fill_recent.key(self.key(key));
+        let mut script = self.scripts.fill_recent.key(self.key(key));
         script.arg(ttl.millis());
         for value in &values {
             script.arg(&**value);
         }
-        self.run(&script).await
+        self.write(key, self.redis.run(&script)).await
     }
 
     async fn recent(&self, key: &str, limit: u32) -> Result<Option<Vec<Bytes>>, Error> {
         // At least one is asked for, since a list is never empty: no answer is no list.
         let last = limit.clamp(1, MAX_RECENT) - 1;
-        let values: Vec<Vec<u8>> = self.ask(::redis::cmd("LRANGE").arg(self.key(key)).arg(0).arg(last)).await?;
+        let values: Vec<Vec<u8>> = self.redis.ask(::redis::cmd("LRANGE").arg(self.key(key)).arg(0).arg(last)).await?;
         Ok((!values.is_empty()).then(|| values.into_iter().take(limit as usize).map(Bytes::from).collect()))
     }
 }

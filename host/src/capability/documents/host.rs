@@ -7,7 +7,9 @@ use super::{
     Change, Commit, Effect as Done, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, Write,
 };
 use crate::capability::Access;
+use crate::capability::cache::check_key;
 use crate::capability::events::host::Refused;
+use crate::capability::invalidations::{Row, Stale};
 use crate::capability::sessions::{Ending, Token};
 use crate::engine::bindings::devconnect::platform::documents::{
     Conflict, Delete, Effect, Ended, Error, Event, Host, Insert, Query as Asked, Update, Write as AskedWrite,
@@ -17,6 +19,8 @@ use crate::registry::SessionUse;
 
 /// The most writes of one commit.
 const MAX_WRITES: usize = 100;
+/// The most cache keys that one commit makes stale.
+const MAX_STALE: usize = 100;
 /// The most events of one commit.
 const MAX_EVENTS: usize = 100;
 
@@ -36,6 +40,7 @@ impl From<Failure> for Error {
 struct AfterCommit {
     opened: Option<Token>,
     ended: Vec<(String, Ending)>,
+    stale: Option<Row>,
 }
 
 impl State {
@@ -117,9 +122,20 @@ impl State {
         Ok(Write::Delete { collection, filter, many, must_match })
     }
 
-    fn prepare(&self, writes: Vec<AskedWrite>, events: Vec<Event>) -> Result<(Commit, AfterCommit), Error> {
-        if writes.len() > MAX_WRITES || events.len() > MAX_EVENTS {
-            return Err(Error::Invalid(format!("a commit takes at most {MAX_WRITES} writes and {MAX_EVENTS} events")));
+    fn prepare(
+        &self,
+        writes: Vec<AskedWrite>,
+        events: Vec<Event>,
+        stale: Vec<String>,
+    ) -> Result<(Commit, AfterCommit), Error> {
+        if writes.len() > MAX_WRITES || events.len() > MAX_EVENTS || stale.len() > MAX_STALE {
+            return Err(Error::Invalid(format!(
+                "a commit takes at most {MAX_WRITES} writes, {MAX_EVENTS} events and {MAX_STALE} stale keys"
+            )));
+        }
+        for key in &stale {
+            check_key(key).map_err(|error| Error::Invalid(error.to_string()))?;
+            self.grants().cache.check(key, Access::Write).map_err(Error::Denied)?;
         }
         let mut after = AfterCommit::default();
         let writes = writes.into_iter().map(|write| self.write(write, &mut after)).collect::<Result<_, _>>()?;
@@ -128,15 +144,24 @@ impl State {
             Refused::Denied(line) => Error::Denied(line),
             Refused::Invalid(why) => Error::Invalid(why),
         })?;
-        Ok((Commit { writes, events }, after))
+        let mut commit = Commit { writes, events };
+        let subjects = after.ended.iter().map(|(subject, _)| subject.clone()).collect();
+        let stale = Stale { keys: stale, subjects };
+        if !stale.is_empty() {
+            // Last, so that the places of the component's own writes stay what they are.
+            let (row, write) = self.capabilities().invalidations.row(stale)?;
+            commit.writes.extend(write);
+            after.stale = Some(row);
+        }
+        Ok((commit, after))
     }
 
     /// Cookies, tombstones and sockets: what follows from a commit that is durable.
     async fn finish(&mut self, after: AfterCommit) {
+        if let Some(row) = after.stale {
+            self.capabilities().invalidations.settle(row).await;
+        }
         for (subject, ending) in after.ended {
-            if let Err(error) = self.capabilities().sessions.bury(&subject).await {
-                tracing::warn!(%error, "sessions that ended are not marked in the cache");
-            }
             self.capabilities().sockets.end(&subject, &ending).await;
             let own = self
                 .call
@@ -172,12 +197,18 @@ impl State {
         Ok(answer.into_bytes())
     }
 
-    async fn committed(&mut self, writes: Vec<AskedWrite>, events: Vec<Event>) -> Result<Vec<Effect>, Error> {
-        let (commit, after) = self.prepare(writes, events)?;
+    async fn committed(
+        &mut self,
+        writes: Vec<AskedWrite>,
+        events: Vec<Event>,
+        stale: Vec<String>,
+    ) -> Result<Vec<Effect>, Error> {
+        let count = writes.len();
+        let (commit, after) = self.prepare(writes, events, stale)?;
         let done = self.capabilities().documents.commit(commit).await?;
         self.finish(after).await;
         let effect = |done: Done| Effect { matched: done.matched, changed: done.changed, upserted: done.upserted };
-        Ok(done.into_iter().map(effect).collect())
+        Ok(done.into_iter().take(count).map(effect).collect())
     }
 }
 
@@ -217,8 +248,9 @@ impl Host for State {
         &mut self,
         writes: Vec<AskedWrite>,
         events: Vec<Event>,
+        stale: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Effect>, Error>> {
         self.enter("documents.commit")?;
-        Ok(self.committed(writes, events).await)
+        Ok(self.committed(writes, events, stale).await)
     }
 }

@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use bson::{Bson, doc, oid::ObjectId};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use token::{Claims, Keys, Token};
 
 use super::cache::{Cache, Ttl};
 use super::clocks::Clock;
 use super::documents::{Change, Documents, Error as StoreError, Filter, Projection, Query, Sort, Write};
+use super::invalidations::Owed;
 use crate::application::SessionRules;
 use crate::engine::Identity;
 
@@ -44,7 +46,7 @@ pub struct Listed {
 }
 
 /// Which sessions of a subject end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// This one.
     One(String),
@@ -72,6 +74,8 @@ pub struct Sessions {
     cache: Arc<dyn Cache>,
     documents: Arc<dyn Documents>,
     clock: Arc<dyn Clock>,
+    /// Whose ended sessions the cache does not know of yet.
+    owed: Arc<Owed>,
 }
 
 impl Sessions {
@@ -82,8 +86,9 @@ impl Sessions {
         cache: Arc<dyn Cache>,
         documents: Arc<dyn Documents>,
         clock: Arc<dyn Clock>,
+        owed: Arc<Owed>,
     ) -> Self {
-        Self { rules, keys, cache, documents, clock }
+        Self { rules, keys, cache, documents, clock, owed }
     }
 
     /// Who a token belongs to; none when it is forged, expired, unknown or its session ended.
@@ -91,11 +96,13 @@ impl Sessions {
         let now = self.clock.now();
         let Some(claims) = self.keys.read(token, &self.rules.subject_claim, now) else { return Ok(None) };
         let key = self.cache_key(&token::hash(token));
-        // A cache that is away costs a look into the store, nothing else.
-        match self.cache.get(&key).await {
-            Ok(Some(state)) if state == LIVING => return Ok(Some(claims.identity())),
-            Ok(Some(_)) => return Ok(None),
-            Ok(None) | Err(_) => {}
+        // A cache that is away, or has not learnt who logged out, costs a look into the store, nothing else.
+        if !self.owed.has_subject(&claims.subject) {
+            match self.cache.get(&key).await {
+                Ok(Some(state)) if state == LIVING => return Ok(Some(claims.identity())),
+                Ok(Some(_)) => return Ok(None),
+                Ok(None) | Err(_) => {}
+            }
         }
         let fields = &self.rules.fields;
         let filter = doc! { &fields.id: &claims.id, &fields.subject: subject(&claims.subject), &fields.revoked: null };
@@ -103,7 +110,7 @@ impl Sessions {
         if !living {
             return Ok(None);
         }
-        let ttl = Ttl::clamped(self.rules.cache_age.min(claims.expires.saturating_sub(now / 1_000)));
+        let ttl = Ttl::clamped(self.rules.cache_age.min(claims.expires.saturating_sub(now / 1_000))).jittered();
         let _ = self.cache.set_if_absent(&key, Bytes::from_static(LIVING), ttl).await;
         Ok(Some(claims.identity()))
     }
@@ -155,27 +162,33 @@ impl Sessions {
         })
     }
 
-    /// After the commit that ended sessions of a subject: makes every ended one dead in the cache, for as long as its
-    /// token could still be shown.
-    pub async fn bury(&self, user: &str) -> Result<(), StoreError> {
+    /// After the commit that ended sessions of a subject at `since` or later (milliseconds since 1970): makes every one of
+    /// them dead in the cache, for as long as its token could still be shown. The error says why it did not.
+    pub async fn bury(&self, user: &str, since: u64) -> Result<(), String> {
         let fields = &self.rules.fields;
         let now = self.clock.now();
-        let ended = doc! {
-            &fields.subject: subject(user),
-            &fields.revoked: { "$exists": true, "$ne": null },
-            &fields.expires: { "$gt": date(now) },
-        };
-        for session in self.find(ended, MAX_LISTED).await? {
-            let (Ok(hash), Ok(expires)) = (session.get_str(&fields.hash), session.get_datetime(&fields.expires)) else {
-                continue;
-            };
-            let left = u64::try_from(expires.timestamp_millis()).unwrap_or(0).saturating_sub(now) / 1_000 + 1;
-            let tombstone = Bytes::from_static(TOMBSTONE);
-            if let Err(error) = self.cache.set(&self.cache_key(hash), tombstone, Ttl::clamped(left)).await {
-                tracing::warn!(%error, "a session that ended is not marked in the cache");
+        let mut last = None;
+        loop {
+            let mut ended = doc! { &fields.subject: subject(user), &fields.revoked: { "$gte": date(since) } };
+            if let Some(last) = last {
+                ended.insert("_id", doc! { "$gt": last });
+            }
+            let some = self.find(ended, MAX_LISTED).await.map_err(|error| error.to_string())?;
+            for session in &some {
+                let (Ok(hash), Ok(expires)) = (session.get_str(&fields.hash), session.get_datetime(&fields.expires))
+                else {
+                    continue;
+                };
+                let left = u64::try_from(expires.timestamp_millis()).unwrap_or(0).saturating_sub(now) / 1_000 + 1;
+                let tombstone = Bytes::from_static(TOMBSTONE);
+                let marked = self.cache.set(&self.cache_key(hash), tombstone, Ttl::clamped(left)).await;
+                marked.map_err(|error| error.to_string())?;
+            }
+            last = some.last().and_then(|session| session.get_object_id("_id").ok());
+            if some.len() < MAX_LISTED as usize || last.is_none() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// The living sessions of a subject, newest first.

@@ -1,10 +1,12 @@
 //! Sockets: what goes out to clients that are connected, and who of them is there.
 //!
-//! The trait, its limits and its grant; `socketio` is the engine over the host's own Socket.IO server, `presence`
-//! counts who is there, `leases` what other hosts say of it, `lines` are the connections below. What comes in is the business of `trigger::socket`.
+//! The trait, its limits and its grant; `socketio` is the engine over the host's own Socket.IO server, `hosts` the one that
+//! reaches other hosts too; `presence` counts who is there, `leases` what other hosts say of it, `lines` are the
+//! connections below. What comes in is the business of `trigger::socket`.
 
 mod grant;
 mod host;
+mod hosts;
 pub mod leases;
 pub mod lines;
 pub mod presence;
@@ -14,9 +16,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use grant::Grant;
+pub use hosts::SocketsOfHosts;
 pub use socketio::{SocketIoEngine, session_room, user_room};
 
 use crate::capability::sessions::Ending;
@@ -34,13 +38,13 @@ pub enum Error {
     /// Outside a limit; nothing was sent.
     #[error("{0}")]
     Invalid(String),
-    /// The other hosts can't be reached; this host's sockets got it.
+    /// The other hosts can't keep up; this host's sockets got it.
     #[error("the other hosts' sockets are not reached: {0}")]
     Unavailable(String),
 }
 
 /// Who gets something.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Target {
     /// All sockets of a user.
     User(String),
@@ -54,7 +58,7 @@ pub enum Target {
 #[async_trait]
 pub trait Sockets: Send + Sync + 'static {
     /// Sends to all targets; a socket that is meant twice gets it once. Emits of one caller, one after the other, arrive
-    /// in that order. A socket whose buffer is full is closed: its client connects again and reads what it missed.
+    /// in that order. While other hosts can't be reached, this host's sockets get it. A socket whose buffer is full is closed: its client connects again and reads what it missed.
     async fn emit(&self, targets: &[Target], event: &str, payload: &RawValue) -> Result<(), Error>;
     /// Sends to one socket and waits for its acknowledgement; none when it did not come in time.
     async fn emit_with_ack(

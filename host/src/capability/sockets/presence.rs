@@ -3,7 +3,7 @@
 //! Sockets come and go; what is told is only whether a user has any, on any host. The count is the truth, and telling
 //! follows it: a user who left and came back before anybody was told is not told of at all, and a change that could not be
 //! told is told when it can. Writers: the sockets of this host, under one lock; told by one task a user at a time, which
-//! asks the leases whether another host has the user, too.
+//! asks the leases whether another host has the user, too. While the leases are away a host knows of its own sockets only.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 use super::leases::Leases;
+use crate::capability::clocks::Clock;
 
 /// Who is there on this host.
 pub struct Presence {
     users: Mutex<HashMap<String, Standing>>,
     changed: mpsc::UnboundedSender<String>,
     settled: Notify,
-    leases: Arc<Leases>,
+    leases: Arc<dyn Leases>,
+    clock: Arc<dyn Clock>,
     /// This host, among those that share the leases.
     host: String,
+    renewals: Mutex<Renewals>,
+}
+
+/// How it went with the leases; times are milliseconds since 1970.
+struct Renewals {
+    /// The last time that they were renewed.
+    at: u64,
+    /// Until then nobody is taken for dead: the leases were away, and other hosts may not have renewed theirs yet.
+    no_deaths: u64,
 }
 
 /// The users whose standing differs from what was told, each once until [`Presence::pending`] has nothing more for it.
@@ -33,6 +44,8 @@ struct Standing {
     told: bool,
     /// It is in the queue, or being told.
     queued: bool,
+    /// This host may have a lease.
+    leased: bool,
     /// The socket that came or went last.
     latest: String,
 }
@@ -48,12 +61,25 @@ pub struct Change {
     pub socket: String,
 }
 
+/// What comes next for a user of the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A change is to be told.
+    Tell(Change),
+    /// Who came and went before it was told has a lease to give back.
+    Release,
+    /// Nothing: it has left the queue.
+    Nothing,
+}
+
 impl Presence {
     /// With nobody there, on a host that shares these leases with others.
-    pub fn new(leases: Arc<Leases>) -> (Self, Changed) {
+    pub fn new(leases: Arc<dyn Leases>, clock: Arc<dyn Clock>) -> (Self, Changed) {
         let (changed, receiver) = mpsc::unbounded_channel();
         let host = hex::encode(crate::capability::random::bytes::<8>());
-        (Self { users: Mutex::default(), changed, settled: Notify::new(), leases, host }, receiver)
+        let renewals = Mutex::new(Renewals { at: clock.now(), no_deaths: 0 });
+        let (users, settled) = (Mutex::default(), Notify::new());
+        (Self { users, changed, settled, leases, clock, host, renewals }, receiver)
     }
 
     /// A socket counts for its user from here on. Twice is once.
@@ -66,60 +92,102 @@ impl Presence {
         self.change(user, socket, |sockets| sockets.remove(socket));
     }
 
-    /// Whether the user is there, on any host.
-    pub fn online(&self, user: &str) -> bool {
-        self.users().get(user).is_some_and(|standing| !standing.sockets.is_empty()) || self.leases.held(user)
+    /// Whether the user is there, on any host that is known of.
+    pub async fn online(&self, user: &str) -> bool {
+        let here = self.users().get(user).is_some_and(|standing| !standing.sockets.is_empty());
+        here || self.leases.held(user).await.unwrap_or(false)
     }
 
-    /// Whether a change of this host is one of the user: no other host has them. Takes or gives back the lease.
-    pub fn is_of_all_hosts(&self, change: &Change) -> bool {
-        if change.online {
-            self.leases.claim(&change.user, &self.host)
+    /// Whether a change of this host is one of the user: no other host that is known of has them. Takes or gives back the
+    /// lease.
+    pub async fn is_of_all_hosts(&self, change: &Change) -> bool {
+        let asked = if change.online {
+            self.leased(&change.user, true);
+            self.leases.claim(&change.user, &self.host).await
         } else {
-            self.leases.release(&change.user, &self.host)
+            self.leases.release(&change.user, &self.host).await.inspect(|_| self.leased(&change.user, false))
+        };
+        asked.unwrap_or(true)
+    }
+
+    /// Gives a lease back that nobody was told of.
+    pub async fn release(&self, user: &str) {
+        if let Err(why) = self.leases.release(user, &self.host).await {
+            tracing::debug!(user, %why, "a lease is not given back; it ends by itself");
         }
+        self.leased(user, false);
     }
 
     /// Renews this host's leases, and takes over telling of users whose last host died. To be called some times within
     /// the length of a lease.
-    pub fn renew(&self) {
-        let told: Vec<String> = {
+    pub async fn renew(&self) {
+        let there: Vec<String> = {
             let users = self.users();
             let there = users.iter().filter(|(_, standing)| standing.told && !standing.sockets.is_empty());
             there.map(|(user, _)| user.clone()).collect()
         };
-        for user in told {
-            if !self.leases.renew(&user, &self.host) {
-                // This host was away for so long that others have told its users' end: they are told anew.
+        let renewed = self.leases.renew(&there, &self.host).await;
+        let length = u64::try_from(self.leases.length().as_millis()).unwrap_or(u64::MAX);
+        let now = self.clock.now();
+        let (was_away, may_take) = {
+            let mut renewals = self.renewals();
+            let was_away = now.saturating_sub(renewals.at) >= length;
+            match &renewed {
+                Ok(_) => renewals.at = now,
+                Err(_) => renewals.no_deaths = now.saturating_add(length),
+            }
+            (was_away, renewed.is_ok() && now >= renewals.no_deaths)
+        };
+        let unknown = match renewed {
+            Ok(unknown) => unknown,
+            Err(why) => return tracing::debug!(%why, "leases are not renewed"),
+        };
+        for user in unknown {
+            if was_away {
+                // Others have taken this host for dead, and told its users' end: they are told anew.
                 self.correct(&user, |standing| standing.told = false);
+            } else if let Err(why) = self.leases.claim(&user, &self.host).await {
+                tracing::debug!(user, %why, "a lease that was lost is not taken again yet");
             }
         }
-        for user in self.leases.ended() {
+        if may_take {
+            self.take_over().await;
+        }
+    }
+
+    async fn take_over(&self) {
+        let ended = match self.leases.ended(&self.host).await {
+            Ok(ended) => ended,
+            Err(why) => return tracing::debug!(%why, "hosts that died are not looked for"),
+        };
+        for user in ended {
             self.correct(&user, |standing| {
                 standing.told = true;
+                standing.leased = true;
                 standing.latest.clear();
             });
         }
     }
 
-    /// What is to be told of a user of the queue; none: it is told, and leaves the queue.
-    pub fn pending(&self, user: &str) -> Option<Change> {
+    /// What comes next for a user of the queue.
+    pub fn pending(&self, user: &str) -> Next {
         let mut users = self.users();
-        let standing = users.get_mut(user)?;
+        let Some(standing) = users.get_mut(user) else { return Next::Nothing };
         let online = !standing.sockets.is_empty();
         if online != standing.told {
-            return Some(Change { user: user.to_owned(), online, socket: standing.latest.clone() });
+            return Next::Tell(Change { user: user.to_owned(), online, socket: standing.latest.clone() });
+        }
+        if !online && standing.leased {
+            return Next::Release;
         }
         standing.queued = false;
         if !online {
             users.remove(user);
-            // Who came and went before it was told may have a lease all the same.
-            self.leases.release(user, &self.host);
         }
         if users.values().all(|standing| !standing.queued) {
             self.settled.notify_waiters();
         }
-        None
+        Next::Nothing
     }
 
     /// A change was told.
@@ -173,6 +241,16 @@ impl Presence {
         }
     }
 
+    fn leased(&self, user: &str, leased: bool) {
+        if let Some(standing) = self.users().get_mut(user) {
+            standing.leased = leased;
+        }
+    }
+
+    fn renewals(&self) -> MutexGuard<'_, Renewals> {
+        self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn users(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,100 +262,111 @@ mod tests {
 
     use super::*;
     use crate::capability::clocks::Manual;
+    use crate::capability::sockets::leases::Embedded;
 
     fn alone() -> (Presence, Changed) {
-        Presence::new(Arc::new(Leases::new(Arc::new(Manual::at(1_000)), Duration::from_secs(60))))
+        let [alone] = hosts(&Arc::new(Manual::at(1_000)), 60);
+        alone
+    }
+
+    /// Hosts that share leases of so many seconds.
+    fn hosts<const COUNT: usize>(clock: &Arc<Manual>, seconds: u64) -> [(Presence, Changed); COUNT] {
+        let leases = Arc::new(Embedded::new(clock.clone(), Duration::from_secs(seconds)));
+        [(); COUNT].map(|()| Presence::new(leases.clone(), clock.clone()))
     }
 
     /// What one host tells of the user, as its task does.
-    fn tell(presence: &Presence, changed: &mut Changed) -> Vec<(bool, String)> {
+    async fn tell(presence: &Presence, changed: &mut Changed) -> Vec<(bool, String)> {
         let mut told = Vec::new();
         while let Ok(user) = changed.try_recv() {
-            while let Some(change) = presence.pending(&user) {
-                if presence.is_of_all_hosts(&change) {
-                    told.push((change.online, change.socket.clone()));
+            loop {
+                match presence.pending(&user) {
+                    Next::Tell(change) => {
+                        if presence.is_of_all_hosts(&change).await {
+                            told.push((change.online, change.socket.clone()));
+                        }
+                        presence.told(&change);
+                    }
+                    Next::Release => presence.release(&user).await,
+                    Next::Nothing => break,
                 }
-                presence.told(&change);
             }
         }
         told
     }
 
-    #[test]
-    fn over_two_hosts_the_first_and_the_last_are_told_once() {
-        let leases = Arc::new(Leases::new(Arc::new(Manual::at(1_000)), Duration::from_secs(60)));
-        let [(one, mut of_one), (other, mut of_other)] = [(); 2].map(|()| Presence::new(leases.clone()));
+    #[tokio::test]
+    async fn over_two_hosts_the_first_and_the_last_are_told_once() {
+        let [(one, mut of_one), (other, mut of_other)] = hosts(&Arc::new(Manual::at(1_000)), 60);
         one.appear("u", "a");
-        assert_eq!(tell(&one, &mut of_one), [(true, "a".to_owned())]);
-        assert!(other.online("u"), "a host knows of the sockets of others");
+        assert_eq!(tell(&one, &mut of_one).await, [(true, "a".to_owned())]);
+        assert!(other.online("u").await, "a host knows of the sockets of others");
         other.appear("u", "b");
-        assert_eq!(tell(&other, &mut of_other), []);
+        assert_eq!(tell(&other, &mut of_other).await, []);
         one.leave("u", "a");
-        assert_eq!(tell(&one, &mut of_one), []);
-        assert!(one.online("u"));
+        assert_eq!(tell(&one, &mut of_one).await, []);
+        assert!(one.online("u").await);
         other.leave("u", "b");
-        assert_eq!(tell(&other, &mut of_other), [(false, "b".to_owned())]);
-        assert!(!one.online("u") && !other.online("u"));
+        assert_eq!(tell(&other, &mut of_other).await, [(false, "b".to_owned())]);
+        assert!(!one.online("u").await && !other.online("u").await);
     }
 
-    #[test]
-    fn the_users_of_a_dead_host_are_told_of_once_when_its_leases_end() {
+    #[tokio::test]
+    async fn the_users_of_a_dead_host_are_told_of_once_when_its_leases_end() {
         let clock = Arc::new(Manual::at(1_000));
-        let leases = Arc::new(Leases::new(clock.clone(), Duration::from_secs(3)));
-        let [(dead, mut of_dead), (one, mut of_one), (other, mut of_other)] =
-            [(); 3].map(|()| Presence::new(leases.clone()));
+        let [(dead, mut of_dead), (one, mut of_one), (other, mut of_other)] = hosts(&clock, 3);
         for user in ["u", "v"] {
             dead.appear(user, "a");
         }
         one.appear("v", "b");
-        assert_eq!(tell(&dead, &mut of_dead).len(), 2);
-        assert_eq!(tell(&one, &mut of_one), []);
+        assert_eq!(tell(&dead, &mut of_dead).await.len(), 2);
+        assert_eq!(tell(&one, &mut of_one).await, []);
         for _ in 0..3 {
             clock.advance(1_000);
-            assert_eq!((tell(&one, &mut of_one), tell(&other, &mut of_other)), (vec![], vec![]));
-            one.renew();
-            other.renew();
+            assert_eq!((tell(&one, &mut of_one).await, tell(&other, &mut of_other).await), (vec![], vec![]));
+            one.renew().await;
+            other.renew().await;
         }
-        let told = [tell(&one, &mut of_one), tell(&other, &mut of_other)].concat();
+        let told = [tell(&one, &mut of_one).await, tell(&other, &mut of_other).await].concat();
         assert_eq!(told, [(false, String::new())], "u is gone, v has another host");
-        assert!(!one.online("u") && one.online("v"));
+        assert!(!one.online("u").await && one.online("v").await);
         // The host was not dead but asleep: what it has is told again.
-        dead.renew();
-        assert_eq!(tell(&dead, &mut of_dead), [(true, "a".to_owned())]);
-        assert!(other.online("u"));
+        dead.renew().await;
+        assert_eq!(tell(&dead, &mut of_dead).await, [(true, "a".to_owned())]);
+        assert!(other.online("u").await);
     }
 
     fn change(online: bool, socket: &str) -> Change {
         Change { user: "u".into(), online, socket: socket.into() }
     }
 
-    #[test]
-    fn the_first_and_the_last_socket_are_told_once() {
+    #[tokio::test]
+    async fn the_first_and_the_last_socket_are_told_once() {
         let (presence, mut changed) = alone();
         presence.appear("u", "a");
         presence.appear("u", "b");
         assert_eq!(changed.try_recv().unwrap(), "u");
         assert!(changed.try_recv().is_err(), "once in the queue");
-        let first = presence.pending("u").unwrap();
+        let Next::Tell(first) = presence.pending("u") else { panic!("a change is to be told") };
         assert!(first.online);
         presence.told(&first);
-        assert_eq!(presence.pending("u"), None);
+        assert_eq!(presence.pending("u"), Next::Nothing);
         presence.leave("u", "a");
-        assert!(presence.online("u"));
+        assert!(presence.online("u").await);
         assert!(changed.try_recv().is_err(), "another one is still there");
         presence.leave("u", "b");
         assert_eq!(changed.try_recv().unwrap(), "u");
-        assert_eq!(presence.pending("u"), Some(change(false, "b")));
+        assert_eq!(presence.pending("u"), Next::Tell(change(false, "b")));
     }
 
-    #[test]
-    fn who_is_back_before_it_is_told_is_not_told_of() {
+    #[tokio::test]
+    async fn who_is_back_before_it_is_told_is_not_told_of() {
         let (presence, mut changed) = alone();
         presence.appear("u", "a");
         presence.leave("u", "a");
         assert_eq!(changed.try_recv().unwrap(), "u");
-        assert_eq!(presence.pending("u"), None);
-        assert!(!presence.online("u"));
+        assert_eq!(presence.pending("u"), Next::Nothing);
+        assert!(!presence.online("u").await);
         presence.leave("u", "never there");
         assert!(changed.try_recv().is_err());
         assert!(presence.users().is_empty(), "nothing is kept of who is not there");
@@ -288,13 +377,13 @@ mod tests {
         let (presence, mut changed) = alone();
         presence.appear("u", "a");
         changed.try_recv().unwrap();
-        let first = presence.pending("u").unwrap();
+        let Next::Tell(first) = presence.pending("u") else { panic!("a change is to be told") };
         presence.leave("u", "a");
         assert!(changed.try_recv().is_err(), "it is in the queue already");
         presence.told(&first);
-        assert_eq!(presence.pending("u"), Some(change(false, "a")));
+        assert_eq!(presence.pending("u"), Next::Tell(change(false, "a")));
         presence.told(&change(false, "a"));
-        assert_eq!(presence.pending("u"), None);
+        assert_eq!(presence.pending("u"), Next::Nothing);
     }
 
     #[tokio::test]
@@ -304,9 +393,9 @@ mod tests {
         presence.appear("u", "a");
         let telling = async {
             tokio::task::yield_now().await;
-            let first = presence.pending("u").unwrap();
+            let Next::Tell(first) = presence.pending("u") else { panic!("a change is to be told") };
             presence.told(&first);
-            assert_eq!(presence.pending("u"), None);
+            assert_eq!(presence.pending("u"), Next::Nothing);
         };
         tokio::join!(presence.settled(), telling);
     }

@@ -39,6 +39,11 @@ impl SocketIoEngine {
         Self { io, presence, lines }
     }
 
+    /// Whether a socket is one of this host's.
+    pub(super) fn has(&self, socket: &str) -> bool {
+        self.socket(socket).is_some()
+    }
+
     fn socket(&self, id: &str) -> Option<SocketRef> {
         self.io.get_socket(id.parse::<Sid>().ok()?)
     }
@@ -120,7 +125,7 @@ impl Sockets for SocketIoEngine {
     }
 
     async fn online(&self, user: &str) -> Result<bool, Error> {
-        Ok(self.presence.online(user))
+        Ok(self.presence.online(user).await)
     }
 
     async fn end(&self, user: &str, ending: &Ending) {

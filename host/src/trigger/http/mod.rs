@@ -21,13 +21,15 @@ pub use client::Proxies;
 pub use origin::{OriginRules, Verdict};
 pub(crate) use request::token as token_of;
 
+use crate::capability::Health;
 use crate::engine::{Call, Failure, Identity};
 use crate::registry::{Found, Method as RouteMethod, Registry, Route, SessionRule};
+use crate::stores::Store;
 use crate::trigger::socket::{ServerBody, SocketTrigger};
 use reply::{Refusal, Reply};
 
 /// What the operator decides about the wire.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Site {
     /// Whose browsers may call.
     pub origins: OriginRules,
@@ -35,8 +37,8 @@ pub struct Site {
     pub https: bool,
     /// Whose word about a client's address counts.
     pub proxies: Proxies,
-    /// What each capability runs on, by name; shown by `/readyz`.
-    pub stores: Vec<(String, String)>,
+    /// What each capability runs on; shown by `/readyz`.
+    pub stores: Arc<Vec<Store>>,
 }
 
 /// Answers requests by calling components.
@@ -193,11 +195,7 @@ impl HttpTrigger {
     fn health(&self, path: &str) -> Option<Reply> {
         match path {
             "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
-            "/readyz" => {
-                let stores: serde_json::Map<_, _> =
-                    self.site.stores.iter().map(|(name, engine)| (name.clone(), engine.as_str().into())).collect();
-                Some(Reply::json(StatusCode::OK, &serde_json::json!({ "status": "up", "stores": stores })))
-            }
+            "/readyz" => Some(readiness(&self.site.stores)),
             _ => None,
         }
     }
@@ -217,6 +215,26 @@ impl HttpTrigger {
         };
         Ok(Reply::preflight(&methods))
     }
+}
+
+/// Every store's state. The whole is up while each answers, degraded while the host serves without one of them, and
+/// down, with a 503, while one is away that it can't do without. Why a store is away is for the log: it may name hosts.
+fn readiness(stores: &[Store]) -> Reply {
+    let (mut whole, mut status, mut all) = ("up", StatusCode::OK, serde_json::Map::new());
+    for store in stores {
+        let state = match store.health() {
+            Health::Up => "up",
+            Health::Degraded(_) => "degraded",
+            Health::Down(_) => "down",
+        };
+        if state == "down" && store.needed {
+            (whole, status) = ("down", StatusCode::SERVICE_UNAVAILABLE);
+        } else if state != "up" && whole == "up" {
+            whole = "degraded";
+        }
+        all.insert(store.capability.to_owned(), serde_json::json!({ "engine": store.engine, "state": state }));
+    }
+    Reply::json(status, &serde_json::json!({ "status": whole, "stores": all }))
 }
 
 /// The value of an `Allow` header.

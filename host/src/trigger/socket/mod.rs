@@ -109,7 +109,7 @@ pub struct SocketServer {
 
 impl SocketServer {
     /// A server that lets nobody in yet.
-    pub fn new(options: SocketOptions, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(options: SocketOptions, clock: Arc<dyn Clock>, leases: Arc<dyn Leases>) -> Self {
         let (service, io) = SocketIo::builder()
             .req_path(PATH)
             .max_payload(options.message as u64)
@@ -120,7 +120,7 @@ impl SocketServer {
             .ping_interval(options.ping)
             .ping_timeout(options.pong)
             .build_with_inner_svc(NothingElse);
-        let (presence, changed) = Presence::new(Arc::new(Leases::new(clock, options.lease)));
+        let (presence, changed) = Presence::new(leases, clock);
         Self { io, service, options, presence: Arc::new(presence), changed, lines: Arc::default() }
     }
 
@@ -229,7 +229,7 @@ async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
         let Some(trigger) = trigger.upgrade() else { return };
-        trigger.presence.renew();
+        trigger.presence.renew().await;
         let now = trigger.registry.engine().shared().capabilities.clock.now() / 1_000;
         for socket in trigger.io.sockets() {
             let expired = socket.extensions.get::<Identity>().is_some_and(|identity| identity.expires <= now);

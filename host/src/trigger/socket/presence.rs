@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::capability::sockets::presence::{Change, Changed, Presence};
+use crate::capability::sockets::presence::{Change, Changed, Next, Presence};
 use crate::engine::{Call, PresenceCall};
 use crate::registry::Registry;
 
@@ -30,9 +30,17 @@ async fn tell_of(registry: &Arc<Registry>, presence: &Presence, places: &Semapho
     let mut wait = FIRST_WAIT;
     // A change that was this host's to tell stays so until it is told, whoever comes meanwhile.
     let mut owed = None;
-    while let Some(change) = presence.pending(user) {
+    loop {
+        let change = match presence.pending(user) {
+            Next::Tell(change) => change,
+            Next::Release => {
+                presence.release(user).await;
+                continue;
+            }
+            Next::Nothing => return,
+        };
         let is_owed = owed == Some(change.online);
-        let told = if presence.is_of_all_hosts(&change) || is_owed {
+        let told = if presence.is_of_all_hosts(&change).await || is_owed {
             owed = Some(change.online);
             let _place = places.acquire().await;
             tell(registry, &change).await

@@ -1,0 +1,116 @@
+//! The connection that calls go over: to one server, or to all nodes of a cluster. It comes back by itself.
+
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use ::redis::cluster::{ClusterClient, ClusterClientBuilder};
+use ::redis::cluster_async::ClusterConnection;
+use ::redis::{
+    Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisError, RedisResult,
+    ScriptInvocation,
+};
+use tokio::sync::OnceCell;
+
+use super::{Error, PATIENCE};
+
+/// Between two tries to connect, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where calls go.
+pub(super) enum Connection {
+    /// One server.
+    Single(Client, ConnectionManager),
+    /// A cluster, whose nodes are asked for with the first call.
+    Cluster(ClusterClient, OnceCell<ClusterConnection>, Vec<Client>),
+}
+
+impl Connection {
+    /// To the servers of a URL; several with commas between are a cluster.
+    pub(super) fn open(url: &str) -> Result<Self, Error> {
+        let nodes = nodes(url)?;
+        let clients = nodes.iter().cloned().map(Client::open).collect::<RedisResult<Vec<_>>>().map_err(wrong)?;
+        if let [client] = clients.as_slice() {
+            let config = ConnectionManagerConfig::new()
+                .set_response_timeout(Some(PATIENCE))
+                .set_connection_timeout(Some(PATIENCE))
+                .set_max_delay(LONGEST_PAUSE);
+            let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
+            return Ok(Self::Single(client.clone(), manager));
+        }
+        let cluster = ClusterClientBuilder::new(nodes)
+            .use_protocol(ProtocolVersion::RESP3)
+            .connection_timeout(PATIENCE)
+            .response_timeout(PATIENCE)
+            .retries(2)
+            .build()
+            .map_err(wrong)?;
+        Ok(Self::Cluster(cluster, OnceCell::new(), clients))
+    }
+
+    /// Whether it is a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(..))
+    }
+
+    /// Any of these hears everything that is published.
+    pub(super) fn seeds(&self) -> Vec<Client> {
+        match self {
+            Self::Single(client, _) => vec![client.clone()],
+            Self::Cluster(_, _, clients) => clients.clone(),
+        }
+    }
+
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::Single(_, manager) => command.query_async(&mut manager.clone()).await,
+            Self::Cluster(client, made, _) => {
+                let connection = made.get_or_try_init(|| client.get_async_connection()).await?;
+                command.query_async(&mut connection.clone()).await
+            }
+        }
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        match self {
+            Self::Single(_, manager) => script.invoke_async(&mut manager.clone()).await,
+            Self::Cluster(client, made, _) => {
+                let connection = made.get_or_try_init(|| client.get_async_connection()).await?;
+                script.invoke_async(&mut connection.clone()).await
+            }
+        }
+    }
+}
+
+/// The servers of a URL. Those after the first may leave out the scheme.
+fn nodes(url: &str) -> Result<Vec<ConnectionInfo>, Error> {
+    let scheme = url.split_once("://").map_or("redis", |(scheme, _)| scheme);
+    let parts = url.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let full = parts.map(|part| if part.contains("://") { part.to_owned() } else { format!("{scheme}://{part}") });
+    let nodes = full.map(|node| {
+        let info = node.as_str().into_connection_info()?;
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        Ok(info.set_redis_settings(settings))
+    });
+    let nodes = nodes.collect::<RedisResult<Vec<_>>>().map_err(wrong)?;
+    if nodes.is_empty() { Err(Error::Refused("the URL of Redis is empty".into())) } else { Ok(nodes) }
+}
+
+fn wrong(error: RedisError) -> Error {
+    Error::Refused(format!("the URL of Redis is wrong: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_or_the_nodes_of_a_cluster() {
+        for (url, count) in [("redis://h", 1), ("rediss://:secret@h:1/2", 1), ("redis://a:1,b:2, redis://c:3", 3)] {
+            assert_eq!(nodes(url).unwrap().len(), count, "{url}");
+        }
+        for wrong in ["", ",", "http://h", "redis://:secret@h:99999999"] {
+            let error = nodes(wrong).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}
