@@ -5,15 +5,19 @@
 
 mod embedded;
 pub(crate) mod host;
+mod kafka;
 mod outbox;
 mod outlet;
 mod partition;
+mod relay;
 mod subscription;
 
 pub use embedded::{EmbeddedLog, EmbeddedOutbox};
+pub use kafka::{Kafka, KafkaOptions};
 pub use outbox::{Outbox, SHARDS, Waiting, shard};
 pub(crate) use outlet::{Outlet, Way};
 pub use partition::partition;
+pub use relay::{Health, Relay, RelayOptions, Status};
 pub use subscription::{Next, Place, Start, Subscription};
 
 use std::collections::BTreeMap;
