@@ -1,4 +1,5 @@
-//! A member of a group at the broker. A thread of its own polls, so that the broker hears of it however busy its user is.
+//! A member of a group at the broker. A thread of its own polls, so that the broker hears of it however busy its user is;
+//! another one has offsets remembered.
 //!
 //! What the thread gets waits in lanes, a partition each; a full lane stops its partition at the broker until it has been
 //! emptied. `lanes` is what the thread and the user share, `watch` what happens when partitions come and go.
@@ -6,20 +7,22 @@
 mod lanes;
 mod watch;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::Offset;
 
 use crate::capability::events::{Error, Next, Place, Start, Subscription};
 
 use super::cluster::{Cluster, STEP, unavailable};
 use super::message;
-use lanes::Lanes;
+use lanes::{Batch, Lanes};
 use watch::Watch;
 
 /// How long a member that leaves waits for its last offsets to be remembered.
@@ -32,7 +35,6 @@ type Client = BaseConsumer<Watch>;
 /// The user's side.
 pub(super) struct Member {
     lanes: Arc<Lanes>,
-    client: Weak<Client>,
 }
 
 impl Member {
@@ -60,16 +62,42 @@ impl Member {
         let watch = Watch::new(Arc::clone(&lanes), Arc::clone(&cluster), start);
         let client: Arc<Client> = Arc::new(config.create_with_context(watch).map_err(unavailable)?);
         let topics: Vec<String> = topics.iter().map(|topic| cluster.topic(topic)).collect();
-        let member = Member { lanes: Arc::clone(&lanes), client: Arc::downgrade(&client) };
-        let polling = std::thread::Builder::new().name("kafka-member".to_owned()).spawn(move || {
+        let member = Member { lanes: Arc::clone(&lanes) };
+        let remembering = thread("kafka-offsets", {
+            let (client, cluster, lanes) = (Arc::clone(&client), Arc::clone(&cluster), Arc::clone(&lanes));
+            move || {
+                while let Some(batch) = lanes.to_remember() {
+                    remember(&client, &cluster, &lanes, batch);
+                }
+            }
+        })?;
+        thread("kafka-member", move || {
             poll(&client, &cluster, &lanes, &topics);
-            // Leaves the group; nobody else holds the client any more.
+            // Otherwise that thread is the one that leaves the group, as soon as it can.
+            if !lanes.remembering() && remembering.join().is_err() {
+                tracing::error!("the thread of a subscription's offsets ended by a panic");
+            }
             drop(client);
             lanes.left();
-        });
-        polling.map_err(|error| Error::Unavailable(format!("no thread for a subscription: {error}")))?;
+        })?;
         Ok(member)
     }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map_err(|error| Error::Unavailable(format!("no thread for a subscription: {error}")))
+}
+
+/// Has the broker remember offsets. Blocks for it.
+fn remember(client: &Client, cluster: &Cluster, lanes: &Lanes, batch: Batch) {
+    let mut list = TopicPartitionList::new();
+    let listed = batch.offsets.iter().try_for_each(|(place, offset)| {
+        let topic = cluster.topic(&place.topic);
+        list.add_partition_offset(&topic, place.partition.cast_signed(), Offset::Offset(offset.cast_signed()))
+    });
+    let done = listed.and_then(|()| client.commit(&list, CommitMode::Sync)).map_err(unavailable);
+    lanes.answered(batch, done);
 }
 
 fn poll(client: &Client, cluster: &Cluster, lanes: &Lanes, topics: &[String]) {
@@ -100,12 +128,10 @@ fn poll(client: &Client, cluster: &Cluster, lanes: &Lanes, topics: &[String]) {
         }
         lanes.tell();
         stop_and_go(client, cluster, lanes);
-        lanes.remember(client, cluster);
     }
     let begun = Instant::now();
     while lanes.remembering() && begun.elapsed() < LAST_COMMIT {
-        lanes.remember(client, cluster);
-        drop(client.poll(STEP));
+        drop(client.poll(STEP / 10));
     }
 }
 
@@ -133,7 +159,7 @@ impl Subscription for Member {
     }
 
     async fn finished(&self, place: &Place, offset: u64) -> Result<bool, Error> {
-        let Some(remembered) = self.lanes.finished(place, offset, &self.client)? else { return Ok(false) };
+        let Some(remembered) = self.lanes.finished(place, offset)? else { return Ok(false) };
         remembered.await.unwrap_or_else(|_| Err(lanes::closed())).map(|()| true)
     }
 

@@ -33,6 +33,8 @@ pub struct Status {
     pub waiting: Option<u64>,
     /// How many events this host has moved since it started.
     pub moved: u64,
+    /// How many of the shards it has now.
+    pub shards: u32,
 }
 
 /// What is known about the log.
@@ -45,7 +47,7 @@ struct Known {
 
 impl Default for Pulse {
     fn default() -> Self {
-        let status = Status { log: Health::Up, waiting: None, moved: 0 };
+        let status = Status { log: Health::Up, waiting: None, moved: 0, shards: 0 };
         Self(Mutex::new(Known { status, answered: None }))
     }
 }
@@ -86,6 +88,11 @@ impl Pulse {
                 tracing::warn!(%error, "the event log does not answer; events wait until it does");
             }
         }
+    }
+
+    /// This host has this many shards.
+    pub(super) fn has(&self, shards: usize) {
+        self.lock().status.shards = u32::try_from(shards).unwrap_or(u32::MAX);
     }
 
     fn is_fresh(&self) -> bool {

@@ -45,7 +45,9 @@ impl Shares {
     pub(super) async fn keep(&mut self) {
         let mut told = false;
         loop {
-            match self.round().await {
+            let round = self.round().await;
+            self.work.pulse.has(self.lanes.len());
+            match round {
                 Ok(()) => told = false,
                 Err(error) if told => tracing::debug!(%error, "the leases of the relay are asked for again"),
                 Err(error) => {

@@ -1,20 +1,14 @@
 //! The lanes of a member: the records that wait to be told, a partition each, and the offsets that wait to be remembered.
 //!
-//! One request with offsets is on its way at a time; what is finished meanwhile goes together with the next one.
+//! What is finished while offsets are on their way goes together with the next ones.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::topic_partition_list::Offset;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::capability::events::{Error, Next, Place, Record};
-
-use super::super::cluster::Cluster;
-use super::Client;
 
 /// A lane with as much as this is full.
 const FULL: usize = 500;
@@ -22,6 +16,8 @@ const FULL: usize = 500;
 const FULL_BYTES: usize = 1 << 20;
 /// How long a request with offsets that failed is not sent again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Nothing depends on this one: who waits is woken.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 type Remembered = oneshot::Sender<Result<(), Error>>;
 
@@ -29,7 +25,10 @@ type Remembered = oneshot::Sender<Result<(), Error>>;
 #[derive(Default)]
 pub(super) struct Lanes {
     state: Mutex<State>,
+    /// There is something for the user.
     changed: Notify,
+    /// There are offsets to remember, or none will come any more.
+    due: Condvar,
     gone: watch::Sender<bool>,
 }
 
@@ -61,8 +60,15 @@ struct Lane {
 struct Offsets {
     waiting: BTreeMap<Place, u64>,
     waiters: Vec<(Place, Remembered)>,
-    sent: Option<(BTreeMap<Place, u64>, Vec<(Place, Remembered)>)>,
+    /// How many batches are on their way.
+    flying: u32,
     not_before: Option<Instant>,
+}
+
+/// Offsets on their way, and who waits for them.
+pub(super) struct Batch {
+    pub(super) offsets: BTreeMap<Place, u64>,
+    waiters: Vec<(Place, Remembered)>,
 }
 
 /// The error of a subscription that is closed.
@@ -84,6 +90,7 @@ impl Lanes {
             }
             state.lanes.insert(place, Lane { remembered: remembered.then_some(begins), ..Lane::default() });
         }
+        self.due.notify_one();
     }
 
     /// Partitions that another member has.
@@ -126,7 +133,6 @@ impl Lanes {
         &self,
         place: &Place,
         offset: u64,
-        client: &Weak<Client>,
     ) -> Result<Option<oneshot::Receiver<Result<(), Error>>>, Error> {
         let mut state = self.lock();
         if let Some(error) = &state.closed {
@@ -149,27 +155,43 @@ impl Lanes {
         let waiting = state.offsets.waiting.entry(place.clone()).or_default();
         *waiting = offset.max(*waiting);
         state.offsets.waiters.push((place.clone(), waiter));
-        // While it is not closed the thread has the client, so that this is not the last one to have it.
-        if let Some(client) = client.upgrade() {
-            state.offsets.send(&client, client.context().cluster());
-        }
+        self.due.notify_one();
         Ok(Some(remembered))
     }
 
-    /// Sends offsets that wait.
-    pub(super) fn remember(&self, client: &Client, cluster: &Cluster) {
-        self.lock().offsets.send(client, cluster);
+    /// Waits until there are offsets to remember; none when the subscription is closed and all of them are.
+    pub(super) fn to_remember(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        loop {
+            let early = state.offsets.not_before.and_then(|moment| moment.checked_duration_since(Instant::now()));
+            let closed = state.closed.is_some();
+            if early.is_none() || closed {
+                let batch = state.offsets.take();
+                if batch.is_some() || closed {
+                    return batch;
+                }
+            }
+            let longest = early.unwrap_or(LONGEST_WAIT);
+            let waited = self.due.wait_timeout(state, longest);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
-    /// How the request with offsets went.
-    pub(super) fn answered(&self, answer: Result<(), Error>) {
+    /// The offsets that wait, without waiting.
+    pub(super) fn take(&self) -> Option<Batch> {
+        self.lock().offsets.take()
+    }
+
+    /// How it went with offsets.
+    pub(super) fn answered(&self, batch: Batch, answer: Result<(), Error>) {
         let mut state = self.lock();
-        let Some((sent, waiters)) = state.offsets.sent.take() else { return };
-        for (place, offset) in sent {
+        state.offsets.flying = state.offsets.flying.saturating_sub(1);
+        let open = state.closed.is_none();
+        for (place, offset) in batch.offsets {
             match (state.lanes.get_mut(&place), &answer) {
                 (Some(lane), Ok(())) => lane.remembered = lane.remembered.max(Some(offset)),
                 // Without its beginning nothing of it is told: that is asked for until it is remembered.
-                (Some(lane), Err(_)) if lane.remembered.is_none() => {
+                (Some(lane), Err(_)) if lane.remembered.is_none() && open => {
                     state.offsets.waiting.entry(place).or_insert(offset);
                 }
                 _ => {}
@@ -179,7 +201,7 @@ impl Lanes {
             tracing::debug!(%error, "offsets were not remembered");
             state.offsets.not_before = Some(Instant::now() + PAUSE);
         }
-        for (_, waiter) in waiters {
+        for (_, waiter) in batch.waiters {
             // Who asked may be gone.
             let _ = waiter.send(answer.clone());
         }
@@ -189,7 +211,7 @@ impl Lanes {
     /// Whether offsets wait or are on their way.
     pub(super) fn remembering(&self) -> bool {
         let state = self.lock();
-        state.offsets.sent.is_some() || !state.offsets.waiting.is_empty()
+        state.offsets.flying > 0 || !state.offsets.waiting.is_empty()
     }
 
     pub(super) fn pause(&self, place: &Place, paused: bool) {
@@ -218,13 +240,17 @@ impl Lanes {
 
     pub(super) fn fail(&self, why: &str) {
         tracing::error!(why, "a subscription to Kafka has ended");
-        self.lock().closed.get_or_insert_with(|| Error::Unavailable(why.to_owned()));
-        self.changed.notify_one();
+        self.end(Error::Unavailable(why.to_owned()));
     }
 
     pub(super) fn close(&self) {
-        self.lock().closed.get_or_insert_with(closed);
+        self.end(closed());
+    }
+
+    fn end(&self, why: Error) {
+        self.lock().closed.get_or_insert(why);
         self.changed.notify_one();
+        self.due.notify_one();
     }
 
     pub(super) fn closing(&self) -> bool {
@@ -279,25 +305,11 @@ impl Offsets {
         }
     }
 
-    fn send(&mut self, client: &Client, cluster: &Cluster) {
-        let early = self.not_before.is_some_and(|moment| moment > Instant::now());
-        if self.sent.is_some() || self.waiting.is_empty() || early {
-            return;
+    fn take(&mut self) -> Option<Batch> {
+        if self.waiting.is_empty() {
+            return None;
         }
-        let mut list = TopicPartitionList::new();
-        let listed = self.waiting.iter().try_for_each(|(place, offset)| {
-            let topic = cluster.topic(&place.topic);
-            list.add_partition_offset(&topic, place.partition.cast_signed(), Offset::Offset(offset.cast_signed()))
-        });
-        // It only hands the request to the client's own threads; the answer comes while it is polled.
-        match listed.and_then(|()| client.commit(&list, CommitMode::Async)) {
-            Ok(()) => self.sent = Some((std::mem::take(&mut self.waiting), std::mem::take(&mut self.waiters))),
-            Err(error) => {
-                self.not_before = Some(Instant::now() + PAUSE);
-                for (_, waiter) in self.waiters.drain(..) {
-                    let _ = waiter.send(Err(Error::Unavailable(error.to_string())));
-                }
-            }
-        }
+        self.flying += 1;
+        Some(Batch { offsets: std::mem::take(&mut self.waiting), waiters: std::mem::take(&mut self.waiters) })
     }
 }

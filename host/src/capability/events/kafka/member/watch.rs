@@ -1,4 +1,4 @@
-//! What happens when partitions come and go, and when offsets were remembered. Called while the member's thread polls.
+//! What happens when partitions come and go. Called while the member's thread polls.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::capability::events::{Error, Place, Start};
 
 use super::super::cluster::{Cluster, PATIENCE, STEP, log_error, log_line, unavailable};
 use super::lanes::Lanes;
+use super::remember;
 
 pub(super) struct Watch {
     lanes: Arc<Lanes>,
@@ -24,10 +25,6 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(lanes: Arc<Lanes>, cluster: Arc<Cluster>, start: Start) -> Self {
         Self { lanes, cluster, start }
-    }
-
-    pub(super) fn cluster(&self) -> &Cluster {
-        &self.cluster
     }
 
     fn place(&self, topic: &str, partition: i32) -> Place {
@@ -83,8 +80,12 @@ impl Watch {
     }
 
     fn hand_back(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> KafkaResult<()> {
-        // On the same connection, so it gets there before the partitions have another member.
-        self.lanes.remember(consumer, &self.cluster);
+        // Before the partitions have another member; after one has them it would be too late.
+        if !consumer.assignment_lost()
+            && let Some(batch) = self.lanes.take()
+        {
+            remember(consumer, &self.cluster, &self.lanes, batch);
+        }
         self.lanes.went(self.places(list));
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
@@ -112,11 +113,5 @@ impl ConsumerContext for Watch {
         if let Err(error) = done {
             tracing::error!(%error, "a member of a group could not take or hand back its partitions");
         }
-        self.lanes.remember(consumer, &self.cluster);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let each = offsets.elements().iter().try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error);
-        self.lanes.answered(result.and(each).map_err(unavailable));
     }
 }
