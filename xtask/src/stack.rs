@@ -155,6 +155,48 @@ pub fn status(root: &Path) -> Result<Vec<Status>> {
     }
 }
 
+/// Servers of somebody's own, who may treat them badly: apart from those that all share, and never in containers. They are
+/// ended with this.
+pub struct Apart {
+    native: Native,
+}
+
+impl Apart {
+    /// Servers whose data is in `folder`, which is made when there is none, and whose programs are those of the workspace
+    /// at `root`.
+    ///
+    /// # Errors
+    /// A folder that can't be made.
+    pub fn open(root: &Path, folder: &Path) -> Result<Self> {
+        let shared = Native::open(&self::folder(root))?;
+        Ok(Self { native: Native::open(folder)?.with_programs_of(&shared) })
+    }
+
+    /// Brings these up, like [`up`]; one that was ended comes back where it was, with its data.
+    ///
+    /// # Errors
+    /// As [`up`].
+    pub fn up(&self, servers: &[Server]) -> Result<Addresses> {
+        self.native.up(servers)
+    }
+
+    /// The process of a server; none when it does not run.
+    ///
+    /// # Errors
+    /// A folder that can't be read.
+    pub fn pid(&self, server: Server) -> Result<Option<u32>> {
+        Ok(self.native.status()?.into_iter().find(|status| status.server == server).and_then(|status| status.pid))
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Err(error) = self.native.down(&Server::ALL) {
+            eprintln!("servers of a test were left behind: {error:#}");
+        }
+    }
+}
+
 /// Where the servers of the workspace at `root` are kept: `DEVCONNECT_STACK_DIR`, or `target/stack`.
 pub fn folder(root: &Path) -> PathBuf {
     root.join(std::env::var_os("DEVCONNECT_STACK_DIR").unwrap_or_else(|| "target/stack".into()))

@@ -8,10 +8,13 @@
     clippy::panic,
     clippy::expect_used,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a case that does not hold should fail where it stands"
 )]
 
 pub mod cache;
 pub mod presence;
 pub mod redis_server;
+pub mod events;
+pub mod racing;
 pub mod servers;

@@ -12,18 +12,27 @@ use xtask::stack::Server;
 /// stderr, where it can't be had; in continuous integration that is a failure.
 pub fn redis_url() -> Option<String> {
     static URL: OnceLock<Option<String>> = OnceLock::new();
-    URL.get_or_init(|| match std::env::var("REDIS_URL") {
-        Ok(url) if !url.is_empty() => Some(url),
-        _ => match xtask::stack::up(&root(), &[Server::Redis]) {
-            Ok(addresses) => addresses.of(Server::Redis).map(str::to_owned),
+    URL.get_or_init(|| address(Server::Redis)).clone()
+}
+
+/// The brokers of a Kafka: those of `KAFKA_BROKERS`, or else of the stack, like [`redis_url`].
+pub fn kafka_brokers() -> Option<String> {
+    static BROKERS: OnceLock<Option<String>> = OnceLock::new();
+    BROKERS.get_or_init(|| address(Server::Kafka)).clone()
+}
+
+fn address(server: Server) -> Option<String> {
+    match std::env::var(server.variable()) {
+        Ok(address) if !address.is_empty() => Some(address),
+        _ => match xtask::stack::up(&root(), &[server]) {
+            Ok(addresses) => addresses.of(server).map(str::to_owned),
             Err(error) if std::env::var_os("CI").is_none() => {
-                eprintln!("skipped, there is no Redis to test against: {error:#}");
+                eprintln!("skipped, there is no {} to test against: {error:#}", server.name());
                 None
             }
-            Err(error) => panic!("there is no Redis to test against: {error:#}"),
+            Err(error) => panic!("there is no {} to test against: {error:#}", server.name()),
         },
-    })
-    .clone()
+    }
 }
 
 /// The URL of a Redis Cluster of three masters, which lives as long as this process. None, with the reason on stderr, where
@@ -109,6 +118,6 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// The workspace: two folders above this crate.
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace above this crate").to_owned()
 }

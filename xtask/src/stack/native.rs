@@ -42,6 +42,7 @@ pub(super) trait Program {
 /// The folder with the servers.
 pub(super) struct Native {
     folder: PathBuf,
+    programs: PathBuf,
 }
 
 impl Native {
@@ -51,7 +52,12 @@ impl Native {
         let folder = fs::create_dir_all(folder)
             .and_then(|()| fs::canonicalize(folder))
             .with_context(|| format!("{} can't be made", folder.display()))?;
-        Ok(Self { folder })
+        Ok(Self { programs: folder.join("programs"), folder })
+    }
+
+    /// With the programs of another folder.
+    pub(super) fn with_programs_of(self, other: &Native) -> Self {
+        Self { programs: other.programs.clone(), ..self }
     }
 
     pub(super) fn up(&self, servers: &[Server]) -> Result<Addresses> {
@@ -121,7 +127,7 @@ impl Native {
     }
 
     fn program(&self, server: Server, ports: Ports) -> Box<dyn Program> {
-        let (folder, programs) = (self.folder.join(server.name()), self.folder.join("programs"));
+        let (folder, programs) = (self.folder.join(server.name()), self.programs.clone());
         match server {
             Server::Redis => Box::new(Redis { folder, port: ports.redis }),
             Server::Mongodb => Box::new(Mongodb { folder, programs, port: ports.mongodb }),

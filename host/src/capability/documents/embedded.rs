@@ -26,7 +26,7 @@ use rusqlite::Connection;
 
 use crate::capability::documents::order::validate_insert;
 use crate::capability::documents::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
-use crate::capability::events::EmbeddedLog;
+use crate::capability::events::{EmbeddedLog, EmbeddedOutbox, Outlet, Way};
 
 use scans::Scans;
 use store::Store;
@@ -57,7 +57,31 @@ impl Embedded {
     /// [`Error::Invalid`] when the schema can't be had (bad names, or existing documents break a unique index: two of
     /// them are named), [`Error::Unavailable`] when the folder is in use by another host or can't be read or written.
     pub fn open(location: Location, schema: &Schema, topics: &BTreeMap<String, u32>) -> Result<Embedded, Error> {
-        Ok(Embedded { store: Arc::new(Store::open(location, schema, topics)?), scans: Scans::Allowed })
+        Embedded::open_with(location, schema, topics, Way::Log)
+    }
+
+    /// Like [`Embedded::open`], for a log of events that is another server: a commit's events wait in the outbox of this
+    /// store, see [`Embedded::outbox`]. What an earlier host put into the log in the file stays there. A store that is
+    /// opened by [`Embedded::open`] again moves what still waits in the outbox into its log.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_with_outbox(
+        location: Location,
+        schema: &Schema,
+        topics: &BTreeMap<String, u32>,
+    ) -> Result<Embedded, Error> {
+        Embedded::open_with(location, schema, topics, Way::Outbox)
+    }
+
+    fn open_with(
+        location: Location,
+        schema: &Schema,
+        topics: &BTreeMap<String, u32>,
+        way: Way,
+    ) -> Result<Embedded, Error> {
+        let outlet = Outlet::new(topics.clone(), way);
+        Ok(Embedded { store: Arc::new(Store::open(location, schema, outlet)?), scans: Scans::Allowed })
     }
 
     /// The same store, which refuses whatever would read a whole collection: [`Error::Invalid`] then names the index
@@ -68,14 +92,19 @@ impl Embedded {
         Embedded { store: Arc::clone(&self.store), scans: Scans::Refused }
     }
 
-    /// The reading side of the event log in the same file.
+    /// The event log in the same file.
     pub fn event_log(&self) -> EmbeddedLog {
         EmbeddedLog::new(self.clone())
     }
 
-    /// The topics with their numbers of partitions.
-    pub(crate) fn topics(&self) -> &BTreeMap<String, u32> {
-        self.store.layout().topics()
+    /// The events that wait in the same file; none ever do unless it was opened by [`Embedded::open_with_outbox`].
+    pub fn outbox(&self) -> EmbeddedOutbox {
+        EmbeddedOutbox::new(self.clone())
+    }
+
+    /// Where the events of commits go.
+    pub(crate) fn outlet(&self) -> &Arc<Outlet> {
+        self.store.layout().outlet()
     }
 
     /// Runs one read on a reader thread.

@@ -1,60 +1,62 @@
 //! The embedded event log: tables beside the collections, in the same file and the same transactions.
 //!
 //! Appending runs inside a document commit on the writer thread; reading and offsets go through the store's threads.
-//! Touches the tables `log`, `log_ends` and `log_offsets` alone.
+//! Touches the tables `log`, `log_ends` and `log_offsets` alone; `outbox` has the one of what waits for another log.
 
+mod groups;
+mod outbox;
+mod row;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::capability::documents::{self, Embedded};
+use crate::capability::documents::{self, Effect, Embedded};
 
-use super::{Error, Event, EventLog, MAX_VALUE, Record, partition};
+use super::{Error, Event, EventLog, Log, Place, Record, Start, Subscription, partition, partitions, validate};
+
+pub(super) use groups::Groups;
+pub use outbox::EmbeddedOutbox;
+pub(super) use outbox::{Leases, drain_outbox, put_out, warn_of_rest};
+use subscription::Member;
 
 /// The most records that one read answers.
 const MAX_READ: u32 = 1_000;
 /// The most bytes of their values, so that a read stays small however large the events are. One record always fits.
 const MAX_READ_BYTES: usize = 8 << 20;
 
-const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS log(
-        topic TEXT NOT NULL, partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL,
-        id TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL, headers BLOB NOT NULL,
-        at INTEGER NOT NULL, PRIMARY KEY(topic, partition, \"offset\"));
-    CREATE TABLE IF NOT EXISTS log_ends(
-        topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
-        PRIMARY KEY(topic, partition)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS log_offsets(
-        \"group\" TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL,
-        PRIMARY KEY(\"group\", topic, partition)) WITHOUT ROWID;";
-
-/// Appends events in order, inside the transaction that the connection is in. `topics` are the known ones with their
-/// numbers of partitions.
-///
-/// # Errors
-/// [`Error::Invalid`] for an unknown topic or a value over [`MAX_VALUE`], [`Error::Unavailable`] when the file can't
-/// be written. The caller rolls back.
-pub fn append(connection: &Connection, topics: &BTreeMap<String, u32>, events: &[Event]) -> Result<(), Error> {
-    for event in events {
-        let partitions = partitions(topics, &event.topic)?;
-        if event.value.len() > MAX_VALUE {
-            return Err(Error::Invalid(format!(
-                "the event `{}` has a value of {} bytes; at most {MAX_VALUE} are allowed",
-                event.id,
-                event.value.len()
-            )));
-        }
-        append_one(connection, partition(&event.key, partitions), event).map_err(unavailable)?;
-    }
-    Ok(())
+/// Makes the tables of the log and of the outbox if they are not there.
+pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    let columns = row::DEFINITIONS;
+    connection.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS log(
+            partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL, {columns},
+            PRIMARY KEY(topic, partition, \"offset\"));
+        CREATE TABLE IF NOT EXISTS log_ends(
+            topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
+            PRIMARY KEY(topic, partition)) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS log_offsets(
+            \"group\" TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL,
+            PRIMARY KEY(\"group\", topic, partition)) WITHOUT ROWID;"
+    ))?;
+    outbox::create_table(connection)
 }
 
-fn append_one(connection: &Connection, partition: u32, event: &Event) -> rusqlite::Result<()> {
+/// Appends an event inside the transaction that the connection is in.
+///
+/// # Errors
+/// [`Error::Invalid`] when no log takes it, [`Error::Unavailable`] when the file can't be written.
+pub(super) fn append(connection: &Connection, topics: &BTreeMap<String, u32>, event: &Event) -> Result<(), Error> {
+    let partitions = validate(topics, event)?;
+    append_to(connection, partition(&event.key, partitions), event).map_err(unavailable)
+}
+
+fn append_to(connection: &Connection, partition: u32, event: &Event) -> rusqlite::Result<()> {
     let offset: i64 = connection
         .prepare_cached(
             "INSERT INTO log_ends(topic, partition, next) VALUES (?1, ?2, 1)
@@ -74,21 +76,13 @@ fn append_one(connection: &Connection, partition: u32, event: &Event) -> rusqlit
             event.key,
             event.kind,
             event.value,
-            encode_headers(&event.headers),
+            row::encode_headers(&event.headers),
             event.at.cast_signed(),
         ])
         .map(drop)
 }
 
-fn partitions(topics: &BTreeMap<String, u32>, topic: &str) -> Result<u32, Error> {
-    topics
-        .get(topic)
-        .copied()
-        .filter(|partitions| *partitions > 0)
-        .ok_or_else(|| Error::Invalid(format!("the topic `{topic}` is not among the application's topics")))
-}
-
-/// The reading side of the log in a document store's file.
+/// The log in a document store's file.
 #[derive(Clone)]
 pub struct EmbeddedLog {
     store: Embedded,
@@ -99,17 +93,17 @@ impl EmbeddedLog {
         EmbeddedLog { store }
     }
 
-    /// Makes the log's tables if they are not there.
-    pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
-        connection.execute_batch(TABLES)
+    fn partitions(&self, topic: &str) -> Result<u32, Error> {
+        partitions(self.store.outlet().topics(), topic)
     }
 
-    fn check(&self, topic: &str, partition: u32) -> Result<(), Error> {
-        let partitions = partitions(self.store.topics(), topic)?;
-        if partition < partitions {
-            return Ok(());
+    fn places(&self, topics: &[String]) -> Result<BTreeSet<Place>, Error> {
+        let mut places = BTreeSet::new();
+        for topic in topics {
+            let all = 0..self.partitions(topic)?;
+            places.extend(all.map(|partition| Place { topic: topic.clone(), partition }));
         }
-        Err(Error::Invalid(format!("the topic `{topic}` has the partitions 0 to {}, not {partition}", partitions - 1)))
+        Ok(places)
     }
 
     async fn ask<T: Send + 'static>(
@@ -119,114 +113,151 @@ impl EmbeddedLog {
         let answer = self.store.read(move |connection, _| Ok(work(connection).map_err(unavailable))).await;
         answer.map_err(from_documents)?
     }
+
+    async fn change(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
+        change(&self.store, work).await
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    async fn append(&self, events: Vec<Event>, by: Instant) -> Vec<Result<(), Error>> {
+        // One that is refused keeps the later ones of its key out, too.
+        let mut stopped = BTreeMap::new();
+        let mut answers = Vec::with_capacity(events.len());
+        for event in &events {
+            let refused = stopped.get(&event.key).cloned();
+            let answer = refused.map_or_else(|| validate(self.store.outlet().topics(), event).map(drop), Err);
+            if let Err(error) = &answer {
+                stopped.insert(event.key.clone(), error.clone());
+            }
+            answers.push(answer);
+        }
+        let taken = events.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let taken: Vec<Event> = taken.map(|(event, _)| event).collect();
+        let appended = self.store.write(move |connection, layout| {
+            let done = layout.outlet().take(connection, &taken);
+            done.map(|()| Vec::new()).map_err(|error| documents::Error::Unavailable(error.to_string()))
+        });
+        let failed = match tokio::time::timeout_at(by.into(), appended).await {
+            Ok(Ok(_)) => return answers,
+            Ok(Err(error)) => from_documents(error),
+            Err(_) => Error::Unavailable("the log's store did not answer in time".to_owned()),
+        };
+        answers.into_iter().map(|answer| answer.and(Err(failed.clone()))).collect()
+    }
+
+    async fn answers(&self) -> Result<(), Error> {
+        self.ask(|_| Ok(())).await
+    }
 }
 
 #[async_trait]
 impl EventLog for EmbeddedLog {
     async fn read(&self, topic: &str, partition: u32, offset: u64, max: u32) -> Result<Vec<Record>, Error> {
-        self.check(topic, partition)?;
-        let topic = topic.to_owned();
-        self.ask(move |connection| read(connection, &topic, partition, offset, max)).await
+        let partitions = self.partitions(topic)?;
+        if partition >= partitions {
+            let last = partitions - 1;
+            return Err(Error::Invalid(format!("the topic `{topic}` has the partitions 0 to {last}, not {partition}")));
+        }
+        let place = Place { topic: topic.to_owned(), partition };
+        self.ask(move |connection| read(connection, &place, offset, max)).await
     }
 
     async fn ends(&self, topic: &str) -> Result<Vec<u64>, Error> {
-        let partitions = partitions(self.store.topics(), topic)?;
+        let partitions = self.partitions(topic)?;
         let topic = topic.to_owned();
         self.ask(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT next FROM log_ends WHERE topic = ?1 AND partition = ?2")?;
-            let mut end = |partition| {
-                let next = statement.query_row(params![topic, partition], |row| row.get::<_, i64>(0)).optional();
-                next.map(|next| next.unwrap_or(0).cast_unsigned())
-            };
-            (0..partitions).map(&mut end).collect()
+            let place = |partition| Place { topic: topic.clone(), partition };
+            (0..partitions).map(|partition| end(connection, &place(partition))).collect()
         })
         .await
     }
 
-    async fn committed(&self, group: &str, topic: &str, partition: u32) -> Result<u64, Error> {
-        self.check(topic, partition)?;
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<u64>>, Error> {
+        let partitions = self.partitions(topic)?;
         let (group, topic) = (group.to_owned(), topic.to_owned());
         self.ask(move |connection| {
-            let offset = connection
-                .prepare_cached(
-                    "SELECT \"offset\" FROM log_offsets WHERE \"group\" = ?1 AND topic = ?2 AND partition = ?3",
-                )?
-                .query_row(params![group, topic, partition], |row| row.get::<_, i64>(0));
-            Ok(offset.optional()?.unwrap_or(0).cast_unsigned())
+            let place = |partition| Place { topic: topic.clone(), partition };
+            (0..partitions).map(|partition| committed(connection, &group, &place(partition))).collect()
         })
         .await
     }
 
-    async fn commit_offset(&self, group: &str, topic: &str, partition: u32, offset: u64) -> Result<(), Error> {
-        self.check(topic, partition)?;
-        let offset = i64::try_from(offset).map_err(|_| Error::Invalid(format!("the offset {offset} is too large")))?;
-        let (group, topic) = (group.to_owned(), topic.to_owned());
-        let done = self.store.write(move |connection, _| {
-            connection
-                .prepare_cached(
-                    "INSERT INTO log_offsets(\"group\", topic, partition, \"offset\") VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET \"offset\" = excluded.\"offset\"",
-                )
-                .and_then(|mut statement| statement.execute(params![group, topic, partition, offset]))
-                .map(|_| Vec::new())
-                .map_err(|error| documents::Error::Unavailable(error.to_string()))
-        });
-        done.await.map(drop).map_err(from_documents)
+    async fn subscribe(&self, group: &str, topics: &[String], start: Start) -> Result<Box<dyn Subscription>, Error> {
+        let places = self.places(topics)?;
+        let (begun, name) = (places.clone(), group.to_owned());
+        self.change(move |connection| begun.iter().try_for_each(|place| begin(connection, &name, place, start))).await?;
+        Ok(Box::new(Member::join(self.store.clone(), group, places)))
     }
 }
 
-fn read(connection: &Connection, topic: &str, partition: u32, offset: u64, max: u32) -> rusqlite::Result<Vec<Record>> {
+/// Remembers where a group begins, unless it has begun.
+fn begin(connection: &Connection, group: &str, place: &Place, start: Start) -> rusqlite::Result<()> {
+    let offset = match start {
+        Start::Earliest => 0,
+        Start::Latest => end(connection, place)?,
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO log_offsets(\"group\", topic, partition, \"offset\") VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![group, place.topic, place.partition, offset.cast_signed()])
+        .map(drop)
+}
+
+fn end(connection: &Connection, place: &Place) -> rusqlite::Result<u64> {
+    let next = connection
+        .prepare_cached("SELECT next FROM log_ends WHERE topic = ?1 AND partition = ?2")?
+        .query_row(params![place.topic, place.partition], |row| row.get::<_, i64>(0))
+        .optional();
+    Ok(next?.unwrap_or(0).cast_unsigned())
+}
+
+fn committed(connection: &Connection, group: &str, place: &Place) -> rusqlite::Result<Option<u64>> {
+    let offset = connection
+        .prepare_cached("SELECT \"offset\" FROM log_offsets WHERE \"group\" = ?1 AND topic = ?2 AND partition = ?3")?
+        .query_row(params![group, place.topic, place.partition], |row| row.get::<_, i64>(0))
+        .optional();
+    Ok(offset?.map(i64::cast_unsigned))
+}
+
+fn read(connection: &Connection, place: &Place, offset: u64, max: u32) -> rusqlite::Result<Vec<Record>> {
     // An offset that SQLite can't hold is behind every end.
     let Ok(offset) = i64::try_from(offset) else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT \"offset\", id, key, kind, value, headers, at FROM log
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT \"offset\", {} FROM log
          WHERE topic = ?1 AND partition = ?2 AND \"offset\" >= ?3 ORDER BY \"offset\" LIMIT ?4",
-    )?;
-    let mut rows = statement.query(params![topic, partition, offset, max.min(MAX_READ)])?;
+        row::COLUMNS
+    ))?;
+    let mut rows = statement.query(params![place.topic, place.partition, offset, max.min(MAX_READ)])?;
     let (mut records, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        let record = record(row, topic, partition)?;
-        bytes += record.event.value.len();
+        let event = row::read(row, 1)?;
+        bytes += event.value.len();
         if bytes > MAX_READ_BYTES && !records.is_empty() {
             break;
         }
-        records.push(record);
+        let offset = row.get::<_, i64>(0)?.cast_unsigned();
+        records.push(Record { partition: place.partition, offset, event });
     }
     Ok(records)
 }
 
-fn record(row: &Row<'_>, topic: &str, partition: u32) -> rusqlite::Result<Record> {
-    let event = Event {
-        id: row.get(1)?,
-        topic: topic.to_owned(),
-        key: row.get(2)?,
-        kind: row.get(3)?,
-        value: row.get(4)?,
-        headers: decode_headers(row.get_ref(5)?.as_blob()?),
-        at: row.get::<_, i64>(6)?.cast_unsigned(),
-    };
-    Ok(Record { partition, offset: row.get::<_, i64>(0)?.cast_unsigned(), event })
-}
-
-/// Headers as one BSON array, names and values by turns: a name may be there twice.
-fn encode_headers(headers: &[(String, String)]) -> Vec<u8> {
-    let mut array = RawArrayBuf::new();
-    for (name, value) in headers {
-        array.push(name.as_str());
-        array.push(value.as_str());
-    }
-    let mut document = RawDocumentBuf::new();
-    document.append(bson::raw::cstr!("headers"), array);
-    document.into_bytes()
-}
-
-fn decode_headers(bytes: &[u8]) -> Vec<(String, String)> {
-    let array = RawDocument::from_bytes(bytes).ok().and_then(|document| document.get_array("headers").ok());
-    let texts: Vec<&str> =
-        array.into_iter().flat_map(|array| array.into_iter().flatten()).filter_map(RawBsonRef::as_str).collect();
-    let (pairs, _) = texts.as_chunks::<2>();
-    pairs.iter().map(|[name, value]| ((*name).to_owned(), (*value).to_owned())).collect()
+/// One write on the store's writer thread; the answer comes when it is durable.
+async fn change(
+    store: &Embedded,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+) -> Result<(), Error> {
+    let done = store.write(move |connection, _| {
+        let done: Result<Vec<Effect>, _> = work(connection).map(|()| Vec::new());
+        done.map_err(|error| documents::Error::Unavailable(error.to_string()))
+    });
+    done.await.map(drop).map_err(from_documents)
 }
 
 fn unavailable(error: rusqlite::Error) -> Error {

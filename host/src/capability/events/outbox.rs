@@ -32,15 +32,22 @@ pub struct Waiting {
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
     /// Takes the lease of a shard for `holder`, or lengthens the one it has, to `length` from now by the store's own
-    /// clock; false while another holder has it.
+    /// clock; false while another holder has it. A number from [`SHARDS`] on belongs to no events: a relay takes one only
+    /// to be counted among the holders.
     async fn lease(&self, shard: u32, holder: &str, length: Duration) -> Result<bool, Error>;
 
     /// Gives a lease back early; nothing happens when `holder` has none.
     async fn release(&self, shard: u32, holder: &str) -> Result<(), Error>;
 
+    /// How many different holders have a lease that has not ended, of whatever number.
+    async fn holders(&self) -> Result<u32, Error>;
+
     /// Events of a shard, at most `max`. Of each key they are the oldest ones, in the order of their commits and without
     /// a gap; a busy key does not keep the others from their turn.
     async fn waiting(&self, shard: u32, max: u32) -> Result<Vec<Waiting>, Error>;
+
+    /// How many events wait in all shards.
+    async fn count(&self) -> Result<u64, Error>;
 
     /// Forgets rows that the log has acknowledged. Twice is once.
     async fn done(&self, rows: &[Bson]) -> Result<(), Error>;

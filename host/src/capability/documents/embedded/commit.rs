@@ -1,7 +1,7 @@
 //! Committing: does the writes of a commit in order and appends its events.
 //!
 //! Runs on the writer thread inside a savepoint, so an error anywhere undoes all of it. Touches the tables of the
-//! collections and, through `events::append`, the log.
+//! collections and, through the events' outlet, the log or the outbox.
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use rusqlite::{Connection, params};
@@ -28,7 +28,7 @@ pub(super) fn run(
         let to = |collection: &str| Ok(Target { connection, layout, table: layout.table(collection)?, number, scans });
         effects.push(perform(to, write)?);
     }
-    events::append(connection, layout.topics(), &commit.events).map_err(|error| match error {
+    layout.outlet().take(connection, &commit.events).map_err(|error| match error {
         events::Error::Invalid(text) => Error::Invalid(text),
         events::Error::Unavailable(text) => Error::Unavailable(text),
     })?;

@@ -3,7 +3,6 @@
 //! The writer takes every commit that waits, runs each in a savepoint of one transaction, and makes them durable
 //! together; only then does it answer. Another thread carries the log over into the file. Nothing here knows what a commit does. Async workers only wait.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -12,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::capability::documents::{Effect, Error, Schema};
+use crate::capability::events::Outlet;
 
 use super::files::Files;
 use super::tables::Layout;
@@ -44,16 +44,16 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(location: Location, schema: &Schema, topics: &BTreeMap<String, u32>) -> Result<Store, Error> {
+    pub(super) fn open(location: Location, schema: &Schema, outlet: Arc<Outlet>) -> Result<Store, Error> {
         let files = Files::open(location)?;
         let mut writer = files.writer()?;
-        let layout = Arc::new(Layout::open(&mut writer, schema, topics)?);
+        let layout = Arc::new(Layout::open(&mut writer, schema, Arc::clone(&outlet))?);
         let woken = checkpoint::beside(&mut writer).map_err(unavailable)?;
         let (writes, written) = mpsc::channel(WAITING);
         let (reads, read) = mpsc::channel(WAITING);
         // From here on the store exists, so that a thread that can't start still ends the others.
         let mut store = Store { layout, writes: Some(writes), reads: Some(reads), threads: Vec::new(), files };
-        store.start("documents-writer".to_owned(), move || write_all(&writer, written))?;
+        store.start("documents-writer".to_owned(), move || write_all(&writer, written, &outlet))?;
         let connection = store.files.writer()?;
         store.start("documents-checkpoints".to_owned(), move || checkpoint::carry_over(&connection, &woken))?;
         let read = Arc::new(Mutex::new(read));
@@ -131,15 +131,15 @@ fn read_all(connection: &Connection, queue: &Mutex<mpsc::Receiver<Read>>) {
     }
 }
 
-fn write_all(connection: &Connection, mut queue: mpsc::Receiver<Write>) {
+fn write_all(connection: &Connection, mut queue: mpsc::Receiver<Write>, outlet: &Outlet) {
     let mut group = Vec::with_capacity(GROUP);
     while queue.blocking_recv_many(&mut group, GROUP) > 0 {
-        write_group(connection, group.drain(..));
+        write_group(connection, group.drain(..), outlet);
     }
 }
 
 /// One transaction for all. Who failed by himself gets his own answer; if the whole fails, nobody's work is done.
-fn write_group(connection: &Connection, group: impl Iterator<Item = Write>) {
+fn write_group(connection: &Connection, group: impl Iterator<Item = Write>, outlet: &Outlet) {
     let mut answers = Vec::new();
     let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable);
     for Write { work, answer } in group {
@@ -164,6 +164,7 @@ fn write_group(connection: &Connection, group: impl Iterator<Item = Write>) {
     if let Err(error) = &outcome {
         tracing::error!(%error, commits = answers.len(), "a group of commits failed");
     }
+    outlet.ended(outcome.is_ok());
     for (answer, result) in answers {
         // Who asked may be gone; the work is done all the same.
         drop(answer.send(match (&outcome, result) {

@@ -4,6 +4,7 @@
 //! table of a collection that the schema lost stays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bson::{Bson, RawDocument};
@@ -11,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::capability::documents::order::{ARRAY, valid_path};
 use crate::capability::documents::{Error, Index, Schema};
-use crate::capability::events::EmbeddedLog;
+use crate::capability::events::Outlet;
 
 use super::unavailable;
 
@@ -22,7 +23,7 @@ const VERSION: i64 = 1;
 #[derive(Debug)]
 pub(crate) struct Layout {
     tables: BTreeMap<String, Table>,
-    topics: BTreeMap<String, u32>,
+    outlet: Arc<Outlet>,
     /// Counts the paths at which an array was met; see [`Table::has_arrays`].
     generation: AtomicU64,
 }
@@ -55,7 +56,7 @@ impl Layout {
     pub(super) fn open(
         connection: &mut Connection,
         schema: &Schema,
-        topics: &BTreeMap<String, u32>,
+        outlet: Arc<Outlet>,
     ) -> Result<Layout, Error> {
         let mut tables = BTreeMap::new();
         let mut names = BTreeSet::new();
@@ -65,12 +66,12 @@ impl Layout {
             }
             tables.insert(name.clone(), Table::new(name, &collection.indexes)?);
         }
-        if let Some((name, _)) = topics.iter().find(|(_, partitions)| **partitions == 0) {
+        if let Some((name, _)) = outlet.topics().iter().find(|(_, partitions)| **partitions == 0) {
             return Err(Error::Invalid(format!("the topic `{name}` has no partition; give it at least one")));
         }
         let transaction = connection.transaction().map_err(unavailable)?;
         check_version(&transaction)?;
-        EmbeddedLog::create_tables(&transaction).map_err(unavailable)?;
+        outlet.open(&transaction).map_err(unavailable)?;
         transaction
             .execute_batch(
                 "CREATE TABLE IF NOT EXISTS arrays(collection TEXT NOT NULL, path TEXT NOT NULL,
@@ -81,7 +82,7 @@ impl Layout {
             table.create(&transaction)?;
         }
         transaction.commit().map_err(unavailable)?;
-        Ok(Layout { tables, topics: topics.clone(), generation: AtomicU64::new(0) })
+        Ok(Layout { tables, outlet, generation: AtomicU64::new(0) })
     }
 
     pub(super) fn table(&self, collection: &str) -> Result<&Table, Error> {
@@ -90,8 +91,9 @@ impl Layout {
             .ok_or_else(|| Error::Invalid(format!("the collection `{collection}` is not in the application's schema")))
     }
 
-    pub(super) fn topics(&self) -> &BTreeMap<String, u32> {
-        &self.topics
+    /// Where the events of commits go.
+    pub(crate) fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
     }
 
     /// Goes up whenever a path gets its first array. A query whose plan relied on there being none must be asked

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::capability::events::{DEAD_LETTERS, MAX_VALUE};
 use crate::capability::documents::{Commit, Documents, Location, Schema};
 
 fn store() -> Embedded {
@@ -47,9 +49,9 @@ async fn what_is_not_known_or_too_large_is_refused() {
     let log = store.event_log();
     assert!(matches!(log.ends("other").await, Err(Error::Invalid(_))));
     assert!(matches!(log.read("things", 4, 0, 1).await, Err(Error::Invalid(_))));
-    assert!(matches!(log.committed("g", "other", 0).await, Err(Error::Invalid(_))));
-    assert!(matches!(log.commit_offset("g", "things", 9, 0).await, Err(Error::Invalid(_))));
-    assert!(matches!(log.commit_offset("g", "things", 0, u64::MAX).await, Err(Error::Invalid(_))));
+    assert!(matches!(log.committed("g", "other").await, Err(Error::Invalid(_))));
+    let topics = ["other".to_owned()];
+    assert!(matches!(log.subscribe("g", &topics, Start::Latest).await, Err(Error::Invalid(_))));
 }
 
 #[tokio::test]
@@ -67,14 +69,17 @@ async fn large_events_are_read_in_parts() {
 }
 
 #[tokio::test]
-async fn groups_remember_their_own_offsets() {
+async fn a_log_by_itself_takes_what_is_not_refused() {
     let log = store().event_log();
-    assert_eq!(log.committed("g", "things", 0).await, Ok(0));
-    log.commit_offset("g", "things", 0, 7).await.unwrap();
-    log.commit_offset("h", "things", 0, 9).await.unwrap();
-    assert_eq!(log.committed("g", "things", 0).await, Ok(7));
-    // A replay goes back.
-    log.commit_offset("g", "things", 0, 2).await.unwrap();
-    assert_eq!(log.committed("g", "things", 0).await, Ok(2));
-    assert_eq!(log.committed("g", "things", 1).await, Ok(0));
+    let bad = Event { topic: "other".to_owned(), ..event("bad", vec![]) };
+    let events = vec![event("k", vec![1]), bad, event("bad", vec![2]), event("k", vec![3])];
+    let answers = log.append(events, Instant::now() + Duration::from_secs(5)).await;
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
+    assert_eq!(log.ends("things").await.unwrap().iter().sum::<u64>(), 2);
+    let late = log.append(vec![event("k", vec![4])], Instant::now()).await;
+    assert!(matches!(late[..], [Ok(()) | Err(Error::Unavailable(_))]));
+    let mut dead = event("k", vec![5]);
+    dead.topic.push_str(DEAD_LETTERS);
+    assert_eq!(log.append(vec![dead], Instant::now() + Duration::from_secs(5)).await, [Ok(())]);
+    assert_eq!(log.ends("things.dlq").await.unwrap().iter().sum::<u64>(), 1);
 }
