@@ -8,8 +8,11 @@
     clippy::panic,
     clippy::expect_used,
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a case that does not hold should fail where it stands"
 )]
 
 pub mod cache;
+pub mod documents;
+pub mod outbox;
 pub mod servers;

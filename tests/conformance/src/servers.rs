@@ -9,18 +9,27 @@ use xtask::stack::Server;
 /// stderr, where it can't be had; in continuous integration that is a failure.
 pub fn redis_url() -> Option<String> {
     static URL: OnceLock<Option<String>> = OnceLock::new();
-    URL.get_or_init(|| match std::env::var("REDIS_URL") {
-        Ok(url) if !url.is_empty() => Some(url),
-        _ => match xtask::stack::up(&root(), &[Server::Redis]) {
-            Ok(addresses) => addresses.of(Server::Redis).map(str::to_owned),
+    URL.get_or_init(|| address(Server::Redis)).clone()
+}
+
+/// The URI of a MongoDB, in the same way: of `MONGODB_URI`, or else of the stack.
+pub fn mongodb_uri() -> Option<String> {
+    static URI: OnceLock<Option<String>> = OnceLock::new();
+    URI.get_or_init(|| address(Server::Mongodb)).clone()
+}
+
+fn address(server: Server) -> Option<String> {
+    match std::env::var(server.variable()) {
+        Ok(address) if !address.is_empty() => Some(address),
+        _ => match xtask::stack::up(&root(), &[server]) {
+            Ok(addresses) => addresses.of(server).map(str::to_owned),
             Err(error) if std::env::var_os("CI").is_none() => {
-                eprintln!("skipped, there is no Redis to test against: {error:#}");
+                eprintln!("skipped, there is no {} to test against: {error:#}", server.name());
                 None
             }
-            Err(error) => panic!("there is no Redis to test against: {error:#}"),
+            Err(error) => panic!("there is no {} to test against: {error:#}", server.name()),
         },
-    })
-    .clone()
+    }
 }
 
 /// The workspace: two folders above this crate.

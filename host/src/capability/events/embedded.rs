@@ -41,17 +41,23 @@ const TABLES: &str = "
 /// be written. The caller rolls back.
 pub fn append(connection: &Connection, topics: &BTreeMap<String, u32>, events: &[Event]) -> Result<(), Error> {
     for event in events {
-        let partitions = partitions(topics, &event.topic)?;
-        if event.value.len() > MAX_VALUE {
-            return Err(Error::Invalid(format!(
-                "the event `{}` has a value of {} bytes; at most {MAX_VALUE} are allowed",
-                event.id,
-                event.value.len()
-            )));
-        }
+        let partitions = check(topics, event)?;
         append_one(connection, partition(&event.key, partitions), event).map_err(unavailable)?;
     }
     Ok(())
+}
+
+/// Refuses an event that no log takes; answers the partitions of its topic.
+pub(super) fn check(topics: &BTreeMap<String, u32>, event: &Event) -> Result<u32, Error> {
+    let partitions = partitions(topics, &event.topic)?;
+    if event.value.len() > MAX_VALUE {
+        return Err(Error::Invalid(format!(
+            "the event `{}` has a value of {} bytes; at most {MAX_VALUE} are allowed",
+            event.id,
+            event.value.len()
+        )));
+    }
+    Ok(partitions)
 }
 
 fn append_one(connection: &Connection, partition: u32, event: &Event) -> rusqlite::Result<()> {

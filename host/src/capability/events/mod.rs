@@ -5,10 +5,12 @@
 
 mod embedded;
 pub(crate) mod host;
+mod mongodb;
 mod outbox;
 mod partition;
 
 pub use embedded::{EmbeddedLog, append};
+pub(crate) use mongodb::{OUTBOX_INDEXES, check_outbox_names, enqueue};
 pub use outbox::{Outbox, SHARDS, Waiting, shard};
 pub use partition::partition;
 
