@@ -17,4 +17,6 @@ pub mod presence;
 pub mod redis_server;
 pub mod events;
 pub mod racing;
+pub mod documents;
+pub mod outbox;
 pub mod servers;

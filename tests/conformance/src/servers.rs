@@ -21,6 +21,12 @@ pub fn kafka_brokers() -> Option<String> {
     BROKERS.get_or_init(|| address(Server::Kafka)).clone()
 }
 
+/// The URI of a MongoDB, in the same way: of `MONGODB_URI`, or else of the stack.
+pub fn mongodb_uri() -> Option<String> {
+    static URI: OnceLock<Option<String>> = OnceLock::new();
+    URI.get_or_init(|| address(Server::Mongodb)).clone()
+}
+
 fn address(server: Server) -> Option<String> {
     match std::env::var(server.variable()) {
         Ok(address) if !address.is_empty() => Some(address),

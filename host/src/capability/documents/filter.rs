@@ -15,7 +15,7 @@ use bson::{Bson, Document, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use crate::capability::documents::Error;
 use crate::capability::documents::order::{Class, Key, class, compare, key};
 
-pub(crate) use walk::{Leaf, walk};
+pub(crate) use walk::{Leaf, place, walk};
 
 /// The most conditions of one filter.
 pub(crate) const MAX_CONDITIONS: usize = 256;
@@ -151,6 +151,11 @@ impl Filter {
         let mut out = Vec::new();
         equalities(&self.root, &mut out);
         out
+    }
+
+    /// The bytes that were parsed.
+    pub(crate) fn source(&self) -> &RawDocument {
+        &self.source
     }
 
     pub(crate) fn root(&self) -> &[Node] {

@@ -1,13 +1,16 @@
 //! Documents: the product's truth, behind one trait with an engine per store.
 //!
 //! This file says what a store must do; `filter`, `update` and `order` say what the operators mean and refuse the
-//! rest by name; `derived` fills what documents of an earlier version lack; `embedded` is the SQLite engine. Nothing here knows a collection of the product, a component or HTTP.
+//! rest by name; `derived` fills what documents of an earlier version lack; `embedded` is the SQLite engine and `mongodb`
+//! the one on a server. Nothing here knows a collection of the product, a component or HTTP.
 
 mod derived;
 mod embedded;
 mod filter;
 mod grant;
 mod host;
+mod indexed;
+mod mongodb;
 mod order;
 mod schema;
 mod update;
@@ -20,6 +23,8 @@ pub use derived::{Derived, Filled, fill};
 pub use embedded::{Embedded, Location};
 pub use filter::Filter;
 pub use grant::{CollectionGrant, Grant};
+pub(crate) use mongodb::{MAX_TIME, Shared, Stop, is_duplicate, told};
+pub use mongodb::{MongoDb, Report, Unmade};
 pub use order::{Projection, Sort};
 pub use schema::{Collection, Index, Schema};
 pub use update::Change;

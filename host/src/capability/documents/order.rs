@@ -17,7 +17,7 @@ use bson::{RawArray, RawBsonRef, RawDocument};
 pub use projection::Projection;
 pub use sort::Sort;
 
-pub(crate) use bytes::{outside, valid_path, validate, validate_insert};
+pub(crate) use bytes::{outside, storable, valid_path, validate, validate_insert};
 pub(crate) use key::{ARRAY, Key, after, class_end, class_start, key};
 
 /// The kinds of values in their order. The number is also the first byte of a key.

@@ -1,12 +1,14 @@
 //! What an application says about its collections: their names, their indexes and what is derived in them.
 //!
-//! Read from `application.toml`; engines make the indexes when they start, and the host fills what is derived. Pure data.
+//! Read from `application.toml`; engines make the indexes when they start, and the host fills what is derived. Pure data
+//! and the rules for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::Derived;
+use super::order::valid_path;
+use super::{Derived, Error};
 
 /// All collections of the application, by name.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -38,6 +40,67 @@ pub struct Index {
     /// Only documents that have all of these fields are in the index.
     #[serde(default)]
     pub where_exists: Vec<String>,
+}
+
+impl Schema {
+    /// Refuses what not every engine can have.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the collection or the index.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let mut names = BTreeSet::new();
+        for (name, collection) in &self.collections {
+            if !names.insert(name.to_ascii_lowercase()) {
+                return Err(Error::Invalid(format!("the collection `{name}` differs from another only by case")));
+            }
+            collection.check(name)?;
+        }
+        Ok(())
+    }
+
+    /// The collection of this name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is none.
+    pub(crate) fn collection(&self, name: &str) -> Result<&Collection, Error> {
+        self.collections
+            .get(name)
+            .ok_or_else(|| Error::Invalid(format!("the collection `{name}` is not in the application's schema")))
+    }
+}
+
+impl Collection {
+    fn check(&self, collection: &str) -> Result<(), Error> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if collection.is_empty() || collection.len() > 64 || !collection.bytes().all(plain) {
+            return Err(Error::Invalid(format!(
+                "the collection name `{collection}` must be 1 to 64 letters, digits, `_` or `-`"
+            )));
+        }
+        let mut names = BTreeSet::new();
+        for index in &self.indexes {
+            let name = index.name();
+            if index.fields.is_empty() || index.fields.iter().any(|field| field == "_id") {
+                return Err(Error::Invalid(format!("an index of `{collection}` has no fields, or `_id` among them")));
+            }
+            index.fields.iter().chain(&index.where_exists).try_for_each(|path| valid_path(path))?;
+            if !names.insert(name.to_ascii_lowercase()) {
+                return Err(Error::Invalid(format!("`{collection}` has two indexes of the name `{name}`")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses topics that no log can have.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the topic.
+pub(crate) fn check_topics(topics: &BTreeMap<String, u32>) -> Result<(), Error> {
+    match topics.iter().find(|(_, partitions)| **partitions == 0) {
+        Some((name, _)) => Err(Error::Invalid(format!("the topic `{name}` has no partition; give it at least one"))),
+        None => Ok(()),
+    }
 }
 
 impl Index {

@@ -12,7 +12,7 @@ mod tests;
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 
 use crate::capability::documents::filter::ElementFilter;
-use crate::capability::documents::order::validate;
+use crate::capability::documents::order::{storable, validate};
 use crate::capability::documents::{Error, Filter};
 
 /// The most paths that one change names.
@@ -100,7 +100,12 @@ impl Change {
     pub(crate) fn changed(&self, before: &RawDocument) -> Result<Option<RawDocumentBuf>, Error> {
         let mut document = Document::try_from(before)
             .map_err(|error| Error::Unavailable(format!("a stored document is damaged: {error}")))?;
-        if self.run(&mut document, false)? { encode(&document).map(Some) } else { Ok(None) }
+        if !self.run(&mut document, false)? {
+            return Ok(None);
+        }
+        let after = encode(&document)?;
+        storable(&after)?;
+        Ok(Some(after))
     }
 
     /// The document that an upsert inserts when nothing matches: the filter's equalities, then the change, then an

@@ -6,6 +6,7 @@
 mod embedded;
 pub(crate) mod host;
 mod kafka;
+mod mongodb;
 mod outbox;
 mod outlet;
 mod partition;
@@ -14,6 +15,7 @@ mod subscription;
 
 pub use embedded::{EmbeddedLog, EmbeddedOutbox};
 pub use kafka::{Kafka, KafkaOptions};
+pub(crate) use mongodb::{OUTBOX_INDEXES, check_outbox_names, enqueue};
 pub use outbox::{Outbox, SHARDS, Waiting, shard};
 pub(crate) use outlet::{Outlet, Way};
 pub use partition::partition;

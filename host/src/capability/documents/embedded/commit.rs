@@ -3,14 +3,16 @@
 //! Runs on the writer thread inside a savepoint, so an error anywhere undoes all of it. Touches the tables of the
 //! collections and, through the events' outlet, the log or the outbox.
 
+use std::borrow::Cow;
+
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use rusqlite::{Connection, params};
 
-use crate::capability::documents::order::{ARRAY, Key, key, validate_insert};
+use crate::capability::documents::indexed::{arrays, check_arrays};
+use crate::capability::documents::order::{Key, key, validate_insert};
 use crate::capability::documents::{Change, Commit, Effect, Error, Filter, Write};
 use crate::capability::events;
 
-use super::functions::{has, index_key};
 use super::query::for_write;
 use super::scans::Scans;
 use super::tables::{Layout, Table};
@@ -85,6 +87,7 @@ impl Target<'_> {
     }
 
     fn insert(&self, document: &RawDocument) -> Result<(), Error> {
+        let document = &*id_first(document);
         self.check_arrays(document)?;
         let sql = format!("INSERT INTO {}(id, doc) VALUES (?1, ?2)", self.table.name);
         match self.store(&sql, document) {
@@ -132,18 +135,11 @@ impl Target<'_> {
 
     /// An index has no keys for what is inside arrays: a unique one can't hold for them, the others are marked.
     fn check_arrays(&self, document: &RawDocument) -> Result<(), Error> {
-        for path in self.table.paths().filter(|path| index_key(document, path) == ARRAY) {
-            let unique = self.table.indexes.iter().find(|index| {
-                index.unique
-                    && index.fields.iter().any(|field| field == path)
-                    && index.where_exists.iter().all(|wanted| has(document, wanted))
-            });
-            if let Some(index) = unique {
-                return Err(Error::Invalid(format!(
-                    "`{path}` meets an array, and the unique index `{}` takes none",
-                    index.name
-                )));
-            }
+        let arrays = arrays(document, self.table.paths());
+        for index in self.table.indexes.iter().filter(|_| !arrays.is_empty()) {
+            check_arrays(&index.source, document, &arrays)?;
+        }
+        for path in arrays {
             self.layout.mark_array(self.connection, self.table, path).map_err(unavailable)?;
         }
         Ok(())
@@ -165,6 +161,18 @@ impl Target<'_> {
             None => unavailable(error),
         }
     }
+}
+
+/// `_id` comes first in what is stored.
+fn id_first(document: &RawDocument) -> Cow<'_, RawDocument> {
+    let first = document.iter().flatten().next().is_some_and(|(name, _)| name.as_str() == "_id");
+    if first {
+        return Cow::Borrowed(document);
+    }
+    let mut out = RawDocumentBuf::new();
+    let (id, rest): (Vec<_>, Vec<_>) = document.iter().flatten().partition(|(name, _)| name.as_str() == "_id");
+    id.into_iter().chain(rest).for_each(|(name, value)| out.append(name, value));
+    Cow::Owned(out)
 }
 
 fn id_key(document: &RawDocument) -> Key {

@@ -267,7 +267,7 @@ fn sorted(connection: &Connection, table: &Table, ask: &Ask, query: &Query) -> R
     let mut heap: BinaryHeap<Sorted> = BinaryHeap::new();
     let mut bytes = 0;
     each(connection, table, ask, &query.filter, |document| {
-        let key = query.sort.key(document);
+        let key = query.sort.key(document)?;
         if heap.len() == keep && heap.peek().is_some_and(|greatest| greatest.key <= key) {
             return Ok(Next::More);
         }

@@ -3,14 +3,15 @@
 //! Runs once at open, in one transaction. Documents are never touched; an index that the schema lost is dropped, the
 //! table of a collection that the schema lost stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bson::{Bson, RawDocument};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::capability::documents::order::{ARRAY, valid_path};
+use crate::capability::documents::order::ARRAY;
+use crate::capability::documents::schema::check_topics;
 use crate::capability::documents::{Error, Index, Schema};
 use crate::capability::events::Outlet;
 
@@ -49,6 +50,8 @@ pub(super) struct TableIndex {
     pub(super) fields: Vec<String>,
     pub(super) unique: bool,
     pub(super) where_exists: Vec<String>,
+    /// As the schema has it.
+    pub(super) source: Index,
 }
 
 impl Layout {
@@ -58,17 +61,11 @@ impl Layout {
         schema: &Schema,
         outlet: Arc<Outlet>,
     ) -> Result<Layout, Error> {
-        let mut tables = BTreeMap::new();
-        let mut names = BTreeSet::new();
-        for (name, collection) in &schema.collections {
-            if !names.insert(name.to_ascii_lowercase()) {
-                return Err(Error::Invalid(format!("the collection `{name}` differs from another only by case")));
-            }
-            tables.insert(name.clone(), Table::new(name, &collection.indexes)?);
-        }
-        if let Some((name, _)) = outlet.topics().iter().find(|(_, partitions)| **partitions == 0) {
-            return Err(Error::Invalid(format!("the topic `{name}` has no partition; give it at least one")));
-        }
+        schema.check()?;
+        check_topics(outlet.topics())?;
+        let collections = schema.collections.iter();
+        let tables: BTreeMap<String, Table> =
+            collections.map(|(name, collection)| (name.clone(), Table::new(name, &collection.indexes))).collect();
         let transaction = connection.transaction().map_err(unavailable)?;
         check_version(&transaction)?;
         outlet.open(&transaction).map_err(unavailable)?;
@@ -127,31 +124,14 @@ fn check_version(connection: &Connection) -> Result<(), Error> {
 }
 
 impl Table {
-    fn new(collection: &str, indexes: &[Index]) -> Result<Table, Error> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if collection.is_empty() || collection.len() > 64 || !collection.bytes().all(plain) {
-            return Err(Error::Invalid(format!(
-                "the collection name `{collection}` must be 1 to 64 letters, digits, `_` or `-`"
-            )));
-        }
-        let mut names = BTreeSet::new();
-        for index in indexes {
-            let name = index.name();
-            if index.fields.is_empty() || index.fields.iter().any(|field| field == "_id") {
-                return Err(Error::Invalid(format!("an index of `{collection}` has no fields, or `_id` among them")));
-            }
-            index.fields.iter().chain(&index.where_exists).try_for_each(|path| valid_path(path))?;
-            if !names.insert(name.to_ascii_lowercase()) {
-                return Err(Error::Invalid(format!("`{collection}` has two indexes of the name `{name}`")));
-            }
-        }
+    fn new(collection: &str, indexes: &[Index]) -> Table {
         let paths = indexes.iter().flat_map(|index| &index.fields);
-        Ok(Table {
+        Table {
             collection: collection.to_owned(),
             name: quoted(&format!("c_{collection}")),
             indexes: indexes.iter().map(|index| TableIndex::new(collection, index)).collect(),
             arrays: paths.map(|path| (path.clone(), AtomicBool::new(false))).collect(),
-        })
+        }
     }
 
     /// The paths that some index is over.
@@ -262,6 +242,7 @@ impl TableIndex {
             fields: index.fields.clone(),
             unique: index.unique,
             where_exists: index.where_exists.clone(),
+            source: index.clone(),
         }
     }
 

@@ -132,6 +132,10 @@ impl Parser {
         let RawBsonRef::Array(array) = value else {
             return Err(invalid(format!("`{name}` wants an array")));
         };
+        let nested = |value| matches!(value, RawBsonRef::Document(document) if has_operators(document));
+        if array.into_iter().flatten().any(nested) {
+            return Err(invalid(format!("`{name}` wants values, and one of them begins with an operator")));
+        }
         let mut keys: Vec<Key> = array.into_iter().flatten().map(key).collect();
         self.elements += keys.len();
         if self.elements > MAX_ELEMENTS {

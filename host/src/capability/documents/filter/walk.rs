@@ -44,7 +44,7 @@ fn walk_array<'a>(
         return (leaf != Leaf::Whole && array.into_iter().flatten().any(|element| visit(Some(element))))
             || (leaf != Leaf::Elements && visit(Some(RawBsonRef::Array(array))));
     };
-    let place: Option<usize> = if canonical(part) { part.parse().ok() } else { None };
+    let place = place(part);
     array.into_iter().flatten().enumerate().any(|(index, element)| {
         let here = place == Some(index);
         let inside = matches!(element, RawBsonRef::Document(inner) if walk(inner, path, leaf, visit));
@@ -59,7 +59,8 @@ fn walk_array<'a>(
     })
 }
 
-/// Digits as an array's places are written: `0`, `12`, never `01`.
-fn canonical(part: &str) -> bool {
-    part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+/// The place that a part of a path names. Digits as an array's places are written: `0`, `12`, never `01`.
+pub(crate) fn place(part: &str) -> Option<usize> {
+    let canonical = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
+    if canonical { part.parse().ok() } else { None }
 }

@@ -3,6 +3,8 @@
 //! Walks every byte once with a depth limit, accepts the types that have a place in the order, and refuses the rest
 //! by name. Reads slices only; hostile bytes get an error, never a panic and never deep recursion.
 
+use bson::Timestamp;
+
 use crate::capability::documents::{Error, MAX_DEPTH, MAX_DOCUMENT};
 
 use super::{RawBsonRef, RawDocument};
@@ -22,13 +24,21 @@ pub(crate) fn validate(document: &RawDocument) -> Result<(), Error> {
     if reader.rest.is_empty() { Ok(()) } else { Err(invalid("bytes follow the end of the document")) }
 }
 
-/// [`validate`], and also what a stored document must have: an `_id` that is not an array, and no name that begins
-/// with `$` at the top.
+/// [`validate`], and also what a stored document must have: an `_id` that is not an array and has no name that begins with
+/// `$`, no such name at the top, and no empty timestamp there, which MongoDB would replace.
 ///
 /// # Errors
 /// [`Error::Invalid`] that says what is wrong.
 pub(crate) fn validate_insert(document: &RawDocument) -> Result<(), Error> {
     validate(document)?;
+    storable(document)
+}
+
+/// What [`validate_insert`] asks beyond [`validate`].
+///
+/// # Errors
+/// [`Error::Invalid`] that says what is wrong.
+pub(crate) fn storable(document: &RawDocument) -> Result<(), Error> {
     let mut has_id = false;
     for (name, value) in document.iter().flatten() {
         if name.as_str().starts_with('$') {
@@ -38,10 +48,26 @@ pub(crate) fn validate_insert(document: &RawDocument) -> Result<(), Error> {
             if matches!(value, RawBsonRef::Array(_)) {
                 return Err(invalid("`_id` can't be an array"));
             }
+            if has_operator(value) {
+                return Err(invalid("`_id` has a field that begins with `$`, which is kept for operators"));
+            }
             has_id = true;
+        } else if matches!(value, RawBsonRef::Timestamp(Timestamp { time: 0, increment: 0 })) {
+            return Err(invalid(format!("`{name}` is an empty timestamp, which MongoDB would replace by its own")));
         }
     }
     if has_id { Ok(()) } else { Err(invalid("the document has no `_id`; give it one")) }
+}
+
+/// Whether a name that begins with `$` is in a value.
+fn has_operator(value: RawBsonRef<'_>) -> bool {
+    match value {
+        RawBsonRef::Document(document) => {
+            document.iter().flatten().any(|(name, value)| name.as_str().starts_with('$') || has_operator(value))
+        }
+        RawBsonRef::Array(array) => array.into_iter().flatten().any(has_operator),
+        _ => false,
+    }
 }
 
 /// Checks a dotted path of a filter, an update, a sort or a projection.

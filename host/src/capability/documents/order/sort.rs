@@ -2,7 +2,7 @@
 //!
 //! Pure functions over raw BSON; how a store finds the documents in this order is the store's business.
 
-use bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Document, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::capability::documents::{Error, filter};
 
@@ -76,40 +76,126 @@ impl Sort {
 
     /// The bytes by which a document sorts, `_id` included.
     ///
-    /// Among the elements of an array the smallest counts ascending and the largest descending, as in MongoDB, but
-    /// for each field by itself (MongoDB pairs up elements when two fields are in the same array).
-    pub(crate) fn key(&self, document: &RawDocument) -> Key {
+    /// An array stands for its elements: of all the keys that they give, the first in this order counts.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when two fields of the sort meet two arrays.
+    pub(crate) fn key(&self, document: &RawDocument) -> Result<Key, Error> {
+        let starts = self.fields.iter().map(|field| Way::Inside(document, &field.path)).collect();
+        let mut best = None;
+        self.expand(starts, &mut best)?;
+        let mut out = best.unwrap_or_default();
+        out.extend(key(document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null)));
+        Ok(out)
+    }
+
+    /// Goes on along all fields to their values, or to the array that some of them meet, and from there with each of its
+    /// elements.
+    fn expand(&self, ways: Vec<Way<'_>>, best: &mut Option<Key>) -> Result<(), Error> {
+        let ways: Vec<Way<'_>> = ways.into_iter().map(Way::advance).collect();
+        let mut met: Option<&RawArray> = None;
+        for way in &ways {
+            let Way::Array(array, _) = way else { continue };
+            if met.is_some_and(|met| !std::ptr::eq(met.as_bytes(), array.as_bytes())) {
+                return Err(Error::Invalid(
+                    "a document has two arrays at the fields of the sort; sort by one".to_owned(),
+                ));
+            }
+            met = Some(array);
+        }
+        let Some(array) = met else {
+            let key = self.joined(&ways);
+            if best.as_ref().is_none_or(|best| key < *best) {
+                *best = Some(key);
+            }
+            return Ok(());
+        };
+        if array.is_empty() {
+            return self.expand(ways.into_iter().map(Way::past_an_empty_array).collect(), best);
+        }
+        let elements = array.into_iter().flatten();
+        elements
+            .into_iter()
+            .try_for_each(|element| self.expand(ways.iter().map(|way| way.into_element(element)).collect(), best))
+    }
+
+    fn joined(&self, ways: &[Way<'_>]) -> Key {
         let mut out = Key::new();
-        for field in &self.fields {
+        for (field, way) in self.fields.iter().zip(ways) {
             let start = out.len();
-            out.extend(field_key(document, field));
+            match way {
+                Way::End(value) => out.extend(key(value.unwrap_or(RawBsonRef::Null))),
+                _ => out.push(Class::Empty as u8),
+            }
             if field.descending {
                 out.iter_mut().skip(start).for_each(|byte| *byte = !*byte);
             }
         }
-        out.extend(key(document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null)));
         out
     }
 }
 
-fn field_key(document: &RawDocument, field: &Field) -> Key {
-    let path: Vec<&str> = field.path.split('.').collect();
-    let mut best: Option<Key> = None;
-    filter::walk(document, &path, filter::Leaf::Elements, &mut |value| {
-        let candidate = key(value.unwrap_or(RawBsonRef::Null));
-        let better =
-            best.as_ref().is_none_or(|best| if field.descending { candidate > *best } else { candidate < *best });
-        if better {
-            best = Some(candidate);
+/// How far the path of a field was followed.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// To a document, with what is left of the path.
+    Inside(&'a RawDocument, &'a str),
+    /// To an array, with what is left behind it; none: the array is at the end.
+    Array(&'a RawArray, Option<&'a str>),
+    /// To an empty array at the end.
+    Empty,
+    /// To a value, or to where there is none.
+    End(Option<RawBsonRef<'a>>),
+}
+
+impl<'a> Way<'a> {
+    /// To the next array or the end.
+    fn advance(self) -> Way<'a> {
+        let Way::Inside(document, path) = self else { return self };
+        let (part, rest) = match path.split_once('.') {
+            Some((part, rest)) => (part, Some(rest)),
+            None => (path, None),
+        };
+        match (document.get(part).ok().flatten(), rest) {
+            (Some(RawBsonRef::Array(array)), rest) => Way::at(array, rest),
+            (value, None) => Way::End(value),
+            (Some(RawBsonRef::Document(inner)), Some(rest)) => Way::Inside(inner, rest).advance(),
+            (_, Some(_)) => Way::End(None),
         }
-        false
-    });
-    best.unwrap_or_else(|| {
-        let mut empty = false;
-        filter::walk(document, &path, filter::Leaf::Whole, &mut |value| {
-            empty |= matches!(value, Some(RawBsonRef::Array(array)) if array.is_empty());
-            false
-        });
-        vec![if empty { Class::Empty } else { Class::Null } as u8]
-    })
+    }
+
+    /// At an array, and at one of its elements when the path goes on with a place.
+    fn at(array: &'a RawArray, rest: Option<&'a str>) -> Way<'a> {
+        let Some(path) = rest else { return Way::Array(array, None) };
+        let (part, behind) = match path.split_once('.') {
+            Some((part, behind)) => (part, Some(behind)),
+            None => (path, None),
+        };
+        let place = filter::place(part).and_then(|place| array.get(place).ok().flatten());
+        match (place, behind) {
+            (None, _) => Way::Array(array, rest),
+            (Some(RawBsonRef::Array(inner)), behind) => Way::at(inner, behind),
+            (Some(value), None) => Way::End(Some(value)),
+            (Some(RawBsonRef::Document(inner)), Some(behind)) => Way::Inside(inner, behind).advance(),
+            (Some(_), Some(_)) => Way::End(None),
+        }
+    }
+
+    fn past_an_empty_array(self) -> Way<'a> {
+        match self {
+            Way::Array(_, None) => Way::Empty,
+            Way::Array(_, Some(_)) => Way::End(None),
+            other => other,
+        }
+    }
+
+    /// On with one element of the array.
+    fn into_element(self, element: RawBsonRef<'a>) -> Way<'a> {
+        match (self, element) {
+            (Way::Array(_, None), element) => Way::End(Some(element)),
+            (Way::Array(_, Some(rest)), RawBsonRef::Document(inner)) => Way::Inside(inner, rest),
+            (Way::Array(_, Some(_)), _) => Way::End(None),
+            (other, _) => other,
+        }
+    }
 }

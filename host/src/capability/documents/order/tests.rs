@@ -212,7 +212,7 @@ fn bytes_that_are_not_quite_bson_are_refused() {
 fn sorted(sort: Document, documents: &[Document]) -> Vec<i32> {
     let sort = Sort::from_document(&sort).unwrap();
     let mut documents = documents.to_vec();
-    documents.sort_by_key(|document| sort.key(&raw(document.clone())));
+    documents.sort_by_key(|document| sort.key(&raw(document.clone())).unwrap());
     documents.iter().map(|document| document.get_i32("_id").unwrap()).collect()
 }
 

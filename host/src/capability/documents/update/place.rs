@@ -5,6 +5,7 @@
 use bson::{Bson, Document};
 
 use crate::capability::documents::Error;
+use crate::capability::documents::filter::place;
 
 /// How far beyond its end an array may be written; what lies between becomes null.
 const MAX_GAP: usize = 1_000;
@@ -60,7 +61,7 @@ fn element<'a>(
     create: bool,
 ) -> Result<Option<Place<'a>>, Error> {
     let Some((part, rest)) = parts.split_first() else { return Ok(None) };
-    let Some(index) = place_number(part) else {
+    let Some(index) = place(part) else {
         return if create {
             Err(Error::Invalid(format!("`{path}` can't be made: `{name}` is an array and `{part}` is no place in it")))
         } else {
@@ -81,11 +82,6 @@ fn element<'a>(
         Some(value) => inside(value, path, part, rest, create),
         None => Ok(None),
     }
-}
-
-fn place_number(part: &str) -> Option<usize> {
-    let plain = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
-    if plain { part.parse().ok() } else { None }
 }
 
 impl Place<'_> {

@@ -97,11 +97,25 @@ fn question() -> impl Strategy<Value = (Document, Document, u32, u32)> {
 }
 
 /// What looking at every document gives.
-fn naive(documents: &[Document], asked: &Query) -> Vec<RawDocumentBuf> {
-    let mut found: Vec<RawDocumentBuf> =
-        documents.iter().cloned().map(raw).filter(|document| asked.filter.matches(document)).collect();
-    found.sort_by_cached_key(|document| asked.sort.key(document));
-    found.into_iter().skip(asked.skip as usize).take(asked.limit as usize).collect()
+fn naive(documents: &[Document], asked: &Query) -> Result<Vec<RawDocumentBuf>, Error> {
+    let found = documents.iter().cloned().map(raw).filter(|document| asked.filter.matches(document));
+    let mut found =
+        found.map(|document| Ok((asked.sort.key(&document)?, document))).collect::<Result<Vec<_>, Error>>()?;
+    found.sort();
+    let found = found.into_iter().map(|(_, document)| document);
+    Ok(found.skip(asked.skip as usize).take(asked.limit as usize).collect())
+}
+
+/// Inserts those that the indexes take: not two arrays into one.
+async fn keep(store: &Embedded, candidates: Vec<Document>) -> Vec<Document> {
+    let mut kept = Vec::new();
+    for document in candidates {
+        match commit(store, vec![insert("c", document.clone())]).await {
+            Ok(_) => kept.push(document),
+            Err(error) => assert!(error.to_string().contains("both meet an array"), "{error}"),
+        }
+    }
+    kept
 }
 
 proptest! {
@@ -115,20 +129,20 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let store = memory(SCHEMA);
-            let mut documents = before;
-            commit(&store, documents.iter().map(|document| insert("c", document.clone())).collect()).await.unwrap();
+            let mut documents = keep(&store, before).await;
             for (number, (filter, sort, skip, limit)) in questions.into_iter().enumerate() {
                 // In the middle a path may get its first array.
                 if number == 10 {
                     let late = doc! { "_id": 100, "a": after.clone(), "b": after.clone(), "n": { "x": after.clone() } };
-                    commit(&store, vec![insert("c", late.clone())]).await.unwrap();
-                    documents.push(late);
+                    documents.extend(keep(&store, vec![late]).await);
                 }
                 let asked = Query { skip, limit, ..query("c", filter.clone(), sort.clone()) };
                 let wanted = naive(&documents, &asked);
                 let plan = store.explain(asked.clone()).await.unwrap();
-                let found = store.find(asked.clone()).await.unwrap();
-                assert_eq!(found, wanted, "{filter} {sort} {plan:?}");
+                match (store.find(asked.clone()).await, wanted) {
+                    (Err(Error::Invalid(_)), Err(_)) => {}
+                    (found, wanted) => assert_eq!(found, wanted, "{filter} {sort} {plan:?}"),
+                }
                 let all = documents.iter().filter(|document| asked.filter.matches(&raw((*document).clone()))).count();
                 assert_eq!(store.count("c", asked.filter, 0).await, Ok(all as u64), "{filter} {plan:?}");
                 if plan.indexed {

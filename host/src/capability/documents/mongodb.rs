@@ -1,0 +1,259 @@
+//! The document store on a MongoDB replica set, shared by all hosts.
+//!
+//! The server finds, sorts and projects; what a change makes of a document is computed here, by the code that the
+//! embedded store has, inside the transaction that read it. The outbox is in the same database. Every call runs in a
+//! task of its own: who gives up on an answer leaves a driver behind that goes on to its end.
+
+mod commit;
+mod explain;
+mod lanes;
+mod prepare;
+mod read;
+mod refusal;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ::mongodb::options::{
+    Acknowledgment, ClientOptions, ConnectionString, ReadConcern, SelectionCriteria, WriteConcern,
+};
+use ::mongodb::{Client, Database};
+use async_trait::async_trait;
+use bson::{Bson, RawDocumentBuf};
+use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::order::{valid_path, validate_insert};
+use super::schema::check_topics;
+use super::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
+
+pub use prepare::{Report, Unmade};
+pub(crate) use refusal::{Stop, is_duplicate, told};
+
+use lanes::Lanes;
+
+/// No call waits longer for MongoDB.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// The server gives up on one command by itself after this.
+pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
+/// A command that a silent server never answers is given up after this, and its connection with it.
+const GIVE_UP: Duration = Duration::from_secs(10);
+/// How long a call looks for a primary.
+const SELECTION: Duration = Duration::from_millis(900);
+const CONNECT: Duration = Duration::from_secs(1);
+/// How often the driver looks at a server, at least.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+const CONNECTIONS: u32 = 50;
+/// Calls that are under way, the abandoned ones included.
+const CALLS: usize = 256;
+
+/// The store. A clone is the same store.
+#[derive(Clone)]
+pub struct MongoDb {
+    shared: Arc<Shared>,
+}
+
+/// What all clones have in common.
+pub(crate) struct Shared {
+    uri: ConnectionString,
+    /// Where the URI names none.
+    database: String,
+    client: OnceCell<Client>,
+    pub(crate) schema: Schema,
+    pub(crate) topics: BTreeMap<String, u32>,
+    prepared: AtomicBool,
+    lanes: Lanes,
+    calls: Arc<Semaphore>,
+    /// Told of every commit that had events.
+    pub(crate) committed: Notify,
+    /// The lane of each shard that was the last to have its turn.
+    pub(crate) turns: Mutex<BTreeMap<u32, String>>,
+}
+
+impl MongoDb {
+    /// The store at a URI: `mongodb://` or `mongodb+srv://`, with the database in it or else `default_database`. No
+    /// server need be there yet. `topics` are the known ones with their numbers of partitions. Commits are refused until
+    /// [`MongoDb::prepare`] has succeeded once.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the URI is none (the text does not repeat it, since it may have a password) or the schema
+    /// can't be had.
+    pub fn open(
+        uri: &str,
+        default_database: &str,
+        schema: &Schema,
+        topics: &BTreeMap<String, u32>,
+    ) -> Result<MongoDb, Error> {
+        schema.check()?;
+        check_topics(topics)?;
+        crate::capability::events::check_outbox_names(schema)?;
+        let uri = ConnectionString::parse(uri).map_err(|_| {
+            Error::Invalid(
+                "the URI of MongoDB is wrong; it looks like mongodb://user:password@host:27017/database?replicaSet=rs0"
+                    .to_owned(),
+            )
+        })?;
+        Ok(MongoDb {
+            shared: Arc::new(Shared {
+                uri,
+                database: default_database.to_owned(),
+                client: OnceCell::new(),
+                schema: schema.clone(),
+                topics: topics.clone(),
+                prepared: AtomicBool::new(false),
+                lanes: Lanes::default(),
+                calls: Arc::new(Semaphore::new(CALLS)),
+                committed: Notify::new(),
+                turns: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Looks whether the server will do, and makes the collections and indexes that are missing. Any number of hosts may
+    /// do so at once and again. Takes as long as an index takes to be built.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server does not answer: try again. [`Error::Invalid`] when it is the wrong kind
+    /// of server; the text says how to make it a right one.
+    pub async fn prepare(&self) -> Result<Report, Error> {
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move {
+            let report = prepare::run(&shared).await?;
+            shared.prepared.store(true, Ordering::SeqCst);
+            Ok(report)
+        });
+        task.await.unwrap_or_else(|error| Err(Error::Unavailable(format!("the preparation broke off: {error}"))))
+    }
+
+    /// Deletes the database with all that is in it. For tests.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server does not answer.
+    pub async fn drop_database(&self) -> Result<(), Error> {
+        let database = self.shared.database().await?;
+        database.drop().await.map_err(|error| told(&error))
+    }
+
+    /// Runs a call in a task that outlives the caller, who waits for [`PATIENCE`] at most.
+    pub(crate) async fn ask<T, F>(&self, work: impl FnOnce(Arc<Shared>, Database) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let until = Instant::now() + PATIENCE;
+        let silent = || Error::Unavailable(format!("MongoDB did not answer in {PATIENCE:?}"));
+        let turn = timeout_at(until, Arc::clone(&self.shared.calls).acquire_owned()).await;
+        let permit = turn.map_err(|_| silent())?.map_err(|_| silent())?;
+        let database = timeout_at(until, self.shared.database()).await.map_err(|_| silent())??;
+        let work = work(Arc::clone(&self.shared), database);
+        let task = tokio::spawn(async move {
+            let _permit = permit;
+            timeout(GIVE_UP, work).await.unwrap_or_else(|_| Err(Error::Unavailable("MongoDB is silent".to_owned())))
+        });
+        match timeout_at(until, task).await {
+            Err(_) => Err(silent()),
+            Ok(Err(error)) => Err(Error::Unavailable(format!("a call to MongoDB broke off: {error}"))),
+            Ok(Ok(answer)) => answer,
+        }
+    }
+
+    /// What all clones have in common.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Shared {
+    /// The database; the first call makes the client, which needs a runtime.
+    async fn database(&self) -> Result<Database, Error> {
+        let client = self.client.get_or_try_init(|| async {
+            let options = self.options().await?;
+            Client::with_options(options).map_err(|error| told(&error))
+        });
+        let client = client.await?;
+        Ok(client.default_database().unwrap_or_else(|| client.database(&self.database)))
+    }
+
+    /// What the URI says, and what every host needs.
+    async fn options(&self) -> Result<ClientOptions, Error> {
+        let mut options = ClientOptions::parse(self.uri.clone()).await.map_err(|error| told(&error))?;
+        let journaled = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+        options.app_name.get_or_insert_with(|| "devconnect".to_owned());
+        options.server_selection_timeout = Some(SELECTION);
+        options.connect_timeout = Some(CONNECT);
+        options.heartbeat_freq = Some(HEARTBEAT);
+        options.max_pool_size.get_or_insert(CONNECTIONS);
+        options.retry_reads = Some(true);
+        options.retry_writes = Some(true);
+        options.read_concern = Some(ReadConcern::majority());
+        options.write_concern = Some(journaled);
+        options.selection_criteria =
+            Some(SelectionCriteria::ReadPreference(::mongodb::options::ReadPreference::Primary));
+        Ok(options)
+    }
+
+    /// Refuses what would write to a database that may lack its unique indexes.
+    fn is_prepared(&self) -> Result<(), Error> {
+        if self.prepared.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(Error::Unavailable("MongoDB was not there yet to be prepared".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Documents for MongoDb {
+    async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
+        self.check(&query)?;
+        self.ask(move |_, database| async move { read::find(&database, &query).await }).await
+    }
+
+    async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
+        self.shared.schema.collection(collection)?;
+        let collection = collection.to_owned();
+        self.ask(move |_, database| async move { read::count(&database, &collection, &filter, limit).await }).await
+    }
+
+    async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<Bson>, Error> {
+        self.shared.schema.collection(collection)?;
+        valid_path(field)?;
+        let (collection, field) = (collection.to_owned(), field.to_owned());
+        self.ask(move |_, database| async move { read::distinct(&database, &collection, &field, &filter).await }).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        for write in &commit.writes {
+            match write {
+                Write::Insert { collection, document } => {
+                    self.shared.schema.collection(collection)?;
+                    validate_insert(document)?;
+                }
+                Write::Update { collection, .. } | Write::Delete { collection, .. } => {
+                    self.shared.schema.collection(collection)?;
+                }
+            }
+        }
+        self.shared.is_prepared()?;
+        let until = Instant::now() + PATIENCE;
+        self.ask(move |shared, database| async move { commit::run(&shared, &database, &commit, until).await }).await
+    }
+
+    async fn explain(&self, query: Query) -> Result<Plan, Error> {
+        self.check(&query)?;
+        self.ask(move |_, database| async move { explain::explain(&database, &query).await }).await
+    }
+}
+
+impl MongoDb {
+    fn check(&self, query: &Query) -> Result<(), Error> {
+        self.shared.schema.collection(&query.collection)?;
+        if (1..=MAX_LIMIT).contains(&query.limit) {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("the limit is {}; it must be 1 to {MAX_LIMIT}", query.limit)))
+    }
+}

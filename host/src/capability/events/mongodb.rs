@@ -1,0 +1,367 @@
+//! The outbox in a MongoDB, in the database of the documents.
+//!
+//! A row has the next number of its lane (a topic and a key), taken in the transaction of its commit: two commits of one
+//! lane conflict, so the order of the numbers is the order of the commits and no number is left out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ::mongodb::options::{ReadConcern, ReturnDocument};
+use ::mongodb::{ClientSession, Collection, Database};
+use async_trait::async_trait;
+use bson::spec::BinarySubtype;
+use bson::{Binary, Bson, Document, doc};
+
+use crate::capability::documents::{self, MAX_TIME, MongoDb, Schema, Shared, Stop, is_duplicate, told};
+
+use super::validate;
+use super::{Error, Event, Outbox, Waiting, shard};
+
+/// The rows.
+const ROWS: &str = "outbox";
+/// The last number of each lane.
+const NUMBERS: &str = "outboxlanes";
+/// Who has which shard until when.
+const LEASES: &str = "outboxleases";
+
+/// The collections of the outbox and the keys of their unique indexes.
+pub(crate) const OUTBOX_INDEXES: [(&str, &[&str]); 3] =
+    [(ROWS, &["shard", "lane", "number"]), (NUMBERS, &[]), (LEASES, &[])];
+
+/// The most bytes of rows that go out in one command.
+const MAX_COMMAND: usize = 12 << 20;
+/// The most rows that one call answers.
+const MAX_WAITING: u32 = 1_000;
+/// Of so many rows a lane gets one part before the others had their turn.
+const PARTS: usize = 8;
+
+/// Refuses a schema that has a collection of the outbox.
+pub(crate) fn check_outbox_names(schema: &Schema) -> Result<(), documents::Error> {
+    match OUTBOX_INDEXES.iter().find(|(name, _)| schema.collections.contains_key(*name)) {
+        Some((name, _)) => Err(documents::Error::Invalid(format!("the collection `{name}` is the host's own"))),
+        None => Ok(()),
+    }
+}
+
+/// Puts events into the outbox in order, in the transaction of a session.
+pub(crate) async fn enqueue(
+    database: &Database,
+    session: &mut ClientSession,
+    topics: &BTreeMap<String, u32>,
+    events: &[Event],
+) -> Result<(), Stop> {
+    let mut lanes: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
+    for event in events {
+        validate(topics, event).map_err(|error| documents::Error::Invalid(error.to_string()))?;
+        lanes.entry(lane(event)).or_default().push(event);
+    }
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for (lane, events) in lanes {
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let mut number = last_number(database, session, &lane, count).await? - count;
+        for event in events {
+            number += 1;
+            bytes += event.value.len();
+            rows.push(row(&lane, number, event));
+            if bytes > MAX_COMMAND {
+                insert(database, session, std::mem::take(&mut rows)).await?;
+                bytes = 0;
+            }
+        }
+    }
+    if rows.is_empty() { Ok(()) } else { insert(database, session, rows).await }
+}
+
+/// Takes so many numbers of a lane and answers the last one.
+async fn last_number(database: &Database, session: &mut ClientSession, lane: &str, count: i64) -> Result<i64, Stop> {
+    let numbers: Collection<Document> = database.collection(NUMBERS);
+    let taken = numbers
+        .find_one_and_update(doc! { "_id": lane }, doc! { "$inc": { "last": count } })
+        .upsert(true)
+        .return_document(ReturnDocument::After)
+        .session(session)
+        .await;
+    match taken {
+        Ok(Some(taken)) => Ok(taken.get_i64("last").unwrap_or(count)),
+        Ok(None) => Err(Stop::Conflict),
+        // Another commit began the same lane.
+        Err(error) if is_duplicate(&error) => Err(Stop::Conflict),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn insert(database: &Database, session: &mut ClientSession, rows: Vec<Document>) -> Result<(), Stop> {
+    let outbox: Collection<Document> = database.collection(ROWS);
+    outbox.insert_many(rows).session(session).await?;
+    Ok(())
+}
+
+/// Where order holds. Two keys that fall into one lane by a slash in a topic's name only keep order between them, too.
+fn lane(event: &Event) -> String {
+    format!("{}/{}", event.topic, event.key)
+}
+
+fn row(lane: &str, number: i64, event: &Event) -> Document {
+    let headers: Vec<Bson> =
+        event.headers.iter().map(|(name, value)| doc! { "name": name, "value": value }.into()).collect();
+    doc! {
+        "shard": i64::from(shard(&event.key)),
+        "lane": lane,
+        "number": number,
+        "id": &event.id,
+        "topic": &event.topic,
+        "key": &event.key,
+        "kind": &event.kind,
+        "value": Binary { subtype: BinarySubtype::Generic, bytes: event.value.clone() },
+        "headers": headers,
+        "at": event.at.cast_signed(),
+    }
+}
+
+fn event(row: &Document) -> Option<Event> {
+    let text = |name: &str| row.get_str(name).map(str::to_owned).ok();
+    let headers = row.get_array("headers").ok()?.iter().filter_map(Bson::as_document);
+    let pair =
+        |header: &Document| Some((header.get_str("name").ok()?.to_owned(), header.get_str("value").ok()?.to_owned()));
+    Some(Event {
+        id: text("id")?,
+        topic: text("topic")?,
+        key: text("key")?,
+        kind: text("kind")?,
+        value: row.get_binary_generic("value").ok()?.clone(),
+        headers: headers.filter_map(pair).collect(),
+        at: row.get_i64("at").ok()?.cast_unsigned(),
+    })
+}
+
+/// The reading of one shard's rows, lane after lane.
+struct Round<'a> {
+    rows: Collection<Document>,
+    shard: u32,
+    max: usize,
+    /// The most rows of one lane.
+    share: usize,
+    shared: &'a Shared,
+    /// By lane, in the order of their numbers.
+    found: Vec<(String, Vec<Waiting>)>,
+    count: usize,
+}
+
+impl Round<'_> {
+    /// Where the last round ended, so that other lanes come first now.
+    fn begin(&self) -> String {
+        let turns = self.shared.turns.lock();
+        turns.ok().and_then(|turns| turns.get(&self.shard).cloned()).unwrap_or_default()
+    }
+
+    fn end(&self, last: &str) {
+        if let Ok(mut turns) = self.shared.turns.lock() {
+            turns.insert(self.shard, last.to_owned());
+        }
+    }
+
+    /// Reads the lanes between two ends, at most a share of each. A lane comes out of one snapshot: a row can't be
+    /// passed over while one behind it is seen.
+    async fn read(&mut self, above: Option<&str>, up_to: Option<&str>) -> Result<(), Error> {
+        let mut above = above.map(str::to_owned);
+        while self.count < self.max {
+            let mut lanes = Document::new();
+            lanes.extend(above.iter().map(|lane| ("$gt".to_owned(), Bson::String(lane.clone()))));
+            lanes.extend(up_to.iter().map(|lane| ("$lte".to_owned(), Bson::String((*lane).to_owned()))));
+            let mut filter = doc! { "shard": i64::from(self.shard) };
+            if !lanes.is_empty() {
+                filter.insert("lane", lanes);
+            }
+            match self.read_until_a_lane_has_its_share(filter).await? {
+                Some(lane) => above = Some(lane),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the lane that has more rows than its share.
+    async fn read_until_a_lane_has_its_share(&mut self, filter: Document) -> Result<Option<String>, Error> {
+        let left = i64::try_from(self.max - self.count).unwrap_or(i64::MAX);
+        let found = self
+            .rows
+            .find(filter)
+            .sort(doc! { "shard": 1, "lane": 1, "number": 1 })
+            .limit(left)
+            .max_time(MAX_TIME)
+            .read_concern(ReadConcern::snapshot());
+        let mut cursor = found.await.map_err(unavailable)?;
+        while cursor.advance().await.map_err(unavailable)? {
+            let row = cursor.deserialize_current().map_err(unavailable)?;
+            let lane = row.get_str("lane").unwrap_or_default();
+            if self.found.last().is_none_or(|(last, _)| last != lane) {
+                self.found.push((lane.to_owned(), Vec::new()));
+            }
+            let Some((lane, rows)) = self.found.last_mut() else { break };
+            if rows.len() >= self.share {
+                return Ok(Some(lane.clone()));
+            }
+            rows.push(waiting(&row)?);
+            self.count += 1;
+        }
+        Ok(None)
+    }
+
+    /// Gives what is left to the lanes that have more than their share.
+    async fn fill(&mut self) -> Result<(), Error> {
+        let mut found = std::mem::take(&mut self.found);
+        for (lane, rows) in found.iter_mut().filter(|(_, rows)| rows.len() >= self.share) {
+            let left = self.max - self.count;
+            if left == 0 {
+                break;
+            }
+            let filter = doc! { "shard": i64::from(self.shard), "lane": &*lane };
+            let more = self
+                .rows
+                .find(filter)
+                .sort(doc! { "shard": 1, "lane": 1, "number": 1 })
+                .limit(i64::try_from(rows.len() + left).unwrap_or(i64::MAX))
+                .max_time(MAX_TIME)
+                .read_concern(ReadConcern::snapshot());
+            let mut cursor = more.await.map_err(unavailable)?;
+            let mut again = Vec::new();
+            while cursor.advance().await.map_err(unavailable)? {
+                again.push(waiting(&cursor.deserialize_current().map_err(unavailable)?)?);
+            }
+            self.count = self.count + again.len() - rows.len();
+            *rows = again;
+        }
+        self.found = found;
+        Ok(())
+    }
+}
+
+fn waiting(row: &Document) -> Result<Waiting, Error> {
+    let (Some(id), Some(event)) = (row.get("_id"), event(row)) else {
+        return Err(Error::Unavailable("a row of the outbox is damaged".to_owned()));
+    };
+    Ok(Waiting { row: id.clone(), event })
+}
+
+async fn wait(shared: &Shared, database: &Database, shard: u32, max: u32) -> Result<Vec<Waiting>, Error> {
+    let max = max.min(MAX_WAITING) as usize;
+    let rows = database.collection(ROWS);
+    let mut round = Round { rows, shard, max, share: (max / PARTS).max(1), shared, found: Vec::new(), count: 0 };
+    let begin = round.begin();
+    round.read(Some(&begin), None).await?;
+    round.read(None, Some(&begin)).await?;
+    if let Some((last, _)) = round.found.last() {
+        round.end(last);
+    }
+    round.fill().await?;
+    Ok(round.found.into_iter().flat_map(|(_, rows)| rows).collect())
+}
+
+/// Takes a lease that is free, over or one's own, and leaves any other as it is.
+async fn lease(database: &Database, shard: u32, holder: &str, length: Duration) -> Result<bool, Error> {
+    let leases: Collection<Document> = database.collection(LEASES);
+    let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+    let me = doc! { "$literal": holder };
+    // Nothing is below every time.
+    let mine = doc! { "$or": [{ "$eq": ["$holder", &me] }, { "$lte": ["$until", "$$NOW"] }] };
+    let until = doc! { "$cond": [&mine, { "$add": ["$$NOW", length] }, "$until"] };
+    let holds = doc! { "$cond": [&mine, me, "$holder"] };
+    let taken = leases
+        .find_one_and_update(
+            doc! { "_id": i64::from(shard) },
+            vec![doc! { "$set": { "holder": holds, "until": until } }],
+        )
+        .upsert(true)
+        .return_document(ReturnDocument::After)
+        .await;
+    match taken {
+        Ok(lease) => Ok(lease.is_some_and(|lease| lease.get_str("holder").is_ok_and(|name| name == holder))),
+        // Another one made the first lease at the same moment.
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+fn unavailable(error: ::mongodb::error::Error) -> Error {
+    from_documents(told(&error))
+}
+
+fn from_documents(error: documents::Error) -> Error {
+    match error {
+        documents::Error::Unavailable(text) => Error::Unavailable(text),
+        other => Error::Invalid(other.to_string()),
+    }
+}
+
+/// An error of this room inside a call of the store's.
+fn to_documents(error: Error) -> documents::Error {
+    match error {
+        Error::Unavailable(text) => documents::Error::Unavailable(text),
+        Error::Invalid(text) => documents::Error::Invalid(text),
+    }
+}
+
+#[async_trait]
+impl Outbox for MongoDb {
+    async fn lease(&self, shard: u32, holder: &str, length: Duration) -> Result<bool, Error> {
+        let holder = holder.to_owned();
+        self.ask(move |_, database| async move { lease(&database, shard, &holder, length).await.map_err(to_documents) })
+            .await
+            .map_err(from_documents)
+    }
+
+    async fn release(&self, shard: u32, holder: &str) -> Result<(), Error> {
+        let mine = doc! { "_id": i64::from(shard), "holder": holder };
+        self.ask(move |_, database| async move {
+            let leases: Collection<Document> = database.collection(LEASES);
+            leases.delete_one(mine).await.map(drop).map_err(|error| told(&error))
+        })
+        .await
+        .map_err(from_documents)
+    }
+
+    async fn holders(&self) -> Result<u32, Error> {
+        let live = doc! { "$expr": { "$gt": ["$until", "$$NOW"] } };
+        let holders = self.ask(move |_, database| async move {
+            let leases: Collection<Document> = database.collection(LEASES);
+            let holders = leases.distinct("holder", live).max_time(MAX_TIME).await.map_err(|error| told(&error))?;
+            Ok(holders.len())
+        });
+        let holders = holders.await.map_err(from_documents)?;
+        Ok(u32::try_from(holders).unwrap_or(u32::MAX))
+    }
+
+    async fn count(&self) -> Result<u64, Error> {
+        self.ask(|_, database| async move {
+            let outbox: Collection<Document> = database.collection(ROWS);
+            outbox.estimated_document_count().max_time(MAX_TIME).await.map_err(|error| told(&error))
+        })
+        .await
+        .map_err(from_documents)
+    }
+
+    async fn waiting(&self, shard: u32, max: u32) -> Result<Vec<Waiting>, Error> {
+        self.ask(
+            move |shared, database| async move { wait(&shared, &database, shard, max).await.map_err(to_documents) },
+        )
+        .await
+        .map_err(from_documents)
+    }
+
+    async fn done(&self, rows: &[Bson]) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let those = doc! { "_id": { "$in": rows } };
+        self.ask(move |_, database| async move {
+            let outbox: Collection<Document> = database.collection(ROWS);
+            outbox.delete_many(those).await.map(drop).map_err(|error| told(&error))
+        })
+        .await
+        .map_err(from_documents)
+    }
+
+    async fn committed(&self) {
+        self.shared().committed.notified().await;
+    }
+}

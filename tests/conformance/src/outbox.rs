@@ -1,0 +1,235 @@
+//! The cases of an outbox and of the store that fills it. Whoever has both can run them: they know the traits only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bson::{Bson, doc};
+use devconnect_host::capability::documents::{Commit, Documents};
+use devconnect_host::capability::events::{Outbox, SHARDS, Waiting, shard};
+
+use crate::documents::{event, insert};
+
+/// An outbox under test. The store's schema is that of [`crate::documents::schema`], its topics those beside it.
+#[derive(Clone)]
+pub struct Subject {
+    /// What is committed to.
+    pub documents: Arc<dyn Documents>,
+    /// What then waits.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+impl Subject {
+    async fn commit(&self, events: &[(&str, &str)]) {
+        let events = events.iter().map(|(id, key)| event(id, key)).collect();
+        self.documents.commit(Commit { writes: Vec::new(), events }).await.unwrap();
+    }
+
+    async fn ids(&self, shard: u32, max: u32) -> Vec<String> {
+        let waiting = self.outbox.waiting(shard, max).await.unwrap();
+        waiting.into_iter().map(|waiting| waiting.event.id).collect()
+    }
+
+    async fn all(&self) -> Vec<Waiting> {
+        let mut all = Vec::new();
+        for shard in 0..SHARDS {
+            all.extend(self.outbox.waiting(shard, 1_000).await.unwrap());
+        }
+        all
+    }
+}
+
+/// Asks until it is so; panics when it is not within five seconds.
+async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Keys of one shard.
+fn keys_of(wanted: u32, count: usize) -> Vec<String> {
+    (0..).map(|n| format!("key{n}")).filter(|key| shard(key) == wanted).take(count).collect()
+}
+
+/// A lease has one holder, who can lengthen it and give it back.
+pub async fn a_lease_has_one_holder(subject: &Subject) {
+    let (outbox, long) = (&subject.outbox, Duration::from_secs(60));
+    assert_eq!(outbox.lease(3, "a", long).await, Ok(true));
+    assert_eq!(outbox.lease(3, "b", long).await, Ok(false));
+    assert_eq!(outbox.lease(3, "a", long).await, Ok(true));
+    assert_eq!(outbox.lease(4, "b", long).await, Ok(true), "another shard is another lease");
+    assert_eq!(outbox.release(3, "b").await, Ok(()));
+    assert_eq!(outbox.lease(3, "b", long).await, Ok(false), "only the holder gives it back");
+    assert_eq!(outbox.release(3, "a").await, Ok(()));
+    assert_eq!(outbox.lease(3, "$b", long).await, Ok(true));
+    let tasks = (0..10).map(|n| {
+        let outbox = Arc::clone(&subject.outbox);
+        tokio::spawn(async move { outbox.lease(7, &n.to_string(), Duration::from_secs(60)).await.unwrap() })
+    });
+    let mut holders = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        holders += u32::from(task.await.unwrap());
+    }
+    assert_eq!(holders, 1);
+}
+
+/// A lease ends with its time, and a lengthened one later.
+pub async fn a_lease_ends_with_its_time(subject: &Subject) {
+    let outbox = &subject.outbox;
+    let (short, begun) = (Duration::from_millis(400), Instant::now());
+    assert_eq!(outbox.lease(1, "a", short).await, Ok(true));
+    assert_eq!(outbox.lease(1, "a", short * 2).await, Ok(true));
+    until("the lease does not end", async || outbox.lease(1, "b", short).await.unwrap()).await;
+    assert!(begun.elapsed() >= short * 2, "it ended after {:?}", begun.elapsed());
+    assert_eq!(outbox.lease(1, "a", short).await, Ok(false));
+}
+
+/// What waits is what was committed, in order for each key, until it is done.
+pub async fn what_was_committed_waits_until_it_is_done(subject: &Subject) {
+    subject.commit(&[("e0", "k"), ("e1", "k"), ("e2", "other")]).await;
+    subject.commit(&[("e3", "k")]).await;
+    let place = shard("k");
+    let waiting = subject.outbox.waiting(place, 100).await.unwrap();
+    let of_k: Vec<&Waiting> = waiting.iter().filter(|waiting| waiting.event.key == "k").collect();
+    let wanted: Vec<_> = ["e0", "e1", "e3"].map(|id| event(id, "k")).into();
+    assert_eq!(of_k.iter().map(|waiting| waiting.event.clone()).collect::<Vec<_>>(), wanted);
+    assert_eq!(subject.ids(shard("other"), 100).await.iter().filter(|id| *id == "e2").count(), 1);
+    let first = of_k[0].row.clone();
+    subject.outbox.done(&[first.clone(), first.clone()]).await.unwrap();
+    subject.outbox.done(&[first]).await.unwrap();
+    subject.outbox.done(&[]).await.unwrap();
+    let left = subject.outbox.waiting(place, 100).await.unwrap();
+    assert_eq!(left, waiting.iter().filter(|waiting| waiting.event.id != "e0").cloned().collect::<Vec<_>>());
+    let rows: Vec<Bson> = subject.all().await.into_iter().map(|waiting| waiting.row).collect();
+    subject.outbox.done(&rows).await.unwrap();
+    assert_eq!(subject.all().await, []);
+    subject.commit(&[("e4", "k")]).await;
+    assert_eq!(subject.ids(place, 100).await, ["e4"]);
+}
+
+/// A commit that fails leaves nothing that waits, and no gap.
+pub async fn a_failed_commit_leaves_nothing(subject: &Subject) {
+    let write = || vec![insert("plain", doc! { "_id": 1 })];
+    let commit = |id: &str| Commit { writes: write(), events: vec![event(id, "k")] };
+    subject.documents.commit(commit("e0")).await.unwrap();
+    subject.documents.commit(commit("e1")).await.unwrap_err();
+    subject.commit(&[("e2", "k")]).await;
+    assert_eq!(subject.ids(shard("k"), 100).await, ["e0", "e2"]);
+}
+
+/// A key with many events leaves the others their turn, and gets all there is when nobody else waits.
+pub async fn a_busy_key_leaves_the_others_their_turn(subject: &Subject) {
+    let keys = keys_of(5, 12);
+    for chunk in 0..4 {
+        let ids: Vec<String> = (0..100).map(|n| format!("{:03}", chunk * 100 + n)).collect();
+        // The first and the last in any order of keys.
+        for busy in [&keys[0], &keys[11]] {
+            subject.commit(&ids.iter().map(|id| (id.as_str(), busy.as_str())).collect::<Vec<_>>()).await;
+        }
+    }
+    for key in &keys[1..11] {
+        subject.commit(&[("quiet", key)]).await;
+    }
+    let mut quiet = BTreeSet::new();
+    // Whatever is done: each quiet key has its turn soon.
+    for _ in 0..6 {
+        let waiting = subject.outbox.waiting(5, 16).await.unwrap();
+        assert!(waiting.len() <= 16);
+        in_order(&waiting);
+        quiet
+            .extend(waiting.into_iter().filter(|waiting| waiting.event.id == "quiet").map(|waiting| waiting.event.key));
+    }
+    assert_eq!(quiet.len(), 10);
+    let waiting = subject.outbox.waiting(5, 500).await.unwrap();
+    assert_eq!(waiting.len(), 500, "as many as are asked for");
+    in_order(&waiting);
+    let one = keys_of(6, 1);
+    let ids: Vec<String> = (0..200).map(|n| format!("{n:03}")).collect();
+    subject.commit(&ids.iter().map(|id| (id.as_str(), one[0].as_str())).collect::<Vec<_>>()).await;
+    assert_eq!(subject.ids(6, 150).await, ids[..150]);
+}
+
+/// Of each key the numbers from the first on.
+fn in_order(waiting: &[Waiting]) {
+    let mut next: BTreeMap<&str, usize> = BTreeMap::new();
+    for Waiting { event, .. } in waiting.iter().filter(|waiting| waiting.event.id != "quiet") {
+        let next = next.entry(&event.key).or_default();
+        assert_eq!(event.id, format!("{next:03}"), "{}", event.key);
+        *next += 1;
+    }
+}
+
+/// Eight writers commit while a reader takes what waits: it sees every event once, and those of a key in the order of
+/// their commits.
+pub async fn racing_commits_keep_the_order_of_their_keys(subject: &Subject) {
+    const WRITERS: usize = 8;
+    const EACH: usize = 70;
+    let ended = Arc::new(AtomicBool::new(false));
+    let reader = tokio::spawn(drain(subject.clone(), Arc::clone(&ended)));
+    let writers = (0..WRITERS).map(|writer| {
+        let subject = subject.clone();
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                // A counter in the same commit tells the order of the commits.
+                let key = format!("k{}", (writer + n) % 5);
+                let count = crate::documents::upserting(crate::documents::update(
+                    "plain",
+                    &doc! { "_id": &key },
+                    &doc! { "$push": { "order": format!("{writer}-{n}") } },
+                ));
+                let events = vec![event(&format!("{writer}-{n}"), &key)];
+                subject.documents.commit(Commit { writes: vec![count], events }).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    ended.store(true, Ordering::SeqCst);
+    let seen = reader.await.unwrap();
+    assert_eq!(seen.values().map(Vec::len).sum::<usize>(), WRITERS * EACH);
+    let found = subject.documents.find(crate::documents::query("plain", &doc! {})).await.unwrap();
+    for document in found {
+        let key = document.get_str("_id").unwrap().to_owned();
+        let order: Vec<&str> =
+            document.get_array("order").unwrap().into_iter().map(|id| id.unwrap().as_str().unwrap()).collect();
+        assert_eq!(seen.get(&key).unwrap(), &order, "{key}");
+    }
+}
+
+/// Takes everything until nothing comes any more, by key.
+async fn drain(subject: Subject, ended: Arc<AtomicBool>) -> BTreeMap<String, Vec<String>> {
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    loop {
+        let last = ended.load(Ordering::SeqCst);
+        let mut count = 0;
+        for shard in (0..5).map(|n| shard(&format!("k{n}"))).collect::<BTreeSet<_>>() {
+            let waiting = subject.outbox.waiting(shard, 20).await.unwrap();
+            count += waiting.len();
+            let rows: Vec<Bson> = waiting.iter().map(|waiting| waiting.row.clone()).collect();
+            for Waiting { event, .. } in waiting {
+                seen.entry(event.key).or_default().push(event.id);
+            }
+            subject.outbox.done(&rows).await.unwrap();
+        }
+        if last && count == 0 {
+            return seen;
+        }
+    }
+}
+
+/// Who waits for a commit is told of it, also of one that was before.
+pub async fn a_commit_is_told(subject: &Subject) {
+    let told = |subject: &Subject| {
+        let outbox = Arc::clone(&subject.outbox);
+        async move { tokio::time::timeout(Duration::from_secs(5), outbox.committed()).await.is_ok() }
+    };
+    subject.commit(&[("e0", "k")]).await;
+    assert!(told(subject).await);
+    let waiting = tokio::spawn(told(subject));
+    subject.commit(&[("e1", "k")]).await;
+    assert!(waiting.await.unwrap());
+}
