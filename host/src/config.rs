@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::capability::events::KafkaOptions;
 use crate::engine::EngineOptions;
 use crate::trigger::http::Proxies;
 use crate::trigger::socket::SocketOptions;
@@ -18,19 +19,23 @@ use crate::trigger::socket::SocketOptions;
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
-/// A Redis server or cluster, and what belongs to this network in it.
-#[derive(Clone)]
-pub struct RedisConfig {
-    /// `REDIS_URL`; it may have a password.
-    pub url: String,
-    /// `REDIS_KEY_PREFIX`, before every key.
-    pub prefix: String,
+/// An address that may have a password in it, and is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(pub String);
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(not shown)")
+    }
 }
 
-impl std::fmt::Debug for RedisConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisConfig").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
+/// A Redis server or cluster, and what belongs to this network in it.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// `REDIS_URL`.
+    pub url: Address,
+    /// `REDIS_KEY_PREFIX`, before every key.
+    pub prefix: String,
 }
 
 /// The typed configuration of a host.
@@ -52,6 +57,10 @@ pub struct Config {
     pub refuse_scans: bool,
     /// Where caches, presence and sockets meet those of other hosts; none: in this process.
     pub redis: Option<RedisConfig>,
+    /// `MONGODB_URI`: where documents are; none: in the data folder.
+    pub mongodb: Option<Address>,
+    /// `KAFKA_BROKERS` and its like: where events go; none: into the data folder.
+    pub kafka: Option<KafkaOptions>,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -131,13 +140,6 @@ impl Config {
 
     fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError(explain(&error)))?;
-        for (name, capability) in [("KAFKA_BROKERS", "events"), ("MONGODB_URI", "documents")] {
-            if environment(name).is_some() {
-                return Err(ConfigError(format!(
-                    "{name} is set, but this version runs {capability} on its embedded engine only; unset {name}"
-                )));
-            }
-        }
         let production = match environment("DEVCONNECT_ENV").as_deref() {
             None | Some("development" | "test") => false,
             Some("production") => true,
@@ -166,10 +168,24 @@ impl Config {
             engine,
             sockets: file.sockets.options(count_loopback),
             refuse_scans: file.documents.refuse_scans,
-            redis: environment("REDIS_URL")
-                .map(|url| RedisConfig { url, prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default() }),
+            redis: environment("REDIS_URL").map(|url| RedisConfig {
+                url: Address(url),
+                prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default(),
+            }),
+            mongodb: environment("MONGODB_URI").map(Address),
+            kafka: environment("KAFKA_BROKERS").map(|brokers| kafka(&brokers, &environment)),
             settings: file.settings,
         })
+    }
+}
+
+fn kafka(brokers: &str, environment: impl Fn(&str) -> Option<String>) -> KafkaOptions {
+    let default = KafkaOptions::new(brokers);
+    KafkaOptions {
+        client_id: environment("KAFKA_CLIENT_ID").unwrap_or(default.client_id),
+        group_prefix: environment("KAFKA_GROUP_ID").unwrap_or(default.group_prefix),
+        topic_prefix: environment("KAFKA_TOPIC_PREFIX").unwrap_or(default.topic_prefix),
+        brokers: default.brokers,
     }
 }
 
@@ -279,14 +295,18 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_is_not_there_yet_is_refused() {
-        let error = parse("", &[("MONGODB_URI", "mongodb://x")]).unwrap_err().to_string();
-        assert!(error.contains("unset MONGODB_URI"), "{error}");
+    fn events_have_names_of_the_operators() {
+        let kafka = |environment| parse("", environment).unwrap().kafka.unwrap();
+        let usual = kafka(&[("KAFKA_BROKERS", "a:1,b:2")]);
+        assert_eq!((usual.brokers.as_str(), usual.group_prefix.as_str()), ("a:1,b:2", "devconnect-group"));
+        let own = kafka(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_GROUP_ID", "g"), ("KAFKA_TOPIC_PREFIX", "p.")]);
+        assert_eq!((own.group_prefix.as_str(), own.topic_prefix.as_str()), ("g", "p."));
     }
 
     #[test]
     fn a_password_in_a_url_is_not_printed() {
-        let environment = [("REDIS_URL", "redis://:hush@x"), ("REDIS_KEY_PREFIX", "net:")];
+        let environment =
+            [("REDIS_URL", "redis://:hush@x"), ("REDIS_KEY_PREFIX", "net:"), ("MONGODB_URI", "mongodb://u:hush@x")];
         let printed = format!("{:?}", parse("", &environment).unwrap());
         assert!(printed.contains("net:") && !printed.contains("hush"), "{printed}");
     }

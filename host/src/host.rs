@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::application::{Application, ApplicationError};
 use crate::capability::clocks::{Clock, System};
-use crate::capability::events::EventLog;
+use crate::capability::documents::MongoDb;
+use crate::capability::events::{self, EventLog, Relay};
 use crate::capability::invalidations::{Invalidations, Owed};
 use crate::capability::passwords::{Cost, Passwords};
 use crate::capability::sessions::{Keys, Sessions};
@@ -15,7 +17,7 @@ use crate::capability::{Capabilities, config::Settings, documents, redis};
 use crate::config::{Config, ConfigError, Secrets};
 use crate::engine::{CodeCache, Engine, EngineError, Shared};
 use crate::registry::{DeployError, Registry};
-use crate::stores::{Store, Stores};
+use crate::stores::{self, Store, Stores};
 use crate::trigger::http::{HttpTrigger, OriginRules, Site};
 use crate::trigger::socket::{SocketServer, SocketTrigger};
 
@@ -31,6 +33,9 @@ pub enum HostError {
     /// The document store.
     #[error("the document store does not open: {0}")]
     Documents(#[from] documents::Error),
+    /// The event log.
+    #[error(transparent)]
+    Events(#[from] events::Error),
     /// Redis.
     #[error(transparent)]
     Redis(#[from] redis::Error),
@@ -44,6 +49,9 @@ pub enum HostError {
     #[error("{0}")]
     System(String),
 }
+
+/// Between two tries to prepare a store that is away.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// How a host is put together.
 pub struct HostOptions {
@@ -81,6 +89,8 @@ pub struct Host {
     pub events: Arc<dyn EventLog>,
     /// What each capability runs on.
     pub stores: Arc<Vec<Store>>,
+    unprepared: Option<MongoDb>,
+    relay: Option<Arc<Relay>>,
 }
 
 impl Host {
@@ -90,7 +100,7 @@ impl Host {
         let HostOptions { config, components, data, clock, passwords, sockets } = options;
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
-        let Stores { cache, documents, checked, events, leases, meeting, all } =
+        let Stores { cache, documents, checked, unprepared, events, relay, leases, meeting, all } =
             Stores::open(&config, &application, data.clone(), &clock)?;
         let stores = Arc::new(all);
         let keys = Keys::new(&secrets.get(&application.session.secret)?);
@@ -130,16 +140,71 @@ impl Host {
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
-        Ok(Self { registry, http, documents, events, stores })
+        Ok(Self { registry, http, documents, events, stores, unprepared, relay })
     }
 
-    /// What must be done before anything is served: fills the derived fields of older documents. Once that is done it
-    /// costs a look at its markers; `again` has it look at all documents once more, for older ones that came since.
+    /// What must be done before anything is served: looks at the document store, and fills the derived fields of older
+    /// documents. Once that is done it costs a look at its markers; `again` has it look at all documents once more, for
+    /// older ones that came since. A server that is away is tried again in the background: until it is there, calls that
+    /// need it learn that it is not available.
     pub async fn prepare(&self, again: bool) -> Result<(), HostError> {
         let shared = self.registry.engine().shared();
-        let schema = shared.application.schema();
-        documents::fill(self.documents.as_ref(), &schema, shared.capabilities.clock.as_ref(), again).await?;
+        let preparation = Preparation {
+            mongodb: self.unprepared.clone(),
+            documents: self.documents.clone(),
+            schema: shared.application.schema(),
+            clock: shared.capabilities.clock.clone(),
+            again,
+        };
+        match preparation.run().await {
+            Err(documents::Error::Unavailable(why)) if self.unprepared.is_some() => {
+                tracing::warn!(why, "the document store is not there yet; it is tried again and again");
+                tokio::spawn(preparation.keep_trying());
+                Ok(())
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// After the last request: finishes what is on its way to other servers.
+    pub async fn close(&self) {
+        if let Some(relay) = &self.relay {
+            relay.stop().await;
+        }
+    }
+}
+
+/// What a document store needs before it is used.
+struct Preparation {
+    mongodb: Option<MongoDb>,
+    documents: Arc<dyn documents::Documents>,
+    schema: documents::Schema,
+    clock: Arc<dyn Clock>,
+    again: bool,
+}
+
+impl Preparation {
+    async fn run(&self) -> Result<(), documents::Error> {
+        if let Some(mongodb) = &self.mongodb {
+            stores::prepare(mongodb).await?;
+        }
+        documents::fill(self.documents.as_ref(), &self.schema, self.clock.as_ref(), self.again).await?;
         Ok(())
+    }
+
+    async fn keep_trying(self) {
+        let mut told = None;
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match self.run().await {
+                Ok(()) => return tracing::info!("the document store is there and prepared"),
+                Err(error) if told.as_ref() != Some(&error) => {
+                    tracing::warn!(%error, "the document store is not prepared yet");
+                    told = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
 

@@ -118,6 +118,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");
         serve(listener, host.http.clone(), AcceptOptions::default(), interrupted()).await;
+        host.close().await;
         println!("All requests are finished. Goodbye.");
         anyhow::Ok(())
     })

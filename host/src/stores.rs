@@ -10,28 +10,39 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::application::Application;
 use crate::capability::clocks::Clock;
-use crate::capability::documents::{self, Documents, Location};
-use crate::capability::events::EventLog;
+use crate::capability::documents::{self, Documents, Embedded, Guarded, Location, MongoDb, Schema};
+use crate::capability::events::{self, EventLog, Kafka, Log, Outbox, Relay, RelayOptions};
 use crate::capability::redis::{self, Redis};
 use crate::capability::sockets::leases::{self, Leases};
 use crate::capability::{Health, cache};
-use crate::config::Config;
+use crate::config::{Config, RedisConfig};
 use crate::host::HostError;
+
+/// The database of a `MONGODB_URI` that names none.
+const DATABASE: &str = "devconnect";
 
 /// One capability's engine, as operators see it.
 pub struct Store {
     /// The capability.
     pub capability: &'static str,
     /// What it runs on.
-    pub engine: String,
+    pub engine: &'static str,
     /// Without it the host can't serve.
     pub needed: bool,
     health: Box<dyn Fn() -> Health + Send + Sync>,
 }
 
 impl Store {
-    fn embedded(capability: &'static str, engine: &str) -> Self {
-        Self { capability, engine: engine.to_owned(), needed: false, health: Box::new(|| Health::Up) }
+    fn new(
+        capability: &'static str,
+        engine: &'static str,
+        health: impl Fn() -> Health + Send + Sync + 'static,
+    ) -> Self {
+        Self { capability, engine, needed: false, health: Box::new(health) }
+    }
+
+    fn embedded(capability: &'static str, engine: &'static str) -> Self {
+        Self::new(capability, engine, || Health::Up)
     }
 
     /// How it is, by the last call.
@@ -48,8 +59,12 @@ pub struct Stores {
     pub documents: Arc<dyn Documents>,
     /// The truth as components ask for it.
     pub checked: Arc<dyn Documents>,
+    /// A document store that has to be prepared before it takes a commit.
+    pub unprepared: Option<MongoDb>,
     /// What was published.
     pub events: Arc<dyn EventLog>,
+    /// What moves events there; none: commits write to it themselves.
+    pub relay: Option<Arc<Relay>>,
     /// Which hosts have which users.
     pub leases: Arc<dyn Leases>,
     /// Where hosts meet, and what they say there; none: this host is alone.
@@ -66,35 +81,114 @@ impl Stores {
         data: Option<PathBuf>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, HostError> {
-        let disk = if data.is_some() { "embedded (SQLite)" } else { "embedded (SQLite, in memory)" };
-        let location = data.map_or(Location::Memory, Location::Folder);
-        let store = documents::Embedded::open(location, &application.schema(), &application.partitions())?;
-        let events: Arc<dyn EventLog> = Arc::new(store.event_log());
-        let checked = if config.refuse_scans { store.refusing_scans() } else { store.clone() };
-        let mut all = vec![Store::embedded("documents", disk), Store::embedded("events", disk)];
+        let truth = Truth::open(config, application, data)?;
+        let Truth { documents, checked, unprepared, events, relay, mut all } = truth;
         let (cache, leases, meeting) = match &config.redis {
             None => {
                 let process = "embedded (in process)";
-                all.extend([Store::embedded("cache", process), Store::embedded("sockets", process)]);
+                all.extend(["cache", "sockets"].map(|capability| Store::embedded(capability, process)));
                 let cache: Arc<dyn cache::Cache> = Arc::new(cache::Embedded::new(clock.clone()));
                 let leases = leases::Embedded::new(clock.clone(), config.sockets.lease);
                 (cache, Arc::new(leases) as Arc<dyn Leases>, None)
             }
-            Some(redis) => {
+            Some(RedisConfig { url, prefix }) => {
                 let near = application.cache.near.clone();
-                let options = redis::Options { url: redis.url.clone(), prefix: redis.prefix.clone(), near };
+                let options = redis::Options { url: url.0.clone(), prefix: prefix.clone(), near };
                 let (redis, heard) = Redis::open(options)?;
                 all.extend(["cache", "sockets"].map(|capability| {
                     let redis = redis.clone();
-                    let health = Box::new(move || redis.health());
-                    Store { capability, engine: "Redis".to_owned(), needed: false, health }
+                    Store::new(capability, "Redis", move || redis.health())
                 }));
                 let cache: Arc<dyn cache::Cache> = Arc::new(cache::InRedis::new(redis.clone()));
                 let leases = leases::InRedis::new(redis.clone(), config.sockets.lease);
                 (cache, Arc::new(leases) as Arc<dyn Leases>, Some((redis, heard)))
             }
         };
-        let (documents, checked) = (Arc::new(store), Arc::new(checked));
-        Ok(Self { cache, documents, checked, events, leases, meeting, all })
+        Ok(Self { cache, documents, checked, unprepared, events, relay, leases, meeting, all })
     }
+}
+
+/// Documents and events: a commit has both, wherever each of them is.
+struct Truth {
+    documents: Arc<dyn Documents>,
+    checked: Arc<dyn Documents>,
+    unprepared: Option<MongoDb>,
+    events: Arc<dyn EventLog>,
+    relay: Option<Arc<Relay>>,
+    all: Vec<Store>,
+}
+
+impl Truth {
+    fn open(config: &Config, application: &Application, data: Option<PathBuf>) -> Result<Self, HostError> {
+        let (schema, topics) = (application.schema(), application.partitions());
+        let sqlite = if data.is_some() { "embedded (SQLite)" } else { "embedded (SQLite, in memory)" };
+        let folder = |data: Option<PathBuf>| data.map_or(Location::Memory, Location::Folder);
+        let kafka = match &config.kafka {
+            None => None,
+            Some(options) => Some(Arc::new(Kafka::open(options.clone(), &topics)?)),
+        };
+        let Some(uri) = &config.mongodb else {
+            let open = if kafka.is_some() { Embedded::open_with_outbox } else { Embedded::open };
+            let store = open(folder(data), &schema, &topics)?;
+            let checked: Arc<dyn Documents> =
+                Arc::new(if config.refuse_scans { store.refusing_scans() } else { store.clone() });
+            let mut all = vec![Store::embedded("documents", sqlite)];
+            let (events, relay) = match kafka {
+                None => {
+                    all.push(Store::embedded("events", sqlite));
+                    (Arc::new(store.event_log()) as Arc<dyn EventLog>, None)
+                }
+                Some(kafka) => {
+                    let (events, relay, engine) = relayed(Arc::new(store.outbox()), kafka);
+                    all.push(engine);
+                    (events, Some(relay))
+                }
+            };
+            return Ok(Self { documents: Arc::new(store), checked, unprepared: None, events, relay, all });
+        };
+        let mongodb = MongoDb::open(&uri.0, DATABASE, &schema, &topics)?;
+        let guarded = Arc::new(Guarded::new(Arc::new(mongodb.clone())));
+        let watched = guarded.clone();
+        let mut all = vec![Store { needed: true, ..Store::new("documents", "MongoDB", move || watched.health()) }];
+        let outbox = Arc::new(mongodb.clone());
+        let (events, relay, engine) = match kafka {
+            Some(kafka) => relayed(outbox, kafka),
+            None => {
+                // Its own folder, so that it stays what it is when documents come back into the data folder.
+                let log = Embedded::open(folder(data.map(|data| data.join("events"))), &Schema::default(), &topics)?;
+                let (events, relay, _) = relayed(outbox, Arc::new(log.event_log()));
+                (events, relay, Store::embedded("events", sqlite))
+            }
+        };
+        all.push(engine);
+        let documents: Arc<dyn Documents> = guarded;
+        Ok(Self { checked: documents.clone(), documents, unprepared: Some(mongodb), events, relay: Some(relay), all })
+    }
+}
+
+/// A log, what moves the events of an outbox into it, and how that goes.
+fn relayed<L: Log + EventLog>(outbox: Arc<dyn Outbox>, log: Arc<L>) -> (Arc<dyn EventLog>, Arc<Relay>, Store) {
+    let relay = Arc::new(Relay::start(outbox, log.clone(), RelayOptions::default()));
+    let watched = relay.clone();
+    let health = move || match watched.status().log {
+        events::Health::Up => Health::Up,
+        events::Health::Down { why, .. } => Health::Down(why),
+    };
+    (log, relay, Store::new("events", "Kafka", health))
+}
+
+/// Prepares a MongoDB as soon as it answers.
+///
+/// # Errors
+/// [`documents::Error::Unavailable`] when it does not answer now, [`documents::Error::Invalid`] when it is the wrong kind of server.
+pub async fn prepare(mongodb: &MongoDb) -> Result<(), documents::Error> {
+    let report = mongodb.prepare().await?;
+    tracing::info!(version = report.version, replica_set = report.replica_set, "MongoDB is prepared");
+    for index in report.made {
+        tracing::info!(index, "an index was made");
+    }
+    for unmade in report.unmade {
+        tracing::warn!(collection = unmade.collection, index = unmade.index, "there is no such index: {}", unmade.why);
+    }
+    Ok(())
 }

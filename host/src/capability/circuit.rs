@@ -20,40 +20,41 @@ pub(super) struct Circuit {
     until: AtomicU64,
     /// Milliseconds since `begun` when the first of the calls that were not answered failed; 0 while it answers.
     failing: AtomicU64,
+    /// Milliseconds since `begun` of the last answer.
+    answered: AtomicU64,
     /// Why the last call was not answered.
     why: Mutex<String>,
 }
 
 /// The leave to call once.
 #[derive(Debug)]
-pub(super) struct Pass<'a>(&'a Circuit);
+pub(super) struct Pass<'a> {
+    circuit: &'a Circuit,
+    /// Milliseconds.
+    begun: u64,
+}
 
 impl Circuit {
     /// Of a server that is left alone for `pause` at a time.
     pub(super) fn new(pause: Duration) -> Self {
-        Self {
-            pause,
-            begun: Instant::now(),
-            until: AtomicU64::new(0),
-            failing: AtomicU64::new(0),
-            why: Mutex::default(),
-        }
+        let [until, failing, answered] = [(); 3].map(|()| AtomicU64::new(0));
+        Self { pause, begun: Instant::now(), until, failing, answered, why: Mutex::default() }
     }
 
     /// Leave to call; none while the server is left alone.
     pub(super) fn pass(&self) -> Option<Pass<'_>> {
         let until = self.until.load(Ordering::Acquire);
-        if until == 0 {
-            return Some(Pass(self));
-        }
         let now = self.now();
+        if until == 0 {
+            return Some(Pass { circuit: self, begun: now });
+        }
         // The one who moves the moment on is the one who tries.
         let tries = now >= until
             && self
                 .until
                 .compare_exchange(until, now + millis(self.pause), Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok();
-        tries.then_some(Pass(self))
+        tries.then_some(Pass { circuit: self, begun: now })
     }
 
     /// Whether the last call was answered.
@@ -79,13 +80,17 @@ impl Circuit {
 impl Pass<'_> {
     /// The call was answered.
     pub(super) fn answered(self) {
-        self.0.until.store(0, Ordering::Release);
-        self.0.failing.store(0, Ordering::Release);
+        self.circuit.answered.store(self.circuit.now(), Ordering::Release);
+        self.circuit.until.store(0, Ordering::Release);
+        self.circuit.failing.store(0, Ordering::Release);
     }
 
-    /// The call was not answered, for this reason.
+    /// The call was not answered, for this reason. When another one was, meanwhile, it is no sign of a server that is away.
     pub(super) fn failed(self, why: &str) {
-        let circuit = self.0;
+        let circuit = self.circuit;
+        if circuit.answered.load(Ordering::Acquire) > self.begun {
+            return;
+        }
         why.clone_into(&mut circuit.why.lock().unwrap_or_else(PoisonError::into_inner));
         let now = circuit.now().max(1);
         let _ = circuit.failing.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
@@ -119,5 +124,17 @@ mod tests {
         assert!(circuit.pass().is_none(), "another one waits for how it goes");
         trial.answered();
         assert!(circuit.pass().is_some());
+    }
+
+    #[test]
+    fn one_slow_call_among_others_does_not_open_it() {
+        let circuit = Circuit::new(Duration::from_millis(250));
+        let slow = circuit.pass().unwrap();
+        while circuit.now() <= slow.begun {
+            std::hint::spin_loop();
+        }
+        circuit.pass().unwrap().answered();
+        slow.failed("too slow");
+        assert_eq!(circuit.health(), Health::Up);
     }
 }

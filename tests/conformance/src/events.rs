@@ -257,7 +257,10 @@ pub async fn a_group_begins_where_it_said(subject: &Subject) {
     subject.append(&keys.iter().map(|key| event(key, 1)).collect::<Vec<_>>()).await;
     let member = subject.subscribe(Start::Latest).await;
     let records = told(member.as_ref(), 4).await;
-    assert_eq!(ids(&records), keys.iter().map(|key| format!("{key}-1")).collect::<Vec<_>>().iter().map(|id| &**id).collect());
+    assert_eq!(
+        ids(&records),
+        keys.iter().map(|key| format!("{key}-1")).collect::<Vec<_>>().iter().map(|id| &**id).collect()
+    );
 }
 
 /// Nothing is finished that was not told, and nobody finishes what is not theirs.

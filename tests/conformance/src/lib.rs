@@ -13,10 +13,10 @@
 )]
 
 pub mod cache;
-pub mod presence;
-pub mod redis_server;
-pub mod events;
-pub mod racing;
 pub mod documents;
+pub mod events;
 pub mod outbox;
+pub mod presence;
+pub mod racing;
+pub mod redis_server;
 pub mod servers;

@@ -190,7 +190,8 @@ impl EventLog for EmbeddedLog {
     async fn subscribe(&self, group: &str, topics: &[String], start: Start) -> Result<Box<dyn Subscription>, Error> {
         let places = self.places(topics)?;
         let (begun, name) = (places.clone(), group.to_owned());
-        self.change(move |connection| begun.iter().try_for_each(|place| begin(connection, &name, place, start))).await?;
+        self.change(move |connection| begun.iter().try_for_each(|place| begin(connection, &name, place, start)))
+            .await?;
         Ok(Box::new(Member::join(self.store.clone(), group, places)))
     }
 }

@@ -3,7 +3,7 @@
 //! A row has the next number of its lane (a topic and a key), taken in the transaction of its commit: two commits of one
 //! lane conflict, so the order of the numbers is the order of the commits and no number is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ::mongodb::options::{ReadConcern, ReturnDocument};
@@ -324,7 +324,12 @@ impl Outbox for MongoDb {
         let live = doc! { "$expr": { "$gt": ["$until", "$$NOW"] } };
         let holders = self.ask(move |_, database| async move {
             let leases: Collection<Document> = database.collection(LEASES);
-            let holders = leases.distinct("holder", live).max_time(MAX_TIME).await.map_err(|error| told(&error))?;
+            let mut cursor = leases.find(live).max_time(MAX_TIME).await.map_err(|error| told(&error))?;
+            let mut holders = BTreeSet::new();
+            while cursor.advance().await.map_err(|error| told(&error))? {
+                let lease = cursor.deserialize_current().map_err(|error| told(&error))?;
+                holders.extend(lease.get_str("holder").map(str::to_owned));
+            }
             Ok(holders.len())
         });
         let holders = holders.await.map_err(from_documents)?;

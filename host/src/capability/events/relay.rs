@@ -8,7 +8,7 @@ mod health;
 mod lane;
 mod shares;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use super::{Log, Outbox};
 
-pub use health::{Health, Status};
 use health::Pulse;
+pub use health::{Health, Status};
 use shares::Shares;
 
 /// How a relay works.
@@ -59,7 +59,8 @@ struct Work {
 pub struct Relay {
     work: Arc<Work>,
     stop: watch::Sender<bool>,
-    running: JoinHandle<()>,
+    /// None once somebody waits for its end.
+    running: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Relay {
@@ -69,7 +70,7 @@ impl Relay {
         let (pulse, committed) = (Pulse::default(), watch::Sender::new(0));
         let work = Arc::new(Work { outbox, log, options, holder, pulse, committed });
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run(Arc::clone(&work), stopped));
+        let running = Mutex::new(Some(tokio::spawn(run(Arc::clone(&work), stopped))));
         Self { work, stop, running }
     }
 
@@ -79,9 +80,11 @@ impl Relay {
     }
 
     /// Finishes what is on its way to the log, and gives the leases back. What waits stays for others, or for later.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         self.stop.send_replace(true);
-        if let Err(error) = (&mut self.running).await {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(running) = running else { return };
+        if let Err(error) = running.await {
             tracing::error!(%error, "the relay of events did not end by itself");
         }
     }
@@ -89,7 +92,9 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.running.abort();
+        if let Some(running) = self.running.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            running.abort();
+        }
     }
 }
 

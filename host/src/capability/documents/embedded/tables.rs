@@ -56,11 +56,7 @@ pub(super) struct TableIndex {
 
 impl Layout {
     /// Brings the file in line with the schema.
-    pub(super) fn open(
-        connection: &mut Connection,
-        schema: &Schema,
-        outlet: Arc<Outlet>,
-    ) -> Result<Layout, Error> {
+    pub(super) fn open(connection: &mut Connection, schema: &Schema, outlet: Arc<Outlet>) -> Result<Layout, Error> {
         schema.check()?;
         check_topics(outlet.topics())?;
         let collections = schema.collections.iter();

@@ -110,7 +110,8 @@ async fn collect<E: Future<Output = ()>>(
             Ok(None) => return good,
             Ok(Some((number, answer))) => {
                 // What does not fit into the queue was not sent, and the stream goes on with what was.
-                let full = answer.as_ref().is_err_and(|error| error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull));
+                let full =
+                    answer.as_ref().is_err_and(|error| error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull));
                 let failed = answer.is_err() && !full;
                 if let Some(result) = results.get_mut(number) {
                     *result = answer.map_err(unavailable);
