@@ -5,6 +5,8 @@ import { io } from 'socket.io-client';
 
 /** Where the host is. */
 export const URL = process.env.DEVCONNECT_URL;
+/** Where a second host of the same network is, if there is one. */
+export const OTHER_URL = process.env.DEVCONNECT_URL_2;
 /** A password that every rule accepts. */
 export const PASSWORD = 'Str0ng!Pass';
 /** Nothing of these tests takes longer. */
@@ -21,14 +23,20 @@ export class Member {
     return new Member(emailId).enter('/signup', body);
   }
 
-  constructor(emailId) {
+  constructor(emailId, url = URL) {
     this.emailId = emailId;
+    this.url = url;
     this.sockets = [];
+  }
+
+  /** The same member and session at another host. */
+  at(url) {
+    return Object.assign(new Member(this.emailId, url), { id: this.id, token: this.token });
   }
 
   /** Another session of the same member. */
   async logIn() {
-    return new Member(this.emailId).enter('/login', { emailId: this.emailId, password: PASSWORD });
+    return new Member(this.emailId, this.url).enter('/login', { emailId: this.emailId, password: PASSWORD });
   }
 
   async enter(path, body) {
@@ -42,7 +50,7 @@ export class Member {
   /** A request that has to succeed. */
   async http(method, path, body) {
     const headers = { ...(this.token && { cookie: `token=${this.token}` }), ...(body && { 'content-type': 'application/json' }) };
-    const response = await fetch(URL + path, { method, headers, body: body && JSON.stringify(body) });
+    const response = await fetch(this.url + path, { method, headers, body: body && JSON.stringify(body) });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return { headers: response.headers, body: text.startsWith('{') ? JSON.parse(text) : text };
@@ -54,7 +62,7 @@ export class Member {
 
   /** A socket that is not connected yet; closed when the test ends. */
   open(options = {}) {
-    const socket = io(URL, { auth: { token: this.token }, forceNew: true, reconnection: false, ...options });
+    const socket = io(this.url, { auth: { token: this.token }, forceNew: true, reconnection: false, ...options });
     this.sockets.push(socket);
     return socket;
   }

@@ -7,15 +7,16 @@
 
 mod member;
 pub mod network;
-mod node;
+pub mod node;
+mod stack;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 pub use member::{Member, PASSWORD};
-pub use node::node;
 pub use serde_json::{Value, json};
+pub use stack::Stack;
 
 /// The secret that tests sign their own tokens with.
 pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";
@@ -126,4 +127,26 @@ pub fn with_fixture(name: &str) -> tempfile::TempDir {
 /// The workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace above this crate").to_owned()
+}
+
+/// Each case, an `async fn` that takes a [`Stack`], as a test on embedded stores and as one on real servers.
+#[macro_export]
+macro_rules! on_both_stacks {
+    ($($case:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::Stack::embedded()).await;
+            })*
+        }
+
+        mod real {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                if let Some(stack) = tokio::task::spawn_blocking($crate::Stack::real).await.unwrap() {
+                    super::$case(stack).await;
+                }
+            })*
+        }
+    };
 }

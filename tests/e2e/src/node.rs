@@ -14,6 +14,22 @@ pub fn node() -> Command {
     command
 }
 
+/// Runs a file of `node:test` against hosts; the first one's URL is `DEVCONNECT_URL`, the next one's `DEVCONNECT_URL_2`. Blocks.
+/// Panics, with what was said, when a test fails or there is none.
+pub fn test(file: &str, urls: &[&str]) {
+    let names = ["DEVCONNECT_URL", "DEVCONNECT_URL_2", "DEVCONNECT_URL_3"];
+    let output = node()
+        .args(["--test", "--test-force-exit", "--test-reporter=spec", file])
+        .envs(names.into_iter().zip(urls))
+        .output()
+        .expect("node; install Node 20 or newer");
+    let text = String::from_utf8_lossy(&output.stdout);
+    eprintln!("{text}");
+    assert!(output.status.success(), "{file} failed:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let passed = text.lines().find_map(|line| line.split_once("pass ")?.1.trim().parse::<u32>().ok());
+    assert!(passed.is_some_and(|passed| passed > 0), "{file} tested nothing:\n{text}");
+}
+
 fn installed() -> PathBuf {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

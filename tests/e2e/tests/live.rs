@@ -19,41 +19,62 @@ use devconnect_host::config::Config;
 use devconnect_host::engine::Outcome;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
 use devconnect_host::{Host, HostOptions};
-use e2e::{Server, ServerOptions, Value, json, network, node, with_fixture};
+use e2e::{ServerOptions, Stack, Value, json, network, node, on_both_stacks, with_fixture};
 use tempfile::TempDir;
 
 /// Runs a file of `node:test` against a host.
-fn run(file: &str, options: ServerOptions) {
-    let data = TempDir::new().unwrap();
-    let server = Server::start_with(data.path(), options);
-    let output = node()
-        .args(["--test", "--test-force-exit", "--test-reporter=spec", file])
-        .env("DEVCONNECT_URL", &server.url)
-        .output()
-        .expect("node; install Node 20 or newer");
-    let text = String::from_utf8_lossy(&output.stdout);
-    println!("{text}");
-    assert!(output.status.success(), "{file} failed:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    let passed = text.lines().find_map(|line| line.split_once("pass ")?.1.trim().parse::<u32>().ok());
-    assert!(passed.is_some_and(|passed| passed > 0), "{file} tested nothing:\n{text}");
-    assert!(server.interrupt(), "the host ends well with sockets open");
+async fn run(stack: Stack, file: &'static str, options: ServerOptions) {
+    let server = stack.start_with("host", options).await;
+    let ended = tokio::task::spawn_blocking(move || {
+        node::test(file, &[&server.url]);
+        server.interrupt()
+    });
+    assert!(ended.await.unwrap(), "the host ends well with sockets open");
 }
 
-#[test]
-fn the_official_client_over_every_transport() {
-    run("live.test.mjs", ServerOptions::default());
+on_both_stacks! {
+    the_official_client_over_every_transport,
+    limits_have_a_defined_outcome,
+    rooms_and_acknowledgements,
 }
 
-#[test]
-fn limits_have_a_defined_outcome() {
+async fn the_official_client_over_every_transport(stack: Stack) {
+    run(stack, "live.test.mjs", ServerOptions::default()).await;
+}
+
+async fn limits_have_a_defined_outcome(stack: Stack) {
     let config = "[sockets]\nper-user = 4\nburst = 200\npace = 1000\nunread = 1024\n";
-    run("limits.test.mjs", ServerOptions { config: Some(config), ..ServerOptions::default() });
+    run(stack, "limits.test.mjs", ServerOptions { config: Some(config), ..ServerOptions::default() }).await;
 }
 
-#[test]
-fn rooms_and_acknowledgements() {
+async fn rooms_and_acknowledgements(stack: Stack) {
     let components = with_fixture("rooms");
-    run("rooms.test.mjs", ServerOptions { components: Some(components.path().to_owned()), ..ServerOptions::default() });
+    let options = ServerOptions { components: Some(components.path().to_owned()), ..ServerOptions::default() };
+    run(stack, "rooms.test.mjs", options).await;
+}
+
+mod redis_cluster {
+    use super::{Stack, rooms_and_acknowledgements, the_official_client_over_every_transport};
+
+    /// Embedded but for a Redis Cluster of three masters.
+    async fn stack() -> Option<Stack> {
+        let url = tokio::task::spawn_blocking(conformance::servers::redis_cluster_url).await.unwrap()?;
+        Some(Stack::embedded().with("REDIS_URL", Some(url)))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_official_client() {
+        if let Some(stack) = stack().await {
+            the_official_client_over_every_transport(stack).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rooms() {
+        if let Some(stack) = stack().await {
+            rooms_and_acknowledgements(stack).await;
+        }
+    }
 }
 
 /// The same component under another version, and so with another hash.
@@ -92,7 +113,7 @@ fn a_component_is_replaced_under_a_thousand_sockets() {
         let _ = ended.await;
     }));
 
-    let mut swarm = node().arg("swarm.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut swarm = node::node().arg("swarm.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = swarm.stdin.take().unwrap();
     let mut lines = BufReader::new(swarm.stdout.take().unwrap()).lines();
     let mut heard = |what: &str| assert_eq!(lines.next().unwrap().unwrap(), what);

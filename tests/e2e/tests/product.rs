@@ -8,20 +8,20 @@
     reason = "a test fails where it stands"
 )]
 
-use e2e::{Member, PASSWORD, Server, json};
+use e2e::{Member, PASSWORD, Stack, json, on_both_stacks};
 use reqwest::StatusCode;
-use tempfile::TempDir;
 
-async fn server() -> (Server, TempDir) {
-    let data = TempDir::new().unwrap();
-    let folder = data.path().to_owned();
-    let server = tokio::task::spawn_blocking(move || Server::start(&folder)).await.unwrap();
-    (server, data)
+on_both_stacks! {
+    a_member_signs_up_connects_and_logs_out,
+    malformed_and_hostile_bodies_are_refused,
+    other_peoples_things_stay_theirs,
+    eight_racing_requests_in_both_directions_make_one,
+    the_days_limit_holds_when_it_is_raced,
+    a_token_that_is_not_a_living_one_is_refused,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_member_signs_up_connects_and_logs_out() {
-    let (server, _data) = server().await;
+async fn a_member_signs_up_connects_and_logs_out(stack: Stack) {
+    let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
     let grace = Member::sign_up(&server.url, "Grace").await;
 
@@ -54,9 +54,8 @@ async fn a_member_signs_up_connects_and_logs_out() {
     assert_eq!(Member::log_in(&server.url, "ADA@example.com", PASSWORD).await.id, ada.id);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_and_hostile_bodies_are_refused() {
-    let (server, _data) = server().await;
+async fn malformed_and_hostile_bodies_are_refused(stack: Stack) {
+    let server = stack.start("host").await;
     let nobody = Member::nobody(&server.url);
     let deep = format!("{{\"firstName\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
     let large = format!("{{\"firstName\":\"{}\"}}", "x".repeat(300 << 10));
@@ -105,9 +104,8 @@ async fn malformed_and_hostile_bodies_are_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn other_peoples_things_stay_theirs() {
-    let (server, _data) = server().await;
+async fn other_peoples_things_stay_theirs(stack: Stack) {
+    let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
     let eve = Member::sign_up(&server.url, "Eve").await;
     let mallory = Member::sign_up(&server.url, "Mallory").await;
@@ -123,9 +121,8 @@ async fn other_peoples_things_stay_theirs() {
     assert_eq!(mallory.read("/user/connections").await["data"], json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn eight_racing_requests_in_both_directions_make_one() {
-    let (server, _data) = server().await;
+async fn eight_racing_requests_in_both_directions_make_one(stack: Stack) {
+    let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
     let grace = Member::sign_up(&server.url, "Grace").await;
     let sends = (0..8).map(|n| {
@@ -142,9 +139,8 @@ async fn eight_racing_requests_in_both_directions_make_one() {
     assert_eq!(won, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_days_limit_holds_when_it_is_raced() {
-    let (server, _data) = server().await;
+async fn the_days_limit_holds_when_it_is_raced(stack: Stack) {
+    let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
     let mut others = Vec::new();
     for n in 0..14_u8 {

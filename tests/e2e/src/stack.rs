@@ -1,0 +1,108 @@
+//! What hosts of a test run on: everything embedded, or the real servers with names of the test's own.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+use xtask::stack::Server as Engine;
+
+use crate::{Server, ServerOptions, root};
+
+/// The stores of a network. Hosts that are started on it share them; on embedded ones there can be one host at a time.
+pub struct Stack {
+    folder: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Stack {
+    /// Everything in the data folder of the host.
+    pub fn embedded() -> Self {
+        Self { folder: TempDir::new().expect("a folder for data"), environment: Vec::new() }
+    }
+
+    /// Redis, MongoDB and Kafka: those of `REDIS_URL` and its like, or else of `cargo xtask stack`. None, with the reason
+    /// on stderr, where they can't be had; in continuous integration that is a failure.
+    pub fn real() -> Option<Self> {
+        let [redis, mongodb, kafka] = addresses()?;
+        let name: String = (0..12).map(|_| char::from(rand::random_range(b'a'..=b'z'))).collect();
+        let environment = vec![
+            ("REDIS_URL", redis),
+            ("REDIS_KEY_PREFIX", format!("{name}:")),
+            ("MONGODB_URI", with_database(&mongodb, &name)),
+            ("KAFKA_BROKERS", kafka),
+            // Making topics takes a broker's time: the tests of a program share theirs, and know events by their users.
+            ("KAFKA_TOPIC_PREFIX", topic_prefix()),
+            ("UNSUBSCRIBE_SECRET", crate::JWT_SECRET.to_owned()),
+        ];
+        Some(Self { environment, ..Self::embedded() })
+    }
+
+    /// The same with another value of one of the variables; none: as if it were not set.
+    #[must_use]
+    pub fn with(mut self, variable: &'static str, value: Option<String>) -> Self {
+        self.environment.retain(|(known, _)| *known != variable);
+        self.environment.extend(value.map(|value| (variable, value)));
+        self
+    }
+
+    /// The variables of its hosts.
+    pub fn environment(&self) -> &[(&'static str, String)] {
+        &self.environment
+    }
+
+    /// The value of a variable of its hosts.
+    pub fn variable(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(known, _)| *known == name);
+        found.map_or_else(|| panic!("{name} is not set for these hosts"), |(_, value)| value)
+    }
+
+    /// A host's data folder; on embedded stores it has to be the same one each time.
+    pub fn data(&self, host: &str) -> PathBuf {
+        self.folder.path().join(host)
+    }
+
+    /// Starts a host, in a process of its own.
+    pub async fn start(&self, host: &str) -> Server {
+        self.start_with(host, ServerOptions::default()).await
+    }
+
+    /// The same with options.
+    pub async fn start_with(&self, host: &str, mut options: ServerOptions) -> Server {
+        // What the options say wins: a later value of a variable replaces an earlier one.
+        options.environment.splice(0..0, self.environment.iter().cloned());
+        let data = self.data(host);
+        tokio::task::spawn_blocking(move || Server::start_with(&data, options)).await.expect("a host that starts")
+    }
+}
+
+fn addresses() -> Option<[String; 3]> {
+    static ADDRESSES: OnceLock<Option<[String; 3]>> = OnceLock::new();
+    ADDRESSES
+        .get_or_init(|| find().inspect_err(|why| eprintln!("skipped, there are no real servers: {why}")).ok())
+        .clone()
+}
+
+fn find() -> Result<[String; 3], String> {
+    let engines = [Engine::Redis, Engine::Mongodb, Engine::Kafka];
+    let given = engines.map(|engine| std::env::var(engine.variable()).ok().filter(|value| !value.is_empty()));
+    if let [Some(redis), Some(mongodb), Some(kafka)] = given {
+        return Ok([redis, mongodb, kafka]);
+    }
+    match xtask::stack::up(&root(), &engines) {
+        Ok(addresses) => Ok(engines.map(|engine| addresses.of(engine).unwrap_or_default().to_owned())),
+        Err(error) if std::env::var_os("CI").is_none() => Err(format!("{error:#}")),
+        Err(error) => panic!("there are no real servers to test against: {error:#}"),
+    }
+}
+
+fn topic_prefix() -> String {
+    static PREFIX: OnceLock<String> = OnceLock::new();
+    PREFIX.get_or_init(|| format!("e2e-{:08x}.", rand::random::<u32>())).clone()
+}
+
+/// The URI of a MongoDB with the name of a database in it.
+fn with_database(uri: &str, name: &str) -> String {
+    let (server, options) = uri.split_once('?').unwrap_or((uri, ""));
+    let separator = if options.is_empty() { "" } else { "?" };
+    format!("{}/{name}{separator}{options}", server.trim_end_matches('/'))
+}
