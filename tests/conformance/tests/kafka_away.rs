@@ -92,7 +92,11 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     .await;
     race.until_moved(PATIENCE).await;
     until("it is known to be back", || relay.status().log == Health::Up).await;
-    println!("killed, back after {:?}; there again: {}", begun.elapsed(), race.check(&all(log.as_ref(), "things").await));
+    println!(
+        "killed, back after {:?}; there again: {}",
+        begun.elapsed(),
+        race.check(&all(log.as_ref(), "things").await)
+    );
 
     let begun = Instant::now();
     while_writing(&race, 300, async {
@@ -104,7 +108,11 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     })
     .await;
     race.until_moved(PATIENCE).await;
-    println!("frozen, back after {:?}; there again: {}", begun.elapsed(), race.check(&all(log.as_ref(), "things").await));
+    println!(
+        "frozen, back after {:?}; there again: {}",
+        begun.elapsed(),
+        race.check(&all(log.as_ref(), "things").await)
+    );
     relay.stop().await;
 }
 

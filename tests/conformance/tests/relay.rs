@@ -9,9 +9,7 @@ use conformance::events::{all, event, open_kafka, own_names, topics};
 use conformance::racing::Race;
 use conformance::servers;
 use devconnect_host::capability::documents::{Commit, Documents as _, Embedded, Location, Schema};
-use devconnect_host::capability::events::{
-    EventLog, Health, Kafka, Log, Outbox as _, Relay, RelayOptions, SHARDS,
-};
+use devconnect_host::capability::events::{EventLog, Health, Kafka, Log, Outbox as _, Relay, RelayOptions, SHARDS};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

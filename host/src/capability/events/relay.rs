@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use super::{Log, Outbox};
 
-pub use health::{Health, Status};
 use health::Pulse;
+pub use health::{Health, Status};
 use shares::Shares;
 
 /// How a relay works.

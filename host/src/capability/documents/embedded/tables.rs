@@ -53,11 +53,7 @@ pub(super) struct TableIndex {
 
 impl Layout {
     /// Brings the file in line with the schema.
-    pub(super) fn open(
-        connection: &mut Connection,
-        schema: &Schema,
-        outlet: Arc<Outlet>,
-    ) -> Result<Layout, Error> {
+    pub(super) fn open(connection: &mut Connection, schema: &Schema, outlet: Arc<Outlet>) -> Result<Layout, Error> {
         let mut tables = BTreeMap::new();
         let mut names = BTreeSet::new();
         for (name, collection) in &schema.collections {

@@ -59,10 +59,7 @@ pub(in super::super) fn put_out(
 }
 
 /// Moves what waits into the log of the same file, in order. An event whose topic is gone stays where it is.
-pub(in super::super) fn drain_outbox(
-    connection: &Connection,
-    topics: &BTreeMap<String, u32>,
-) -> rusqlite::Result<()> {
+pub(in super::super) fn drain_outbox(connection: &Connection, topics: &BTreeMap<String, u32>) -> rusqlite::Result<()> {
     let next = format!("SELECT row, {} FROM outbox WHERE row > ?1 ORDER BY row LIMIT 1", row::COLUMNS);
     let (mut last, mut moved, mut left) = (0_i64, 0_u64, 0_u64);
     loop {
@@ -100,7 +97,10 @@ pub(in super::super) fn warn_of_rest(connection: &Connection) -> rusqlite::Resul
         |row| row.get(0),
     )?;
     if events > 0 {
-        tracing::warn!(events, "the embedded event log has events that not every consumer has finished; they stay there");
+        tracing::warn!(
+            events,
+            "the embedded event log has events that not every consumer has finished; they stay there"
+        );
     }
     Ok(())
 }

@@ -136,16 +136,17 @@ impl Subscription for Member {
             )));
         }
         let (group, place) = (self.group.clone(), place.clone());
-        self.log.change(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE log_offsets SET \"offset\" = max(\"offset\", ?4)
+        self.log
+            .change(move |connection| {
+                connection
+                    .prepare_cached(
+                        "UPDATE log_offsets SET \"offset\" = max(\"offset\", ?4)
                      WHERE \"group\" = ?1 AND topic = ?2 AND partition = ?3",
-                )?
-                .execute(params![group, place.topic, place.partition, offset.cast_signed()])
-                .map(drop)
-        })
-        .await?;
+                    )?
+                    .execute(params![group, place.topic, place.partition, offset.cast_signed()])
+                    .map(drop)
+            })
+            .await?;
         Ok(true)
     }
 

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::capability::events::{DEAD_LETTERS, MAX_VALUE};
 use crate::capability::documents::{Commit, Documents, Location, Schema};
+use crate::capability::events::{DEAD_LETTERS, MAX_VALUE};
 
 fn store() -> Embedded {
     let topics = BTreeMap::from([("things".to_owned(), 4)]);

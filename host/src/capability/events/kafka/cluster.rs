@@ -162,7 +162,9 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
 
 /// For [`ClientContext::error`].
 pub(super) fn log_error(error: &KafkaError, reason: &str) {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve, UnknownTopicOrPartition};
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve, UnknownTopicOrPartition,
+    };
     match error.rdkafka_error_code() {
         Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve | UnknownTopicOrPartition) => {
             tracing::debug!(%error, "kafka: {reason}");

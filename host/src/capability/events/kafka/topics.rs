@@ -67,7 +67,12 @@ async fn missing(cluster: &Arc<Cluster>, wanted: &BTreeMap<String, u32>) -> Resu
     let there = blocking(move || asked.metadata(None)).await?;
     for (topic, partitions) in wanted {
         if let Some(found) = there.get(topic).filter(|found| *found != partitions) {
-            tracing::warn!(topic, found, partitions, "a topic has another number of partitions than the application says");
+            tracing::warn!(
+                topic,
+                found,
+                partitions,
+                "a topic has another number of partitions than the application says"
+            );
         }
     }
     let absent = wanted.iter().filter(|(topic, _)| !there.contains_key(*topic));
