@@ -79,7 +79,7 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     assert_eq!(relay.status().moved, 0);
     broker.up().await;
     race.until_moved(PATIENCE).await;
-    println!("it came later; there again: {}", race.check(&all(log.as_ref(), "things").await));
+    eprintln!("it came later; there again: {}", race.check(&all(log.as_ref(), "things").await));
 
     let begun = Instant::now();
     while_writing(&race, 300, async {
@@ -92,7 +92,7 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     .await;
     race.until_moved(PATIENCE).await;
     until("it is known to be back", || relay.status().log == Health::Up).await;
-    println!(
+    eprintln!(
         "killed, back after {:?}; there again: {}",
         begun.elapsed(),
         race.check(&all(log.as_ref(), "things").await)
@@ -108,7 +108,7 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     })
     .await;
     race.until_moved(PATIENCE).await;
-    println!(
+    eprintln!(
         "frozen, back after {:?}; there again: {}",
         begun.elapsed(),
         race.check(&all(log.as_ref(), "things").await)
@@ -125,8 +125,7 @@ async fn a_subscription_begins_and_goes_on_by_itself() {
     let log = Kafka::open(own_names(&address), &topics()).unwrap();
     let member = log.subscribe("group", &["things".to_owned()], Start::Earliest).await.unwrap();
     broker.up().await;
-    let mut number = 0;
-    for _ in 0..2 {
+    for number in 0..2 {
         send(&log, number).await;
         let told = tokio::time::timeout(PATIENCE, async {
             loop {
@@ -139,7 +138,6 @@ async fn a_subscription_begins_and_goes_on_by_itself() {
             }
         });
         told.await.unwrap();
-        number += 1;
         broker.signal("-KILL");
         broker.up().await;
     }
