@@ -41,7 +41,7 @@ impl Broker {
 }
 
 fn relay(race: &Race, log: &Arc<Kafka>) -> Relay {
-    let options = RelayOptions { lease: Duration::from_secs(3), ..RelayOptions::default() };
+    let options = RelayOptions { lease: Duration::from_secs(1), ..RelayOptions::default() };
     Relay::start(Arc::new(race.store().outbox()), log.clone(), options)
 }
 
@@ -98,21 +98,25 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
         race.check(&all(log.as_ref(), "things").await)
     );
 
-    let begun = Instant::now();
-    while_writing(&race, 300, async {
-        let before = relay.status().moved;
-        until("some are moved", || relay.status().moved > before + 100).await;
-        broker.signal("-STOP");
-        until("it is known to be frozen", || matches!(relay.status().log, Health::Down { .. })).await;
-        broker.signal("-CONT");
-    })
-    .await;
-    race.until_moved(PATIENCE).await;
-    eprintln!(
-        "frozen, back after {:?}; there again: {}",
-        begun.elapsed(),
-        race.check(&all(log.as_ref(), "things").await)
-    );
+    // Longer each time, so that what several tries had sent comes through at once when it goes on.
+    for seconds in [1, 3, 6] {
+        while_writing(&race, 200, async {
+            let before = relay.status().moved;
+            until("some are moved", || relay.status().moved > before + 100).await;
+            broker.signal("-STOP");
+            let frozen = Instant::now();
+            until("it is known to be frozen, for long enough", || {
+                frozen.elapsed() > Duration::from_secs(seconds) && matches!(relay.status().log, Health::Down { .. })
+            })
+            .await;
+            broker.signal("-CONT");
+        })
+        .await;
+        let begun = Instant::now();
+        race.until_moved(PATIENCE).await;
+        let again = race.check(&all(log.as_ref(), "things").await);
+        eprintln!("frozen for more than {seconds} s, all there {:?} later; there again: {again}", begun.elapsed());
+    }
     relay.stop().await;
 }
 
