@@ -41,7 +41,7 @@ impl Broker {
 }
 
 fn relay(race: &Race, log: &Arc<Kafka>) -> Relay {
-    let options = RelayOptions { lease: Duration::from_secs(3), ..RelayOptions::default() };
+    let options = RelayOptions { lease: Duration::from_secs(1), ..RelayOptions::default() };
     Relay::start(Arc::new(race.store().outbox()), log.clone(), options)
 }
 
@@ -79,7 +79,7 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     assert_eq!(relay.status().moved, 0);
     broker.up().await;
     race.until_moved(PATIENCE).await;
-    println!("it came later; there again: {}", race.check(&all(log.as_ref(), "things").await));
+    eprintln!("it came later; there again: {}", race.check(&all(log.as_ref(), "things").await));
 
     let begun = Instant::now();
     while_writing(&race, 300, async {
@@ -92,27 +92,31 @@ async fn what_is_committed_while_kafka_is_away_arrives_in_order() {
     .await;
     race.until_moved(PATIENCE).await;
     until("it is known to be back", || relay.status().log == Health::Up).await;
-    println!(
+    eprintln!(
         "killed, back after {:?}; there again: {}",
         begun.elapsed(),
         race.check(&all(log.as_ref(), "things").await)
     );
 
-    let begun = Instant::now();
-    while_writing(&race, 300, async {
-        let before = relay.status().moved;
-        until("some are moved", || relay.status().moved > before + 100).await;
-        broker.signal("-STOP");
-        until("it is known to be frozen", || matches!(relay.status().log, Health::Down { .. })).await;
-        broker.signal("-CONT");
-    })
-    .await;
-    race.until_moved(PATIENCE).await;
-    println!(
-        "frozen, back after {:?}; there again: {}",
-        begun.elapsed(),
-        race.check(&all(log.as_ref(), "things").await)
-    );
+    // Longer each time, so that what several tries had sent comes through at once when it goes on.
+    for seconds in [1, 3, 6] {
+        while_writing(&race, 200, async {
+            let before = relay.status().moved;
+            until("some are moved", || relay.status().moved > before + 100).await;
+            broker.signal("-STOP");
+            let frozen = Instant::now();
+            until("it is known to be frozen, for long enough", || {
+                frozen.elapsed() > Duration::from_secs(seconds) && matches!(relay.status().log, Health::Down { .. })
+            })
+            .await;
+            broker.signal("-CONT");
+        })
+        .await;
+        let begun = Instant::now();
+        race.until_moved(PATIENCE).await;
+        let again = race.check(&all(log.as_ref(), "things").await);
+        eprintln!("frozen for more than {seconds} s, all there {:?} later; there again: {again}", begun.elapsed());
+    }
     relay.stop().await;
 }
 
@@ -125,8 +129,7 @@ async fn a_subscription_begins_and_goes_on_by_itself() {
     let log = Kafka::open(own_names(&address), &topics()).unwrap();
     let member = log.subscribe("group", &["things".to_owned()], Start::Earliest).await.unwrap();
     broker.up().await;
-    let mut number = 0;
-    for _ in 0..2 {
+    for number in 0..2 {
         send(&log, number).await;
         let told = tokio::time::timeout(PATIENCE, async {
             loop {
@@ -139,7 +142,6 @@ async fn a_subscription_begins_and_goes_on_by_itself() {
             }
         });
         told.await.unwrap();
-        number += 1;
         broker.signal("-KILL");
         broker.up().await;
     }

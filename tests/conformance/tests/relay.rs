@@ -39,9 +39,9 @@ async fn race_into(log: Arc<impl Log + EventLog>) {
     let relay = relay(&race, &log);
     let begun = Instant::now();
     race.run(8, 500).await;
-    println!("4,000 commits by 8 writers in {:?}", begun.elapsed());
+    eprintln!("4,000 commits by 8 writers in {:?}", begun.elapsed());
     race.until_moved(PATIENCE).await;
-    println!("moved {:?} after the first", begun.elapsed());
+    eprintln!("moved {:?} after the first", begun.elapsed());
     assert_eq!(race.check(&all(log.as_ref(), "things").await), 0, "nothing went wrong, so nothing is there twice");
     let status = relay.status();
     assert_eq!((status.log, status.moved), (Health::Up, 4_000));
@@ -79,7 +79,7 @@ async fn a_relay_that_dies_is_taken_over_from() {
     drop(dying);
     writing.await.unwrap();
     race.until_moved(PATIENCE).await;
-    println!("there again after a takeover: {}", race.check(&all(log.as_ref(), "things").await));
+    eprintln!("there again after a takeover: {}", race.check(&all(log.as_ref(), "things").await));
     staying.stop().await;
 }
 
@@ -98,7 +98,7 @@ async fn a_backlog_is_moved_quickly() {
     let relay = relay(&race, &log);
     race.until_moved(PATIENCE).await;
     let took = begun.elapsed();
-    println!("a backlog of 20,000 events in {took:?}: {:.0} a second", 20_000.0 / took.as_secs_f64());
+    eprintln!("a backlog of 20,000 events in {took:?}: {:.0} a second", 20_000.0 / took.as_secs_f64());
     assert!(took < Duration::from_secs(20), "{took:?}");
     relay.stop().await;
     assert_eq!(all(log.as_ref(), "things").await.len(), 20_000);

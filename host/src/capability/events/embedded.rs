@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::capability::documents::{self, Effect, Embedded};
 
-use super::{Error, Event, EventLog, Log, Place, Record, Start, Subscription, partition, partitions, validate};
+use super::{Error, Event, EventLog, Log, Place, Record, Start, Subscription, partition, partitions, screen, validate};
 
 pub(super) use groups::Groups;
 pub use outbox::EmbeddedOutbox;
@@ -125,17 +125,7 @@ impl EmbeddedLog {
 #[async_trait]
 impl Log for EmbeddedLog {
     async fn append(&self, events: Vec<Event>, by: Instant) -> Vec<Result<(), Error>> {
-        // One that is refused keeps the later ones of its key out, too.
-        let mut stopped = BTreeMap::new();
-        let mut answers = Vec::with_capacity(events.len());
-        for event in &events {
-            let refused = stopped.get(&event.key).cloned();
-            let answer = refused.map_or_else(|| validate(self.store.outlet().topics(), event).map(drop), Err);
-            if let Err(error) = &answer {
-                stopped.insert(event.key.clone(), error.clone());
-            }
-            answers.push(answer);
-        }
+        let answers = screen(self.store.outlet().topics(), &events);
         let taken = events.into_iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         let taken: Vec<Event> = taken.map(|(event, _)| event).collect();
         let appended = self.store.write(move |connection, layout| {

@@ -124,3 +124,17 @@ fn validate(topics: &BTreeMap<String, u32>, event: &Event) -> Result<u32, Error>
     }
     Ok(partitions)
 }
+
+/// Refuses of many what no log takes, and with it what comes after it of the same key. One answer for each.
+fn screen(topics: &BTreeMap<String, u32>, events: &[Event]) -> Vec<Result<(), Error>> {
+    let mut stopped: BTreeMap<&str, Error> = BTreeMap::new();
+    let screened = events.iter().map(|event| {
+        let before = stopped.get(event.key.as_str()).cloned();
+        let answer = before.map_or_else(|| validate(topics, event).map(drop), Err);
+        if let Err(error) = &answer {
+            stopped.insert(&event.key, error.clone());
+        }
+        answer
+    });
+    screened.collect()
+}

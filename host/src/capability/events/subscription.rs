@@ -51,7 +51,7 @@ pub trait Subscription: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::Invalid`] for an offset that is after everything that was told, [`Error::Unavailable`] when the log
-    /// does not answer: what was finished may be told again then.
+    /// does not answer, or is just giving partitions to others: it is to be said again, or may be told again.
     async fn finished(&self, place: &Place, offset: u64) -> Result<bool, Error>;
 
     /// No more records of a partition until it is resumed. It begins un-paused each time it becomes this member's.

@@ -28,7 +28,7 @@ use watch::Watch;
 /// How long a member that leaves waits for its last offsets to be remembered.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 /// Messages that are taken at once between two looks at everything else.
-const AT_ONCE: usize = 1_000;
+const AT_ONCE: usize = 500;
 
 type Client = BaseConsumer<Watch>;
 
@@ -110,12 +110,15 @@ fn poll(client: &Client, cluster: &Cluster, lanes: &Lanes, topics: &[String]) {
         return;
     }
     while !lanes.closing() {
-        let mut wait = STEP;
+        // What was stopped because it was full goes on as soon as it has been told.
+        let mut wait = if lanes.are_stopped() { STEP / 20 } else { STEP };
         for _ in 0..AT_ONCE {
             match client.poll(wait) {
                 Some(Ok(message)) => {
                     let name = cluster.name(message.topic()).to_owned();
-                    lanes.add(message::record(&name, &message));
+                    if lanes.add(message::record(&name, &message)) {
+                        break;
+                    }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     lanes.fail(&error.to_string());

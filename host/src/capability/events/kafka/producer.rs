@@ -16,7 +16,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::capability::events::{Error, Event};
+use crate::capability::events::{Error, Event, screen};
 
 use super::cluster::{Cluster, blocking, log_error, log_line, unavailable};
 use super::message;
@@ -49,6 +49,14 @@ impl Producer {
             Ok(stream) => stream,
             Err(error) => return unsent(error),
         };
+        let mut results = screen(&self.cluster.topics, &events);
+        let numbered = events.into_iter().enumerate().zip(&results).filter(|(_, result)| result.is_ok());
+        let events: Vec<(usize, Event)> = numbered.map(|(numbered, _)| numbered).collect();
+        for (number, _) in &events {
+            if let Some(result) = results.get_mut(*number) {
+                *result = Err(Error::Unavailable("Kafka did not acknowledge it in time".to_owned()));
+            }
+        }
         let (answers, answered) = unbounded_channel();
         let (sending, cluster) = (Arc::clone(&stream), Arc::clone(&self.cluster));
         let sent = blocking(move || {
@@ -58,7 +66,6 @@ impl Producer {
         if let Err(error) = sent.await {
             return unsent(error);
         }
-        let mut results = unsent(Error::Unavailable("Kafka did not acknowledge it in time".to_owned()));
         if !collect(answered, by, &mut results, || self.end(&stream)).await {
             tracing::debug!("a stream of events to Kafka was ended");
         }
@@ -156,18 +163,18 @@ impl Stream {
     }
 
     /// Hands events to the client, in order, up to the first one that it does not take. Blocks, but not for the broker.
-    fn send(&self, cluster: &Cluster, events: &[Event], answers: &UnboundedSender<Answer>) {
+    fn send(&self, cluster: &Cluster, events: &[(usize, Event)], answers: &UnboundedSender<Answer>) {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(client) = self.client.as_ref().filter(|_| !*ended) else { return };
-        for (number, event) in events.iter().enumerate() {
+        for (number, event) in events {
             let topic = cluster.topic(&event.topic);
-            let record = BaseRecord::with_opaque_to(&topic, Box::new((number, answers.clone())))
+            let record = BaseRecord::with_opaque_to(&topic, Box::new((*number, answers.clone())))
                 .key(&event.key)
                 .payload(&event.value)
                 .headers(message::headers(event))
                 .timestamp(message::time(event));
             if let Err((error, _)) = client.send(record) {
-                let _ = answers.send((number, Err(error)));
+                let _ = answers.send((*number, Err(error)));
                 return;
             }
         }

@@ -31,9 +31,9 @@ pub(super) async fn keep(cluster: Arc<Cluster>) {
                     tracing::warn!(%error, "the topics of Kafka can't be made yet; events wait until they are");
                     told = true;
                 }
+                cluster.missing.send_replace(Some(format!("the topics can't be made: {error}")));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                cluster.missing.send_replace(Some(format!("the topics can't be made: {error}")));
             }
         }
     }
@@ -47,25 +47,27 @@ async fn make(cluster: &Arc<Cluster>) -> Result<usize, Error> {
         .flat_map(|(name, partitions)| [(name.clone(), *partitions), (format!("{name}{DEAD_LETTERS}"), *partitions)])
         .map(|(name, partitions)| (cluster.topic(&name), partitions))
         .collect();
-    let missing = missing(cluster, &wanted).await?;
-    if missing.is_empty() {
-        return Ok(0);
-    }
-    create(cluster, &missing).await?;
-    let begun = Instant::now();
-    while !self::missing(cluster, &wanted).await?.is_empty() {
-        if begun.elapsed() > PATIENCE {
-            return Err(Error::Unavailable("the broker does not know the topics that were made".to_owned()));
+    let (mut there, mut made, begun) = (known(cluster).await?, 0, Instant::now());
+    loop {
+        let absent: Vec<(&String, u32)> = wanted
+            .iter()
+            .filter(|(topic, _)| !there.contains_key(*topic))
+            .map(|(topic, partitions)| (topic, *partitions))
+            .collect();
+        if absent.is_empty() {
+            break;
         }
-        tokio::time::sleep(STEP).await;
+        if made == 0 {
+            create(cluster, &absent).await?;
+            made = absent.len();
+        } else if begun.elapsed() > PATIENCE * 2 {
+            return Err(Error::Unavailable("the broker does not know the topics that were made".to_owned()));
+        } else {
+            tokio::time::sleep(STEP).await;
+        }
+        there = known(cluster).await?;
     }
-    Ok(missing.len())
-}
-
-async fn missing(cluster: &Arc<Cluster>, wanted: &BTreeMap<String, u32>) -> Result<Vec<(String, u32)>, Error> {
-    let asked = Arc::clone(cluster);
-    let there = blocking(move || asked.metadata(None)).await?;
-    for (topic, partitions) in wanted {
+    for (topic, partitions) in &wanted {
         if let Some(found) = there.get(topic).filter(|found| *found != partitions) {
             tracing::warn!(
                 topic,
@@ -75,11 +77,16 @@ async fn missing(cluster: &Arc<Cluster>, wanted: &BTreeMap<String, u32>) -> Resu
             );
         }
     }
-    let absent = wanted.iter().filter(|(topic, _)| !there.contains_key(*topic));
-    Ok(absent.map(|(topic, partitions)| (topic.clone(), *partitions)).collect())
+    Ok(made)
 }
 
-async fn create(cluster: &Cluster, missing: &[(String, u32)]) -> Result<(), Error> {
+/// The topics of the cluster with their numbers of partitions.
+async fn known(cluster: &Arc<Cluster>) -> Result<BTreeMap<String, u32>, Error> {
+    let asked = Arc::clone(cluster);
+    blocking(move || asked.metadata(None)).await
+}
+
+async fn create(cluster: &Cluster, missing: &[(&String, u32)]) -> Result<(), Error> {
     let admin: AdminClient<Lines> = cluster.config().create_with_context(Lines).map_err(unavailable)?;
     let topics: Vec<NewTopic<'_>> = missing
         .iter()

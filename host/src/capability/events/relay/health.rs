@@ -118,3 +118,23 @@ pub(super) async fn watch(work: &Work) {
         tokio::time::sleep(FRESH / 2).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_failure_says_nothing_about_a_log_that_has_answered_since() {
+        let pulse = Pulse::default();
+        let (begun, away) = (Instant::now(), Error::Unavailable("away".to_owned()));
+        pulse.down(begun, &away);
+        let Health::Down { since, .. } = pulse.status().log else { panic!("it is down") };
+        pulse.down(Instant::now(), &Error::Unavailable("still".to_owned()));
+        let why = "the event log is not available: still".to_owned();
+        assert_eq!(pulse.status().log, Health::Down { since, why });
+        pulse.up(3);
+        assert_eq!((pulse.status().log, pulse.status().moved), (Health::Up, 3));
+        pulse.down(begun, &away);
+        assert_eq!(pulse.status().log, Health::Up);
+    }
+}

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bson::Bson;
 use tokio::sync::watch;
 
 use super::{Work, shares};
 use crate::capability::events::{Error, Waiting};
+
+/// Between two looks at an outbox where nothing was found, at least: what is committed may be other shards'.
+const PACE: Duration = Duration::from_millis(10);
 
 /// What came of one turn.
 enum Turn {
@@ -35,6 +38,7 @@ pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<
             }
             continue;
         }
+        let looked = Instant::now();
         let turn = turn(&work, shard, until).await;
         failures = if matches!(turn, Turn::Stuck) { failures + 1 } else { 0 };
         let wait = match turn {
@@ -45,7 +49,7 @@ pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             // While the log is away, new events are no reason to try again.
-            _ = committed.changed(), if failures == 0 => {}
+            _ = committed.changed(), if failures == 0 => tokio::time::sleep_until((looked + PACE).into()).await,
             held = lease.changed() => if held.is_err() { return },
         }
     }

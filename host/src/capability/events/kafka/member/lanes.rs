@@ -11,9 +11,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::capability::events::{Error, Next, Place, Record};
 
 /// A lane with as much as this is full.
-const FULL: usize = 500;
+const FULL: usize = 2_000;
 /// The same, in bytes of values.
-const FULL_BYTES: usize = 1 << 20;
+const FULL_BYTES: usize = 4 << 20;
 /// How long a request with offsets that failed is not sent again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Nothing depends on this one: who waits is woken.
@@ -55,6 +55,12 @@ struct Lane {
     stopped: bool,
 }
 
+impl Lane {
+    fn is_full(&self) -> bool {
+        self.records.len() >= FULL || self.bytes >= FULL_BYTES
+    }
+}
+
 /// What is to be remembered.
 #[derive(Default)]
 struct Offsets {
@@ -88,7 +94,9 @@ impl Lanes {
             if !remembered {
                 state.offsets.waiting.insert(place.clone(), begins);
             }
-            state.lanes.insert(place, Lane { remembered: remembered.then_some(begins), ..Lane::default() });
+            // Stopped, so that one that was stopped when it went is let go on.
+            let remembered = remembered.then_some(begins);
+            state.lanes.insert(place, Lane { remembered, stopped: true, ..Lane::default() });
         }
         self.due.notify_one();
     }
@@ -104,13 +112,18 @@ impl Lanes {
         self.changed.notify_one();
     }
 
-    /// A record that the client got. [`Lanes::tell`] wakes the user.
-    pub(super) fn add(&self, record: Record) {
+    /// A record that the client got; true when its lane is full now. [`Lanes::tell`] wakes the user.
+    pub(super) fn add(&self, record: Record) -> bool {
         let place = Place { topic: record.event.topic.clone(), partition: record.partition };
-        if let Some(lane) = self.lock().lanes.get_mut(&place) {
-            lane.bytes += record.event.value.len();
-            lane.records.push_back(record);
-        }
+        let mut state = self.lock();
+        let Some(lane) = state.lanes.get_mut(&place) else { return false };
+        lane.bytes += record.event.value.len();
+        lane.records.push_back(record);
+        lane.is_full()
+    }
+
+    pub(super) fn are_stopped(&self) -> bool {
+        self.lock().lanes.values().any(|lane| lane.stopped && !lane.paused)
     }
 
     pub(super) fn tell(&self) {
@@ -225,7 +238,7 @@ impl Lanes {
     pub(super) fn turns(&self) -> (Vec<Place>, Vec<Place>) {
         let (mut stop, mut go) = (Vec::new(), Vec::new());
         for (place, lane) in &mut self.lock().lanes {
-            let full = lane.records.len() >= FULL || lane.bytes >= FULL_BYTES;
+            let full = lane.is_full();
             let low = lane.records.len() < FULL / 2 && lane.bytes < FULL_BYTES / 2;
             if !lane.stopped && (full || lane.paused) {
                 lane.stopped = true;
