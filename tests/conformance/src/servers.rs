@@ -32,6 +32,11 @@ fn address(server: Server) -> Option<String> {
     }
 }
 
+/// Where the stack keeps its servers and their programs.
+pub fn stack_folder() -> PathBuf {
+    xtask::stack::folder(&root())
+}
+
 /// The workspace: two folders above this crate.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace above this crate").to_owned()

@@ -167,6 +167,7 @@ fn what_is_not_known_is_refused_by_name() {
     refused(doc! { "$and": [] }, "$and");
     refused(doc! { "$or": [1] }, "$or");
     refused(doc! { "a": { "$in": 1 } }, "$in");
+    refused(doc! { "a": { "$nin": [1, { "$gt": 1 }] } }, "$nin");
     refused(doc! { "a": { "$not": 1 } }, "$not");
     refused(doc! { "a": { "$exists": "x" } }, "$exists");
 }
