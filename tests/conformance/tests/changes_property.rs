@@ -26,8 +26,7 @@ async fn by_the_server(
     done.map(|_| after).map_err(|error| error.kind.to_string())
 }
 
-fn by_ourselves(document: &Document, change: &Document) -> Result<Document, String> {
-    let change = Change::from_document(change).map_err(|error| error.to_string())?;
+fn by_ourselves(document: &Document, change: &Change) -> Result<Document, String> {
     let mut after = document.clone();
     change.apply(&mut after, false).map_err(|error| error.to_string())?;
     Ok(after)
@@ -43,12 +42,15 @@ async fn changes_are_mongodbs() {
     let fast = mongodb::options::CollectionOptions::builder().write_concern(WriteConcern::nodes(1)).build();
     let documents = database.collection_with_options("c", fast);
     let mut generator = Generator::new(seed);
-    let (mut refused, mut changed, mut disagreed) = (0, 0, Vec::new());
-    for _ in 0..CASES {
+    let (mut cases, mut refused, mut changed, mut disagreed) = (0, 0, 0, Vec::new());
+    while cases < CASES {
         let mut document = doc! { "_id": 1 };
         document.extend(generator.document());
         let change = generator.change();
-        let ours = by_ourselves(&document, &change);
+        // What is refused by name, MongoDB may well take.
+        let Ok(parsed) = Change::from_document(&change) else { continue };
+        cases += 1;
+        let ours = by_ourselves(&document, &parsed);
         let theirs = by_the_server(&documents, &document, &change).await;
         let same = match (&ours, &theirs) {
             // By their text: NaN is not itself.

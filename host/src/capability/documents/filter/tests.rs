@@ -161,6 +161,7 @@ fn what_is_not_known_is_refused_by_name() {
     refused(doc! { "a": regex.clone() }, "regular expression");
     refused(doc! { "a": { "$in": [regex] } }, "regular expression");
     refused(doc! { "a": { "$gt": Bson::MaxKey } }, "MaxKey");
+    refused(doc! { "a": { "$lte": [1] } }, "array");
     refused(doc! { "a.$b": 1 }, "`$b`");
     refused(doc! { "a..b": 1 }, "empty part");
     refused(doc! { "": 1 }, "empty part");
