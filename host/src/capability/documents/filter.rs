@@ -15,7 +15,7 @@ use bson::{Bson, Document, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use crate::capability::documents::Error;
 use crate::capability::documents::order::{Class, Key, class, compare, key};
 
-pub(crate) use walk::{Leaf, place, walk};
+pub(crate) use walk::{Leaf, place, spread, walk};
 
 /// The most conditions of one filter.
 pub(crate) const MAX_CONDITIONS: usize = 256;
@@ -205,6 +205,12 @@ enum ElementTest {
 impl ElementFilter {
     /// Reads a condition on elements: operators on the element itself, or a filter on the documents among them.
     pub(crate) fn parse(document: &RawDocument) -> Result<ElementFilter, Error> {
+        // As in MongoDB, where it would be a name of a document's field.
+        if document.iter().flatten().next().is_some_and(|(name, _)| name.as_str() == "$not") {
+            return Err(Error::Invalid(
+                "what is pulled can't begin with `$not`; begin with another operator".to_owned(),
+            ));
+        }
         let (test, paths) = parse::element(document)?;
         let test = match test {
             Test::ElementValue(conditions) => ElementTest::Value(conditions),
@@ -216,7 +222,7 @@ impl ElementFilter {
 
     pub(crate) fn matches(&self, element: RawBsonRef<'_>) -> bool {
         match (&self.test, element) {
-            (ElementTest::Value(conditions), _) => conditions.iter().all(|condition| condition.holds_for(element)),
+            (ElementTest::Value(conditions), _) => conditions.iter().all(|condition| condition.holds_at_end(element)),
             (ElementTest::Document(nodes), RawBsonRef::Document(document)) => all_match(nodes, document),
             (ElementTest::Document(_), _) => false,
         }
@@ -229,6 +235,17 @@ impl Condition {
         match self {
             Condition::Is(test) => walk(document, path, test.leaf(), &mut |value| test.passes(value)),
             Condition::Not(conditions) => !conditions.iter().all(|condition| condition.holds_at(document, path)),
+        }
+    }
+
+    /// For a value at the end of a path, and for its elements when it is an array.
+    fn holds_at_end(&self, value: RawBsonRef<'_>) -> bool {
+        match self {
+            Condition::Is(test) => {
+                test.passes(Some(value))
+                    || (test.leaf() == Leaf::Both && elements(Some(value)).any(|element| test.passes(Some(element))))
+            }
+            Condition::Not(conditions) => !conditions.iter().all(|condition| condition.holds_at_end(value)),
         }
     }
 

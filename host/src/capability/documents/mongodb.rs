@@ -24,7 +24,7 @@ use ::mongodb::options::{
 use ::mongodb::{Client, Database};
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::order::{valid_path, validate_insert};
@@ -62,7 +62,8 @@ pub(crate) struct Shared {
     uri: ConnectionString,
     /// Where the URI names none.
     database: String,
-    client: OnceCell<Client>,
+    /// Made by the first call, which needs a runtime.
+    client: AsyncMutex<Option<Client>>,
     pub(crate) schema: Schema,
     pub(crate) topics: BTreeMap<String, u32>,
     prepared: AtomicBool,
@@ -101,7 +102,7 @@ impl MongoDb {
             shared: Arc::new(Shared {
                 uri,
                 database: default_database.to_owned(),
-                client: OnceCell::new(),
+                client: AsyncMutex::new(None),
                 schema: schema.clone(),
                 topics: topics.clone(),
                 prepared: AtomicBool::new(false),
@@ -122,9 +123,14 @@ impl MongoDb {
     pub async fn prepare(&self) -> Result<Report, Error> {
         let shared = Arc::clone(&self.shared);
         let task = tokio::spawn(async move {
-            let report = prepare::run(&shared).await?;
-            shared.prepared.store(true, Ordering::SeqCst);
-            Ok(report)
+            let report = prepare::run(&shared).await;
+            match report {
+                Ok(_) => shared.prepared.store(true, Ordering::SeqCst),
+                // A driver never looks again at a server that was no member of the set.
+                Err(_) if !shared.prepared.load(Ordering::SeqCst) => *shared.client.lock().await = None,
+                Err(_) => {}
+            }
+            report
         });
         task.await.unwrap_or_else(|error| Err(Error::Unavailable(format!("the preparation broke off: {error}"))))
     }
@@ -139,19 +145,22 @@ impl MongoDb {
     }
 
     /// Runs a call in a task that outlives the caller, who waits for [`PATIENCE`] at most.
-    pub(crate) async fn ask<T, F>(&self, work: impl FnOnce(Arc<Shared>, Database) -> F) -> Result<T, Error>
+    pub(crate) async fn ask<T, F>(
+        &self,
+        work: impl FnOnce(Arc<Shared>, Database) -> F + Send + 'static,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let until = Instant::now() + PATIENCE;
         let silent = || Error::Unavailable(format!("MongoDB did not answer in {PATIENCE:?}"));
-        let turn = timeout_at(until, Arc::clone(&self.shared.calls).acquire_owned()).await;
-        let permit = turn.map_err(|_| silent())?.map_err(|_| silent())?;
-        let database = timeout_at(until, self.shared.database()).await.map_err(|_| silent())??;
-        let work = work(Arc::clone(&self.shared), database);
+        let shared = Arc::clone(&self.shared);
         let task = tokio::spawn(async move {
-            let _permit = permit;
+            let turn = timeout_at(until, Arc::clone(&shared.calls).acquire_owned()).await;
+            let _permit = turn.map_err(|_| silent())?.map_err(|_| silent())?;
+            let database = timeout_at(until, shared.database()).await.map_err(|_| silent())??;
+            let work = work(shared, database);
             timeout(GIVE_UP, work).await.unwrap_or_else(|_| Err(Error::Unavailable("MongoDB is silent".to_owned())))
         });
         match timeout_at(until, task).await {
@@ -168,13 +177,12 @@ impl MongoDb {
 }
 
 impl Shared {
-    /// The database; the first call makes the client, which needs a runtime.
     async fn database(&self) -> Result<Database, Error> {
-        let client = self.client.get_or_try_init(|| async {
-            let options = self.options().await?;
-            Client::with_options(options).map_err(|error| told(&error))
-        });
-        let client = client.await?;
+        let mut client = self.client.lock().await;
+        let client = match &mut *client {
+            Some(client) => client,
+            none => none.insert(Client::with_options(self.options().await?).map_err(|error| told(&error))?),
+        };
         Ok(client.default_database().unwrap_or_else(|| client.database(&self.database)))
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
 use rusqlite::{Connection, params_from_iter};
 
-use crate::capability::documents::filter::{Leaf, walk};
+use crate::capability::documents::filter::spread;
 use crate::capability::documents::order::{Key, key, valid_path};
 use crate::capability::documents::{Error, Filter, MAX_LIMIT, Plan, Query, Sort};
 
@@ -104,18 +104,12 @@ pub(super) fn distinct(
 ) -> Result<Vec<Bson>, Error> {
     let table = layout.table(collection)?;
     valid_path(field)?;
-    let parts: Vec<&str> = field.split('.').collect();
     unmoved(layout, || {
         let ask = plan(table, filter, None);
         scans.check(table, &ask, &Asked { what: "distinct", filter, sort: None, taken: None })?;
         let mut values: BTreeMap<Key, Bson> = BTreeMap::new();
         each(connection, table, &ask, filter, |document| {
-            walk(document, &parts, Leaf::Elements, &mut |value| {
-                if let Some(value) = value {
-                    keep_lowest(&mut values, value);
-                }
-                false
-            });
+            spread(document, field, &mut |value| keep_lowest(&mut values, value));
             Ok(Next::More)
         })?;
         Ok(values.into_values().collect())

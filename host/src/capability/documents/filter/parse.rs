@@ -168,6 +168,10 @@ fn comparison(comparison: Comparison, name: &str, value: RawBsonRef<'_>) -> Resu
     if matches!(value, RawBsonRef::MinKey | RawBsonRef::MaxKey) {
         return Err(invalid(format!("`{name}` can't compare with MinKey or MaxKey")));
     }
+    // MongoDB finds something else with an index than without one.
+    if matches!(value, RawBsonRef::Array(_)) {
+        return Err(invalid(format!("`{name}` can't compare with an array")));
+    }
     Ok(Condition::Is(Test::Compare(comparison, value.into())))
 }
 

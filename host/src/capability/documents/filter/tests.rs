@@ -161,12 +161,14 @@ fn what_is_not_known_is_refused_by_name() {
     refused(doc! { "a": regex.clone() }, "regular expression");
     refused(doc! { "a": { "$in": [regex] } }, "regular expression");
     refused(doc! { "a": { "$gt": Bson::MaxKey } }, "MaxKey");
+    refused(doc! { "a": { "$lte": [1] } }, "array");
     refused(doc! { "a.$b": 1 }, "`$b`");
     refused(doc! { "a..b": 1 }, "empty part");
     refused(doc! { "": 1 }, "empty part");
     refused(doc! { "$and": [] }, "$and");
     refused(doc! { "$or": [1] }, "$or");
     refused(doc! { "a": { "$in": 1 } }, "$in");
+    refused(doc! { "a": { "$nin": [1, { "$gt": 1 }] } }, "$nin");
     refused(doc! { "a": { "$not": 1 } }, "$not");
     refused(doc! { "a": { "$exists": "x" } }, "$exists");
 }

@@ -9,8 +9,6 @@ use bson::{RawArray, RawBsonRef, RawDocument};
 pub(crate) enum Leaf {
     /// Its elements and then itself.
     Both,
-    /// Its elements.
-    Elements,
     /// Itself.
     Whole,
 }
@@ -41,8 +39,8 @@ fn walk_array<'a>(
     visit: &mut dyn FnMut(Option<RawBsonRef<'a>>) -> bool,
 ) -> bool {
     let Some((part, rest)) = path.split_first() else {
-        return (leaf != Leaf::Whole && array.into_iter().flatten().any(|element| visit(Some(element))))
-            || (leaf != Leaf::Elements && visit(Some(RawBsonRef::Array(array))));
+        return (leaf == Leaf::Both && array.into_iter().flatten().any(|element| visit(Some(element))))
+            || visit(Some(RawBsonRef::Array(array)));
     };
     let place = place(part);
     array.into_iter().flatten().enumerate().any(|(index, element)| {
@@ -57,6 +55,40 @@ fn walk_array<'a>(
                     _ => false,
                 })
     })
+}
+
+/// Visits the values at a path that are told apart when different ones are asked for: the elements of an array at its end,
+/// those of arrays on its way, and the one element alone where the path goes on with digits.
+pub(crate) fn spread<'a>(document: &'a RawDocument, path: &str, visit: &mut dyn FnMut(RawBsonRef<'a>)) {
+    let (part, rest) = match path.split_once('.') {
+        Some((part, rest)) => (part, Some(rest)),
+        None => (path, None),
+    };
+    let inside = |array: &'a RawArray| RawDocument::from_bytes(array.as_bytes()).ok();
+    match (document.get(part).ok().flatten(), rest) {
+        (Some(RawBsonRef::Array(array)), None) => array.into_iter().flatten().for_each(visit),
+        (Some(value), None) => visit(value),
+        (Some(RawBsonRef::Document(inner)), Some(rest)) => spread(inner, rest, visit),
+        (Some(RawBsonRef::Array(array)), Some(rest)) if begins_with_digits(rest) => {
+            if let Some(array) = inside(array) {
+                spread(array, rest, visit);
+            }
+        }
+        (Some(RawBsonRef::Array(array)), Some(rest)) => {
+            for element in array.into_iter().flatten() {
+                match element {
+                    RawBsonRef::Document(inner) => spread(inner, rest, visit),
+                    RawBsonRef::Array(inner) => inside(inner).into_iter().for_each(|inner| spread(inner, rest, visit)),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn begins_with_digits(path: &str) -> bool {
+    path.split('.').next().is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The place that a part of a path names. Digits as an array's places are written: `0`, `12`, never `01`.

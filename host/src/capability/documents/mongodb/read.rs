@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ::mongodb::{Collection, Database};
-use bson::{Bson, Document, RawBson, RawDocumentBuf};
+use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 
-use crate::capability::documents::filter::{Leaf, walk};
+use crate::capability::documents::filter::spread;
 use crate::capability::documents::order::{Key, key};
 use crate::capability::documents::{Error, Filter, MAX_LIMIT, Query, Sort};
 
@@ -76,7 +76,10 @@ pub(super) async fn count(database: &Database, name: &str, asked: &Filter, limit
 
 /// The lowest different values at a path among the matches.
 pub(super) async fn distinct(database: &Database, name: &str, field: &str, asked: &Filter) -> Result<Vec<Bson>, Error> {
-    let values = collection(database, name).distinct(field, filter(asked)?).max_time(MAX_TIME).await;
+    // Out of an index alone the server would take a missing field for null, and an array's element apart. What only a
+    // document tells keeps it from that.
+    let known = doc! { "$and": [filter(asked)?, { "_id": { "$exists": true } }] };
+    let values = collection(database, name).distinct(field, known).max_time(MAX_TIME).await;
     let mut lowest = Lowest::default();
     match values {
         Ok(values) => values.into_iter().try_for_each(|value| lowest.add(value))?,
@@ -104,7 +107,6 @@ impl Lowest {
 
     /// Out of every match, where there are too many values for the server to list.
     async fn read(&mut self, database: &Database, name: &str, field: &str, asked: &Filter) -> Result<(), Error> {
-        let parts: Vec<&str> = field.split('.').collect();
         let whole = field.split('.').next().unwrap_or(field);
         let mut only = Document::new();
         only.insert("_id", i32::from(whole == "_id"));
@@ -114,10 +116,7 @@ impl Lowest {
         let mut cursor = found.await.map_err(|error| told(&error))?;
         while cursor.advance().await.map_err(|error| told(&error))? {
             let mut met = Vec::new();
-            walk(cursor.current(), &parts, Leaf::Elements, &mut |value| {
-                met.extend(value.and_then(|value| Bson::try_from(value).ok()));
-                false
-            });
+            spread(cursor.current(), field, &mut |value| met.extend(Bson::try_from(value).ok()));
             met.into_iter().try_for_each(|value| self.add(value))?;
         }
         Ok(())

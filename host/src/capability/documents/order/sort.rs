@@ -81,7 +81,9 @@ impl Sort {
     /// # Errors
     /// [`Error::Invalid`] when two fields of the sort meet two arrays.
     pub(crate) fn key(&self, document: &RawDocument) -> Result<Key, Error> {
-        let starts = self.fields.iter().map(|field| Way::Inside(document, &field.path)).collect();
+        // What follows `_id` decides nothing.
+        let last = self.fields.iter().position(|field| field.path == "_id").unwrap_or(MAX_FIELDS);
+        let starts = self.fields.iter().take(last + 1).map(|field| Way::Inside(document, &field.path)).collect();
         let mut best = None;
         self.expand(starts, &mut best)?;
         let mut out = best.unwrap_or_default();

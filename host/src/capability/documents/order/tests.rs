@@ -199,6 +199,12 @@ fn bytes_that_are_not_quite_bson_are_refused() {
     for bytes in [twice, misnamed, neither] {
         assert!(validate(RawDocument::from_bytes(&bytes).unwrap()).is_err());
     }
+    for document in [
+        doc! { "_id": { "a": [{ "$b": 1 }] } },
+        doc! { "_id": 1, "a": Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 }) },
+    ] {
+        assert!(validate_insert(&raw(document)).is_err());
+    }
     // A million documents in each other must not end the stack.
     let mut nested = Vec::new();
     for depth in 0..100_000 {
@@ -229,6 +235,23 @@ fn sorting_takes_the_least_or_greatest_of_an_array() {
     assert_eq!(sorted(doc! { "a": -1 }, &documents), [1, 2, 5, 3, 4]);
     assert_eq!(sorted(doc! { "a": 1, "_id": -1 }, &documents), [4, 3, 1, 5, 2]);
     assert_eq!(sorted(doc! {}, &documents), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn sorting_by_two_fields_of_one_array_keeps_its_elements_together() {
+    let documents = [
+        doc! { "_id": 1, "l": [{ "k": 2, "v": 1 }, { "k": 1, "v": 9 }] },
+        doc! { "_id": 2, "l": [{ "k": 1, "v": 5 }] },
+        doc! { "_id": 3, "l": [4, { "k": 3 }] },
+        doc! { "_id": 4, "l": [] },
+        doc! { "_id": 5, "l": { "k": 1, "v": [7, 4] } },
+    ];
+    assert_eq!(sorted(doc! { "l.k": 1, "l.v": 1 }, &documents), [3, 4, 5, 2, 1]);
+    assert_eq!(sorted(doc! { "l.k": -1, "l.v": -1 }, &documents), [3, 1, 5, 2, 4]);
+    assert_eq!(sorted(doc! { "l.0.k": -1 }, &documents[..4]), [1, 2, 3, 4]);
+    let two = raw(doc! { "_id": 1, "l": [1], "m": [2] });
+    let both = Sort::from_document(&doc! { "l": 1, "m": 1 }).unwrap();
+    assert!(both.key(&two).is_err());
 }
 
 #[test]

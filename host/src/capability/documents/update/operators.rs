@@ -4,14 +4,14 @@
 
 use std::cmp::Ordering;
 
-use bson::{Bson, Document, RawBson};
+use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 
 use crate::capability::documents::Error;
 use crate::capability::documents::filter::ElementFilter;
 use crate::capability::documents::order::compare;
 
 use super::Operator;
-use super::place::{Place, find};
+use super::place::{Missing, Place, find};
 
 impl Operator {
     /// Does it and tells whether the document is different now.
@@ -22,14 +22,15 @@ impl Operator {
         parts: &[String],
         inserting: bool,
     ) -> Result<bool, Error> {
-        let creates = match self {
-            Operator::Unset | Operator::PullEqual(_) | Operator::PullMatching(_) => false,
+        let missing = match self {
+            Operator::Unset => Missing::Pass,
+            Operator::PullEqual(_) | Operator::PullMatching(_) => Missing::Leave,
             Operator::SetOnInsert(_) if !inserting => return Ok(false),
-            _ => true,
+            _ => Missing::Make,
         };
-        let Some(place) = find(document, path, parts, creates)? else { return Ok(false) };
+        let Some(place) = find(document, path, parts, missing)? else { return Ok(false) };
         match self {
-            Operator::Set(value) | Operator::SetOnInsert(value) => Ok(set(place, value)),
+            Operator::Set(value) | Operator::SetOnInsert(value) => set(place, value),
             Operator::Unset => Ok(place.clear()),
             Operator::Increase(amount) => increase(place, path, amount),
             Operator::Min(value) => limit(place, value, Ordering::Less),
@@ -45,12 +46,25 @@ impl Operator {
     }
 }
 
-fn set(mut place: Place<'_>, value: &Bson) -> bool {
-    if place.get().is_some_and(|old| old == value) {
-        return false;
+fn set(mut place: Place<'_>, value: &Bson) -> Result<bool, Error> {
+    if let Some(old) = place.get()
+        && is_same(old, value)?
+    {
+        return Ok(false);
     }
     place.put(value.clone());
-    true
+    Ok(true)
+}
+
+/// The same bytes: 0.0 is not -0.0, and NaN is NaN.
+fn is_same(one: &Bson, other: &Bson) -> Result<bool, Error> {
+    let bytes =
+        |value: &Bson| RawDocumentBuf::try_from(&doc! { "": value }).map_err(|error| invalid(error.to_string()));
+    match (one, other) {
+        (Bson::Double(one), Bson::Double(other)) => Ok(one.to_bits() == other.to_bits()),
+        (Bson::Document(_), Bson::Document(_)) | (Bson::Array(_), Bson::Array(_)) => Ok(bytes(one)? == bytes(other)?),
+        (one, other) => Ok(one == other),
+    }
 }
 
 fn increase(mut place: Place<'_>, path: &str, amount: &Bson) -> Result<bool, Error> {
@@ -73,7 +87,9 @@ fn increase(mut place: Place<'_>, path: &str, amount: &Bson) -> Result<bool, Err
         },
     };
     let changed = *old != sum;
-    *old = sum;
+    if changed {
+        *old = sum;
+    }
     Ok(changed)
 }
 

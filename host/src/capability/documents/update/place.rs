@@ -16,22 +16,33 @@ pub(super) enum Place<'a> {
     Element(&'a mut Vec<Bson>, usize),
 }
 
-/// The place at a path. Without `create`, `None` when the way to it is missing.
+/// What is done about a way that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Make it; an error where something else stands in the way.
+    Make,
+    /// Nothing; an error where something else stands in the way.
+    Leave,
+    /// Nothing, whatever stands in the way.
+    Pass,
+}
+
+/// The place at a path; `None` when the way to it is missing and is not made.
 pub(super) fn find<'a>(
     document: &'a mut Document,
     path: &str,
     parts: &'a [String],
-    create: bool,
+    missing: Missing,
 ) -> Result<Option<Place<'a>>, Error> {
     let Some((part, rest)) = parts.split_first() else { return Ok(None) };
     if rest.is_empty() {
         return Ok(Some(Place::Field(document, part)));
     }
-    if create && !document.contains_key(part) {
+    if missing == Missing::Make && !document.contains_key(part) {
         document.insert(part.as_str(), Document::new());
     }
     match document.get_mut(part) {
-        Some(value) => inside(value, path, part, rest, create),
+        Some(value) => inside(value, path, part, rest, missing),
         None => Ok(None),
     }
 }
@@ -41,15 +52,13 @@ fn inside<'a>(
     path: &str,
     name: &str,
     parts: &'a [String],
-    create: bool,
+    missing: Missing,
 ) -> Result<Option<Place<'a>>, Error> {
     match value {
-        Bson::Document(document) => find(document, path, parts, create),
-        Bson::Array(array) => element(array, path, name, parts, create),
-        _ if create => {
-            Err(Error::Invalid(format!("`{path}` can't be made: `{name}` is neither a document nor an array")))
-        }
-        _ => Ok(None),
+        Bson::Document(document) => find(document, path, parts, missing),
+        Bson::Array(array) => element(array, path, name, parts, missing),
+        _ if missing == Missing::Pass => Ok(None),
+        _ => Err(Error::Invalid(format!("`{path}` can't be: `{name}` is neither a document nor an array"))),
     }
 }
 
@@ -58,28 +67,28 @@ fn element<'a>(
     path: &str,
     name: &str,
     parts: &'a [String],
-    create: bool,
+    missing: Missing,
 ) -> Result<Option<Place<'a>>, Error> {
     let Some((part, rest)) = parts.split_first() else { return Ok(None) };
     let Some(index) = place(part) else {
-        return if create {
-            Err(Error::Invalid(format!("`{path}` can't be made: `{name}` is an array and `{part}` is no place in it")))
-        } else {
+        return if missing == Missing::Pass {
             Ok(None)
+        } else {
+            Err(Error::Invalid(format!("`{path}` can't be: `{name}` is an array and `{part}` is no place in it")))
         };
     };
-    if create && index > array.len() + MAX_GAP {
+    if missing == Missing::Make && index > array.len() + MAX_GAP {
         return Err(Error::Invalid(format!("`{path}` is more than {MAX_GAP} places beyond the array's end")));
     }
     if rest.is_empty() {
         return Ok(Some(Place::Element(array, index)));
     }
-    if create && index >= array.len() {
+    if missing == Missing::Make && index >= array.len() {
         array.resize(index, Bson::Null);
         array.push(Bson::Document(Document::new()));
     }
     match array.get_mut(index) {
-        Some(value) => inside(value, path, part, rest, create),
+        Some(value) => inside(value, path, part, rest, missing),
         None => Ok(None),
     }
 }

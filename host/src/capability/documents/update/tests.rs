@@ -102,6 +102,9 @@ fn add_to_set_and_pull() {
     refused(doc! { "$addToSet": { "a": { "$each": [1], "$slice": 1 } } }, doc! {}, "$slice");
     becomes(doc! { "$pull": { "a": 1 } }, doc! { "a": [1, 2, 1.0] }, doc! { "a": [2] });
     becomes(doc! { "$pull": { "a": 1 } }, doc! {}, doc! {});
+    becomes(doc! { "$pull": { "a": { "$gt": 2 } } }, doc! { "a": [[1, 3], [1]] }, doc! { "a": [[1]] });
+    refused(doc! { "$pull": { "a.b": 1 } }, doc! { "a": 1 }, "`a`");
+    refused(doc! { "$pull": { "a.b": 1 } }, doc! { "a": [1] }, "`b`");
     becomes(doc! { "$pull": { "a": { "$gte": 2 } } }, doc! { "a": [1, 2, 3, "x"] }, doc! { "a": [1, "x"] });
     becomes(doc! { "$pull": { "a": { "$in": [1, 3] } } }, doc! { "a": [1, 2, 3] }, doc! { "a": [2] });
     becomes(
