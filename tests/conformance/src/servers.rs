@@ -41,7 +41,6 @@ fn address(server: Server) -> Option<String> {
     }
 }
 
-<<<<<<< HEAD
 /// The URL of a Redis Cluster of three masters, which lives as long as this process. None, with the reason on stderr, where
 /// there is no `redis-server` to start; in continuous integration that is a failure.
 pub fn redis_cluster_url() -> Option<String> {
@@ -122,11 +121,11 @@ fn until(what: &str, holds: impl Fn() -> bool) -> Result<(), String> {
 /// A port of loopback that nobody listens on.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
-=======
+}
+
 /// Where the stack keeps its servers and their programs.
 pub fn stack_folder() -> PathBuf {
     xtask::stack::folder(&root())
->>>>>>> mongo
 }
 
 /// The workspace: two folders above this crate.

@@ -168,10 +168,9 @@ async fn the_days_limit_holds_when_it_is_raced(stack: Stack) {
     assert_eq!((sent, limited), (10, 4));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_not_a_living_one_is_refused() {
+async fn a_token_that_is_not_a_living_one_is_refused(stack: Stack) {
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-    let (server, _data) = server().await;
+    let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
     let far = 4_000_000_000_u64;
     let claims = |jti: &str, exp: u64| json!({ "_id": ada.id, "emailId": ada.email, "jti": jti, "iat": 1, "exp": exp });
