@@ -101,7 +101,7 @@ fn naive(documents: &[Document], asked: &Query) -> Result<Vec<RawDocumentBuf>, E
     let found = documents.iter().cloned().map(raw).filter(|document| asked.filter.matches(document));
     let mut found =
         found.map(|document| Ok((asked.sort.key(&document)?, document))).collect::<Result<Vec<_>, Error>>()?;
-    found.sort();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
     let found = found.into_iter().map(|(_, document)| document);
     Ok(found.skip(asked.skip as usize).take(asked.limit as usize).collect())
 }
