@@ -23,8 +23,30 @@ pub const TOPIC: &str = "things";
 pub struct Subject {
     /// The store.
     pub documents: Arc<dyn Documents>,
-    /// To be dropped at the end.
-    mongodb: Option<MongoDb>,
+    mongodb: Option<Scratch>,
+}
+
+/// A prepared database of its own on a MongoDB server.
+pub struct Scratch {
+    /// The store on it.
+    pub store: MongoDb,
+    database: ::mongodb::Database,
+}
+
+impl Scratch {
+    /// Makes one with this schema and the topics of [`topics`].
+    pub async fn new(uri: &str, schema: &Schema) -> Self {
+        let random = devconnect_host::capability::random::bytes::<8>();
+        let name = format!("conformance-{}", random.map(|byte| format!("{byte:02x}")).concat());
+        let store = MongoDb::open(uri, &name, schema, &topics()).unwrap();
+        store.prepare().await.unwrap_or_else(|error| panic!("{error}"));
+        Self { store, database: ::mongodb::Client::with_uri_str(uri).await.unwrap().database(&name) }
+    }
+
+    /// Leaves nothing behind.
+    pub async fn finish(self) {
+        self.database.drop().await.unwrap();
+    }
 }
 
 impl Subject {
@@ -36,30 +58,21 @@ impl Subject {
 
     /// A database of its own on a MongoDB server.
     pub async fn mongodb(uri: &str) -> Self {
-        let store = mongodb(uri, &schema()).await;
-        Self { documents: Arc::new(store.clone()), mongodb: Some(store) }
+        let scratch = Scratch::new(uri, &schema()).await;
+        Self { documents: Arc::new(scratch.store.clone()), mongodb: Some(scratch) }
     }
 
     /// The outbox of the store, where it has one.
     pub fn outbox(&self) -> Option<Arc<dyn Outbox>> {
-        self.mongodb.clone().map(|store| Arc::new(store) as Arc<dyn Outbox>)
+        self.mongodb.as_ref().map(|scratch| Arc::new(scratch.store.clone()) as Arc<dyn Outbox>)
     }
 
     /// Leaves nothing behind.
     pub async fn finish(self) {
-        if let Some(store) = self.mongodb {
-            store.drop_database().await.unwrap();
+        if let Some(scratch) = self.mongodb {
+            scratch.finish().await;
         }
     }
-}
-
-/// A prepared database of its own.
-pub async fn mongodb(uri: &str, schema: &Schema) -> MongoDb {
-    let random = devconnect_host::capability::random::bytes::<8>();
-    let name = format!("conformance-{}", random.map(|byte| format!("{byte:02x}")).concat());
-    let store = MongoDb::open(uri, &name, schema, &topics()).unwrap();
-    store.prepare().await.unwrap_or_else(|error| panic!("{error}"));
-    store
 }
 
 /// Topics of the stores under test.

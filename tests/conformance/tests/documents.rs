@@ -40,6 +40,7 @@ cases! {
     changing::documents_stay_what_they_are,
     changing::documents_have_their_limits,
     committing::a_commit_sees_what_it_did,
+    committing::many_changes_are_one_commit,
     committing::unique_indexes_refuse_by_name_and_place,
     committing::partial_indexes_leave_the_others_alone,
     committing::nothing_of_a_failed_commit_remains,

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use bson::{Bson, Document, doc};
 use conformance::documents::generated::Generator;
-use conformance::documents::{mongodb, of_all, raw, topics, upserting};
+use conformance::documents::{Scratch, of_all, raw, topics, upserting};
 use conformance::servers;
 use devconnect_host::capability::documents::{
     Change, Collection, Commit, Documents, Embedded, Error, Filter, Index, Location, MongoDb, Projection, Query,
@@ -231,9 +231,10 @@ async fn the_engines_agree() {
     let seed = setting("CONFORMANCE_SEED");
     let rounds = setting("CONFORMANCE_ROUNDS").unwrap_or(if seed.is_some() { 1 } else { ROUNDS });
     let seed = seed.unwrap_or_else(|| rand::random::<u64>() >> 16);
+    let scratch = Scratch::new(&uri, &schema()).await;
     let mut pair = Pair {
         embedded: Embedded::open(Location::Memory, &schema(), &topics()).unwrap(),
-        mongodb: mongodb(&uri, &schema()).await,
+        mongodb: scratch.store.clone(),
         seed,
         documents: BTreeMap::new(),
         agreed: BTreeMap::new(),
@@ -253,7 +254,7 @@ async fn the_engines_agree() {
             pair.change(&mut generator).await;
         }
     }
-    pair.mongodb.drop_database().await.unwrap();
+    scratch.finish().await;
     let total: u32 = pair.agreed.values().sum();
     eprintln!(
         "seed {seed}: {total} cases agreed ({:?}), {} of them refused, in {:?}",

@@ -135,15 +135,6 @@ impl MongoDb {
         task.await.unwrap_or_else(|error| Err(Error::Unavailable(format!("the preparation broke off: {error}"))))
     }
 
-    /// Deletes the database with all that is in it. For tests.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the server does not answer.
-    pub async fn drop_database(&self) -> Result<(), Error> {
-        let database = self.shared.database().await?;
-        database.drop().await.map_err(|error| told(&error))
-    }
-
     /// Runs a call in a task that outlives the caller, who waits for [`PATIENCE`] at most.
     pub(crate) async fn ask<T, F>(
         &self,

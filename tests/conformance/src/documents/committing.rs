@@ -34,6 +34,34 @@ pub async fn a_commit_sees_what_it_did(subject: &Subject) {
     assert_eq!(subject.commit(Vec::new()).await, Ok(Vec::new()));
 }
 
+/// Many small changes are one commit, done in time; one that fails in the middle is told by its place.
+pub async fn many_changes_are_one_commit(subject: &Subject) {
+    subject.fill("people", (0..500).map(|n| doc! { "_id": n, "name": n, "n": n % 3 }).collect()).await;
+    let add = |id: i32, asked: i32| {
+        update("people", &doc! { "_id": id, "n": asked }, &doc! { "$inc": { "n": 10 }, "$set": { "name": id + 1_000 } })
+    };
+    let effects = subject.commit((0..500).map(|id| add(id, 1)).collect()).await.unwrap();
+    let changed: Vec<u64> = effects.iter().map(|effect| effect.changed).collect();
+    assert_eq!(changed, (0..500).map(|id| u64::from(id % 3 == 1)).collect::<Vec<_>>());
+    assert_eq!(subject.ids("people", doc! { "n": 11 }).await.len(), 167);
+    let name = |id: i32, name: i32| update("people", &doc! { "_id": id }, &doc! { "$set": { "name": name } });
+    let refused = |write: u32| Err(Error::Duplicate { write, index: "name".to_owned() });
+    let text = update("people", &doc! { "_id": 5 }, &doc! { "$inc": { "name.x": 1 } });
+    let cases = [
+        (vec![name(0, -1), name(2, -2), name(3, -1), name(5, -4)], refused(2)),
+        (vec![name(0, -1), name(2, -1), matching(add(3, 99))], refused(1)),
+        (vec![name(0, -1), name(2, -1), text], refused(1)),
+        (vec![name(0, -1), name(2, -2), matching(add(3, 99)), name(5, -1)], Err(Error::Unmet(2))),
+        (vec![name(0, -1), insert("people", doc! { "_id": 900, "name": -2 }), name(2, -2), name(3, -3)], refused(2)),
+    ];
+    for (writes, wanted) in cases {
+        assert_eq!(subject.commit(writes).await, wanted);
+    }
+    subject.commit(vec![name(0, -1), name(2, -2), name(0, -3), name(2, -1)]).await.unwrap();
+    let found = subject.find("people", doc! { "_id": { "$in": [0, 2] } }).await;
+    assert_eq!(found.iter().map(|found| found.get_i32("name").unwrap()).collect::<Vec<_>>(), [-3, -1]);
+}
+
 /// A unique index refuses by the schema's name, and says at which write.
 pub async fn unique_indexes_refuse_by_name_and_place(subject: &Subject) {
     let refused = |write: u32, index: &str| Err(Error::Duplicate { write, index: index.to_owned() });

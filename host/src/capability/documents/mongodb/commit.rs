@@ -60,7 +60,7 @@ async fn attempt(
     until: Instant,
 ) -> Result<Vec<Effect>, Stop> {
     session.start_transaction().with_options(options()).await?;
-    let done = Transaction { shared, database, session: &mut *session }.run(commit).await;
+    let done = Transaction::new(shared, database, &mut *session).run(commit).await;
     let effects = match done {
         Ok(effects) => effects,
         Err(stop) => {

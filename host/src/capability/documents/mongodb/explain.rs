@@ -103,5 +103,5 @@ fn is_open(nodes: &[Node]) -> bool {
             Node::Field(_) => {}
         }
     }
-    !points && !(lower && upper)
+    !(points || lower && upper)
 }

@@ -1,14 +1,16 @@
 //! The writes of a commit, inside its transaction.
 //!
 //! A change reads the documents that the filter finds, is applied here, and puts whole documents in their places. The
-//! server notices when another commit has changed one of them meanwhile. Insertions in a row go out together.
+//! server notices when another commit has changed one of them meanwhile. Writes of one kind in a row go out together.
+
+use std::collections::BTreeMap;
 
 use ::mongodb::{ClientSession, Database};
 use bson::raw::{CStr, cstr};
-use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, doc, rawdoc};
+use bson::{Bson, Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, doc, rawdoc};
 
 use crate::capability::documents::indexed::{arrays, check_arrays};
-use crate::capability::documents::order::validate_insert;
+use crate::capability::documents::order::{Key, key, validate_insert};
 use crate::capability::documents::{Change, Collection, Commit, Effect, Error, Filter, Write};
 use crate::capability::events;
 
@@ -17,82 +19,141 @@ use super::{MAX_TIME, Shared, read};
 
 /// The most bytes of one command, which is a document of the server's; one document of ours always fits.
 const MAX_COMMAND: usize = 12 << 20;
+/// The most statements of one command.
+const MAX_STATEMENTS: usize = 50_000;
 /// The most documents, and bytes of them, that one write changes.
 const MAX_WRITTEN: usize = 100_000;
 const MAX_WRITTEN_BYTES: usize = 64 << 20;
 
 /// A transaction that has begun.
 pub(super) struct Transaction<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) database: &'a Database,
-    pub(super) session: &'a mut ClientSession,
+    shared: &'a Shared,
+    database: &'a Database,
+    session: &'a mut ClientSession,
+    /// Nothing else is in the commit.
+    alone: bool,
+    /// What was not sent yet. It goes out before anything is read, and before the end.
+    batch: Batch,
+    ahead: Ahead,
 }
 
 /// Where a write goes.
+#[derive(Clone, Copy)]
 struct Target<'a> {
     name: &'a str,
     collection: &'a Collection,
 }
 
-impl Transaction<'_> {
+impl<'a> Transaction<'a> {
+    /// One that the session has begun.
+    pub(super) fn new(shared: &'a Shared, database: &'a Database, session: &'a mut ClientSession) -> Transaction<'a> {
+        Transaction { shared, database, session, alone: false, batch: Batch::default(), ahead: Ahead::default() }
+    }
+
     /// Does the writes in order and appends the events.
     pub(super) async fn run(mut self, commit: &Commit) -> Result<Vec<Effect>, Stop> {
-        let schema = &self.shared.schema;
-        let alone = commit.writes.len() + commit.events.len() == 1;
+        self.alone = commit.writes.len() + commit.events.len() == 1;
         let mut effects = Vec::with_capacity(commit.writes.len());
-        let mut rest = commit.writes.as_slice();
-        let mut number = 0;
-        while let Some(write) = rest.first() {
-            match write {
-                Write::Insert { collection, .. } => {
-                    let documents: Vec<&RawDocument> = rest.iter().map_while(|next| of(collection, next)).collect();
-                    let count = documents.len();
-                    let target = Target { name: collection, collection: schema.collection(collection)? };
-                    self.insert(&target, &documents, number).await?;
-                    effects.extend((0..count).map(|_| Effect { matched: 0, changed: 1, upserted: false }));
-                    rest = rest.get(count..).unwrap_or_default();
+        for (number, write) in (0u32..).zip(&commit.writes) {
+            let rest = commit.writes.get(number as usize..).unwrap_or_default();
+            let done = match self.look_ahead(number, rest).await {
+                Ok(()) => self.perform(write, number).await,
+                Err(stop) => Err(stop),
+            };
+            match done {
+                Ok(effect) => effects.push(effect),
+                Err(Stop::Refused(error)) => {
+                    // What stands before it may be refused for a reason of its own, and comes first.
+                    self.send().await?;
+                    return Err(error.into());
                 }
-                other => {
-                    effects.push(self.perform(other, number, alone).await?);
-                    rest = rest.get(1..).unwrap_or_default();
-                }
+                Err(stop) => return Err(stop),
             }
-            number = u32::try_from(effects.len()).unwrap_or(u32::MAX);
         }
+        self.send().await?;
         events::enqueue(self.database, self.session, &self.shared.topics, &commit.events).await?;
         Ok(effects)
     }
 
-    async fn perform(&mut self, write: &Write, number: u32, alone: bool) -> Result<Effect, Stop> {
-        let schema = &self.shared.schema;
+    async fn perform(&mut self, write: &Write, number: u32) -> Result<Effect, Stop> {
         match write {
-            // Together with its neighbours, in `run`.
-            Write::Insert { .. } => Ok(Effect::default()),
+            Write::Insert { collection, document } => {
+                self.insert(self.target(collection)?, document, number).await?;
+                Ok(Effect { matched: 0, changed: 1, upserted: false })
+            }
             Write::Update { collection, filter, change, upsert, many, must_match } => {
-                let target = Target { name: collection, collection: schema.collection(collection)? };
-                let found = self.find(&target, filter, *many).await?;
+                let target = self.target(collection)?;
+                let found = self.find(target, filter, *many, number).await?;
                 if found.is_empty() && *upsert {
                     let document = change.upserted(filter)?;
                     validate_insert(&document)?;
-                    self.insert(&target, &[&document], number).await?;
+                    self.insert(target, &document, number).await?;
                     return Ok(Effect { matched: 0, changed: 1, upserted: true });
                 }
                 matched(*must_match, &found, number)?;
-                self.update(&target, &found, change, number, alone).await
+                self.update(target, &found, change, number).await
             }
             Write::Delete { collection, filter, many, must_match } => {
-                let target = Target { name: collection, collection: schema.collection(collection)? };
-                let found = self.find(&target, filter, *many).await?;
+                let target = self.target(collection)?;
+                let found = self.find(target, filter, *many, number).await?;
                 matched(*must_match, &found, number)?;
-                self.delete(&target, &found, number).await
+                self.delete(target, &found, number).await
             }
         }
     }
 
+    fn target<'b>(&self, name: &'b str) -> Result<Target<'b>, Error>
+    where
+        'a: 'b,
+    {
+        Ok(Target { name, collection: self.shared.schema.collection(name)? })
+    }
+
+    /// Reads the documents of the changes from this one on together, when each is of one document by its `_id` and no two
+    /// are of the same.
+    async fn look_ahead(&mut self, number: u32, rest: &[Write]) -> Result<(), Stop> {
+        if number < self.ahead.end {
+            return Ok(());
+        }
+        let Some(Write::Update { collection, .. }) = rest.first() else { return Ok(()) };
+        let mut ids: BTreeMap<Key, Bson> = BTreeMap::new();
+        for write in rest {
+            let Some((key, id)) = of_one_document(write, collection) else { break };
+            if ids.insert(key, id).is_some() {
+                break;
+            }
+        }
+        if ids.len() < 2 {
+            return Ok(());
+        }
+        self.send().await?;
+        self.ahead = Ahead { end: number + u32::try_from(ids.len()).unwrap_or(u32::MAX), found: BTreeMap::new() };
+        let ids: Vec<Bson> = ids.into_values().collect();
+        for document in self.read(collection, doc! { "_id": { "$in": ids } }, true).await? {
+            self.ahead.found.insert(id_key(&document), document);
+        }
+        Ok(())
+    }
+
     /// The documents that a write is about, by `_id`.
-    async fn find(&mut self, target: &Target<'_>, filter: &Filter, many: bool) -> Result<Vec<RawDocumentBuf>, Stop> {
-        let collection = read::collection(self.database, target.name);
-        let mut asked = collection.find(read::filter(filter)?).sort(doc! { "_id": 1 }).max_time(MAX_TIME);
+    async fn find(
+        &mut self,
+        target: Target<'_>,
+        filter: &Filter,
+        many: bool,
+        number: u32,
+    ) -> Result<Vec<RawDocumentBuf>, Stop> {
+        if number < self.ahead.end {
+            let known = id_of(filter).and_then(|(key, _)| self.ahead.found.get(&key));
+            return Ok(known.filter(|document| filter.matches(document)).cloned().into_iter().collect());
+        }
+        self.send().await?;
+        self.read(target.name, read::filter(filter)?, many).await
+    }
+
+    async fn read(&mut self, collection: &str, filter: Document, many: bool) -> Result<Vec<RawDocumentBuf>, Stop> {
+        let collection = read::collection(self.database, collection);
+        let mut asked = collection.find(filter).sort(doc! { "_id": 1 }).max_time(MAX_TIME);
         if !many {
             asked = asked.limit(1);
         }
@@ -112,83 +173,67 @@ impl Transaction<'_> {
         Ok(found)
     }
 
-    /// Inserts documents that are as many writes, of which the first has this number.
-    async fn insert(&mut self, target: &Target<'_>, documents: &[&RawDocument], number: u32) -> Result<(), Stop> {
-        let mut batch = Batch::new(cstr!("insert"), cstr!("documents"));
-        let mut first = number;
-        for (number, document) in (number..).zip(documents) {
-            if let Err(error) = target.check(document) {
-                // What stands before it may be refused for a reason of its own, and comes first.
-                self.send(target, &mut batch, |behind| first + behind).await?;
-                return Err(error.into());
-            }
-            if batch.is_full_with(document) {
-                self.send(target, &mut batch, |behind| first + behind).await?;
-                first = number;
-            }
-            batch.add(document);
-        }
-        self.send(target, &mut batch, |behind| first + behind).await
+    async fn insert(&mut self, target: Target<'_>, document: &RawDocument, number: u32) -> Result<(), Stop> {
+        target.check(document)?;
+        self.queue(&INSERT, target, document, number).await
     }
 
     async fn update(
         &mut self,
-        target: &Target<'_>,
+        target: Target<'_>,
         found: &[RawDocumentBuf],
         change: &Change,
         number: u32,
-        alone: bool,
     ) -> Result<Effect, Stop> {
         let mut effect = Effect { matched: found.len() as u64, ..Effect::default() };
-        let mut batch = Batch::new(cstr!("update"), cstr!("updates"));
         for before in found {
-            let after = change.changed(before).and_then(|after| match after {
-                Some(after) => target.check(&after).map(|()| Some(after)),
-                None => Ok(None),
-            });
-            let after = match after {
-                Ok(after) => after,
-                Err(error) => {
-                    self.send(target, &mut batch, |_| number).await?;
-                    return Err(error.into());
-                }
-            };
-            effect.changed += u64::from(after.is_some());
-            let statements = match after {
-                Some(after) => vec![rawdoc! { "q": by_id(before), "u": after }],
+            if let Some(after) = change.changed(before)? {
+                target.check(&after)?;
+                effect.changed += 1;
+                self.queue(&UPDATE, target, &rawdoc! { "q": by_id(before), "u": after }, number).await?;
+            } else if !self.alone {
                 // Another commit could change it before this one ends, as if it had not mattered.
-                None if !alone => held(before),
-                None => Vec::new(),
-            };
-            for statement in statements {
-                if batch.is_full_with(&statement) {
-                    self.send(target, &mut batch, |_| number).await?;
+                for statement in held(before) {
+                    self.queue(&UPDATE, target, &statement, number).await?;
                 }
-                batch.add(&statement);
             }
         }
-        self.send(target, &mut batch, |_| number).await?;
         Ok(effect)
     }
 
-    async fn delete(&mut self, target: &Target<'_>, found: &[RawDocumentBuf], number: u32) -> Result<Effect, Stop> {
-        let mut batch = Batch::new(cstr!("delete"), cstr!("deletes"));
+    async fn delete(&mut self, target: Target<'_>, found: &[RawDocumentBuf], number: u32) -> Result<Effect, Stop> {
         for document in found {
-            let statement = rawdoc! { "q": by_id(document), "limit": 1 };
-            if batch.is_full_with(&statement) {
-                self.send(target, &mut batch, |_| number).await?;
-            }
-            batch.add(&statement);
+            self.queue(&DELETE, target, &rawdoc! { "q": by_id(document), "limit": 1 }, number).await?;
         }
-        self.send(target, &mut batch, |_| number).await?;
         Ok(Effect { matched: found.len() as u64, changed: found.len() as u64, upserted: false })
     }
 
-    /// Sends what has gathered. `place` is the write of a statement in the batch.
-    async fn send(&mut self, target: &Target<'_>, batch: &mut Batch, place: impl Fn(u32) -> u32) -> Result<(), Stop> {
-        let Some(command) = batch.take(target.name) else { return Ok(()) };
+    /// Adds a statement of the write of this number to what goes out together.
+    async fn queue(
+        &mut self,
+        kind: &'static Kind,
+        target: Target<'_>,
+        statement: &RawDocument,
+        number: u32,
+    ) -> Result<(), Stop> {
+        if !self.batch.takes(kind, target.name, statement) {
+            self.send().await?;
+        }
+        self.batch.add(kind, target.name, statement, number);
+        Ok(())
+    }
+
+    /// Sends what has gathered.
+    async fn send(&mut self) -> Result<(), Stop> {
+        let batch = std::mem::take(&mut self.batch);
+        let Some(kind) = batch.kind else { return Ok(()) };
+        let mut command = RawDocumentBuf::new();
+        command.append(kind.command, batch.collection.as_str());
+        command.append(kind.statements, batch.list);
+        command.append(cstr!("ordered"), true);
         let reply = self.database.run_raw_command(command).session(&mut *self.session).await;
-        outcome(reply, target.collection, place).map(drop)
+        let place = |behind: u32| batch.numbers.get(behind as usize).copied().unwrap_or_default();
+        outcome(reply, self.shared.schema.collection(&batch.collection)?, place).map(drop)
     }
 }
 
@@ -203,11 +248,30 @@ impl Target<'_> {
     }
 }
 
-fn of<'a>(collection: &str, write: &'a Write) -> Option<&'a RawDocument> {
+/// Documents that were read for the writes before the one of the number `end`.
+#[derive(Default)]
+struct Ahead {
+    end: u32,
+    found: BTreeMap<Key, RawDocumentBuf>,
+}
+
+/// The `_id` that a change of one document in this collection demands.
+fn of_one_document(write: &Write, wanted: &str) -> Option<(Key, Bson)> {
     match write {
-        Write::Insert { collection: other, document } if other == collection => Some(document),
+        Write::Update { collection, filter, upsert: false, many: false, .. } if collection == wanted => id_of(filter),
         _ => None,
     }
+}
+
+/// The one `_id` that a filter demands; documents are left out, since their names could begin with `$`.
+fn id_of(filter: &Filter) -> Option<(Key, Bson)> {
+    let (_, id) = filter.equalities().into_iter().find(|(path, _)| *path == "_id")?;
+    let raw = RawBson::try_from(id.clone()).ok()?;
+    (!matches!(id, Bson::Document(_) | Bson::Array(_))).then(|| (key(raw.as_raw_bson_ref()), id))
+}
+
+fn id_key(document: &RawDocument) -> Key {
+    key(document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null))
 }
 
 fn matched(must: bool, found: &[RawDocumentBuf], number: u32) -> Result<(), Error> {
@@ -229,39 +293,46 @@ fn held(document: &RawDocument) -> Vec<RawDocumentBuf> {
     ]
 }
 
-/// A command that grows.
-struct Batch {
+/// A kind of command of writes.
+#[derive(PartialEq)]
+struct Kind {
     command: &'static CStr,
     statements: &'static CStr,
+}
+
+static INSERT: Kind = Kind { command: cstr!("insert"), statements: cstr!("documents") };
+static UPDATE: Kind = Kind { command: cstr!("update"), statements: cstr!("updates") };
+static DELETE: Kind = Kind { command: cstr!("delete"), statements: cstr!("deletes") };
+
+/// Statements of one kind that go to one collection together.
+struct Batch {
+    /// None while it is empty.
+    kind: Option<&'static Kind>,
+    collection: String,
     list: RawArrayBuf,
-    count: usize,
+    /// The write that each statement is of.
+    numbers: Vec<u32>,
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch { kind: None, collection: String::new(), list: RawArrayBuf::new(), numbers: Vec::new() }
+    }
 }
 
 impl Batch {
-    fn new(command: &'static CStr, statements: &'static CStr) -> Batch {
-        Batch { command, statements, list: RawArrayBuf::new(), count: 0 }
+    fn takes(&self, kind: &Kind, collection: &str, statement: &RawDocument) -> bool {
+        self.kind.is_none_or(|other| other == kind && self.collection == collection)
+            && self.numbers.len() < MAX_STATEMENTS
+            && (self.numbers.is_empty() || self.list.as_bytes().len() + statement.as_bytes().len() <= MAX_COMMAND)
     }
 
-    fn is_full_with(&self, next: &RawDocument) -> bool {
-        self.count > 0 && self.list.as_bytes().len() + next.as_bytes().len() > MAX_COMMAND
-    }
-
-    fn add(&mut self, statement: &RawDocument) {
-        self.list.push(statement.to_owned());
-        self.count += 1;
-    }
-
-    /// The command, when there is something in it, and begins anew.
-    fn take(&mut self, collection: &str) -> Option<RawDocumentBuf> {
-        if self.count == 0 {
-            return None;
+    fn add(&mut self, kind: &'static Kind, collection: &str, statement: &RawDocument, number: u32) {
+        if self.kind.is_none() {
+            self.kind = Some(kind);
+            collection.clone_into(&mut self.collection);
         }
-        self.count = 0;
-        let list = std::mem::replace(&mut self.list, RawArrayBuf::new());
-        let mut command = RawDocumentBuf::new();
-        command.append(self.command, collection);
-        command.append(self.statements, list);
-        command.append(cstr!("ordered"), true);
-        Some(command)
+        self.list.push(statement.to_owned());
+        self.numbers.push(number);
     }
 }
