@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -139,7 +140,9 @@ impl Truth {
                     (Arc::new(store.event_log()) as Arc<dyn EventLog>, None)
                 }
                 Some(kafka) => {
-                    let (events, relay, engine) = relayed(Arc::new(store.outbox()), kafka);
+                    // Nobody else fills this outbox, and who does wakes the relay.
+                    let options = RelayOptions { look: Duration::from_secs(1), ..RelayOptions::default() };
+                    let (events, relay, engine) = relayed(Arc::new(store.outbox()), kafka, options);
                     all.push(engine);
                     (events, Some(relay))
                 }
@@ -152,11 +155,11 @@ impl Truth {
         let mut all = vec![Store { needed: true, ..Store::new("documents", "MongoDB", move || watched.health()) }];
         let outbox = Arc::new(mongodb.clone());
         let (events, relay, engine) = match kafka {
-            Some(kafka) => relayed(outbox, kafka),
+            Some(kafka) => relayed(outbox, kafka, RelayOptions::default()),
             None => {
                 // Its own folder, so that it stays what it is when documents come back into the data folder.
                 let log = Embedded::open(folder(data.map(|data| data.join("events"))), &Schema::default(), &topics)?;
-                let (events, relay, _) = relayed(outbox, Arc::new(log.event_log()));
+                let (events, relay, _) = relayed(outbox, Arc::new(log.event_log()), RelayOptions::default());
                 (events, relay, Store::embedded("events", sqlite))
             }
         };
@@ -167,8 +170,12 @@ impl Truth {
 }
 
 /// A log, what moves the events of an outbox into it, and how that goes.
-fn relayed<L: Log + EventLog>(outbox: Arc<dyn Outbox>, log: Arc<L>) -> (Arc<dyn EventLog>, Arc<Relay>, Store) {
-    let relay = Arc::new(Relay::start(outbox, log.clone(), RelayOptions::default()));
+fn relayed<L: Log + EventLog>(
+    outbox: Arc<dyn Outbox>,
+    log: Arc<L>,
+    options: RelayOptions,
+) -> (Arc<dyn EventLog>, Arc<Relay>, Store) {
+    let relay = Arc::new(Relay::start(outbox, log.clone(), options));
     let watched = relay.clone();
     let health = move || match watched.status().log {
         events::Health::Up => Health::Up,

@@ -66,7 +66,8 @@ impl Conversation {
 
 /// When the newest message of the earlier database was.
 fn newest_ts(pair: &str) -> Result<Option<DateTime>, Error> {
-    let newest = collection(message::COLLECTION).find(doc! { "pair": pair }).sort(doc! { "ts": -1, "seq": -1 });
+    let newest =
+        collection(message::COLLECTION).find(doc! { "pair": pair }).sort(doc! { "ts": -1, "seq": -1, "_id": -1 });
     let newest: Option<Document> = newest.project(doc! { "ts": 1 }).first()?;
     Ok(newest.and_then(|newest| newest.get_date("ts")))
 }

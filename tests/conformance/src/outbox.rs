@@ -225,9 +225,14 @@ async fn drain(subject: Subject, ended: Arc<AtomicBool>) -> BTreeMap<String, Vec
 pub async fn a_commit_is_told(subject: &Subject) {
     let told = |subject: &Subject| {
         let outbox = Arc::clone(&subject.outbox);
-        async move { tokio::time::timeout(Duration::from_secs(5), outbox.committed()).await.is_ok() }
+        async move {
+            let shards = tokio::time::timeout(Duration::from_secs(5), outbox.committed()).await;
+            shards.is_ok_and(|shards| shards.iter().eq([shard("k")]))
+        }
     };
+    assert_eq!(subject.outbox.filled().await.unwrap().iter().count(), 0);
     subject.commit(&[("e0", "k")]).await;
+    assert!(subject.outbox.filled().await.unwrap().iter().eq([shard("k")]));
     assert!(told(subject).await);
     let waiting = tokio::spawn(told(subject));
     subject.commit(&[("e1", "k")]).await;

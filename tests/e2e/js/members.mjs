@@ -10,7 +10,7 @@ export const OTHER_URL = process.env.DEVCONNECT_URL_2;
 /** A password that every rule accepts. */
 export const PASSWORD = 'Str0ng!Pass';
 /** Nothing of these tests takes longer. */
-export const PATIENCE = 20_000;
+export const PATIENCE = 90_000;
 
 let members = 0;
 

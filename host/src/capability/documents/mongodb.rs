@@ -24,12 +24,13 @@ use ::mongodb::options::{
 use ::mongodb::{Client, Database};
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
-use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::order::{valid_path, validate_insert};
 use super::schema::check_topics;
 use super::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
+use crate::capability::events::Committed;
 
 pub use prepare::{Report, Unmade};
 pub(crate) use refusal::{Stop, is_duplicate, told};
@@ -70,7 +71,7 @@ pub(crate) struct Shared {
     lanes: Lanes,
     calls: Arc<Semaphore>,
     /// Told of every commit that had events.
-    pub(crate) committed: Notify,
+    pub(crate) committed: Committed,
     /// The lane of each shard that was the last to have its turn.
     pub(crate) turns: Mutex<BTreeMap<u32, String>>,
 }
@@ -108,7 +109,7 @@ impl MongoDb {
                 prepared: AtomicBool::new(false),
                 lanes: Lanes::default(),
                 calls: Arc::new(Semaphore::new(CALLS)),
-                committed: Notify::new(),
+                committed: Committed::default(),
                 turns: Mutex::default(),
             }),
         })

@@ -15,7 +15,7 @@ use bson::{Binary, Bson, Document, doc};
 use crate::capability::documents::{self, MAX_TIME, MongoDb, Schema, Shared, Stop, is_duplicate, told};
 
 use super::validate;
-use super::{Error, Event, Outbox, Waiting, shard};
+use super::{Error, Event, Outbox, Shards, Waiting, shard};
 
 /// The rows.
 const ROWS: &str = "outbox";
@@ -160,6 +160,23 @@ impl Round<'_> {
         }
     }
 
+    /// All that waits, unless it is more than is asked for.
+    async fn all(&self) -> Result<Option<Vec<Waiting>>, Error> {
+        let found = self
+            .rows
+            .find(doc! { "shard": i64::from(self.shard) })
+            .sort(doc! { "shard": 1, "lane": 1, "number": 1 })
+            .limit(i64::try_from(self.max + 1).unwrap_or(i64::MAX))
+            .max_time(MAX_TIME)
+            .read_concern(ReadConcern::snapshot());
+        let mut cursor = found.await.map_err(unavailable)?;
+        let mut all = Vec::new();
+        while cursor.advance().await.map_err(unavailable)? {
+            all.push(waiting(&cursor.deserialize_current().map_err(unavailable)?)?);
+        }
+        Ok((all.len() <= self.max).then_some(all))
+    }
+
     /// Reads the lanes between two ends, at most a share of each. A lane comes out of one snapshot: a row can't be
     /// passed over while one behind it is seen.
     async fn read(&mut self, above: Option<&str>, up_to: Option<&str>) -> Result<(), Error> {
@@ -247,6 +264,9 @@ async fn wait(shared: &Shared, database: &Database, shard: u32, max: u32) -> Res
     let max = max.min(MAX_WAITING) as usize;
     let rows = database.collection(ROWS);
     let mut round = Round { rows, shard, max, share: (max / PARTS).max(1), shared, found: Vec::new(), count: 0 };
+    if let Some(all) = round.all().await? {
+        return Ok(all);
+    }
     let begin = round.begin();
     round.read(Some(&begin), None).await?;
     round.read(None, Some(&begin)).await?;
@@ -366,7 +386,18 @@ impl Outbox for MongoDb {
         .map_err(from_documents)
     }
 
-    async fn committed(&self) {
-        self.shared().committed.notified().await;
+    async fn filled(&self) -> Result<Shards, Error> {
+        let found = self.ask(|_, database| async move {
+            let outbox: Collection<Document> = database.collection(ROWS);
+            outbox.distinct("shard", doc! {}).max_time(MAX_TIME).await.map_err(|error| told(&error))
+        });
+        let mut shards = Shards::default();
+        let numbers = found.await.map_err(from_documents)?.into_iter().filter_map(|number| number.as_i64());
+        numbers.filter_map(|number| u32::try_from(number).ok()).for_each(|number| shards.insert(number));
+        Ok(shards)
+    }
+
+    async fn committed(&self) -> Shards {
+        self.shared().committed.heard().await
     }
 }

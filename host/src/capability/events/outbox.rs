@@ -6,8 +6,11 @@
 
 use std::time::Duration;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_trait::async_trait;
 use bson::Bson;
+use tokio::sync::Notify;
 
 use super::{Error, Event, partition};
 
@@ -17,6 +20,59 @@ pub const SHARDS: u32 = 16;
 /// The shard of a key.
 pub fn shard(key: &str) -> u32 {
     partition(key, SHARDS)
+}
+
+/// Some of the shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shards(u32);
+
+impl Shards {
+    /// One more. A number from [`SHARDS`] on is none.
+    pub fn insert(&mut self, shard: u32) {
+        if shard < SHARDS {
+            self.0 |= 1 << shard;
+        }
+    }
+
+    /// Each of them once.
+    pub fn iter(self) -> impl Iterator<Item = u32> {
+        (0..SHARDS).filter(move |shard| self.0 & (1 << shard) != 0)
+    }
+}
+
+impl<'a> FromIterator<&'a Event> for Shards {
+    /// Those of the events' keys.
+    fn from_iter<I: IntoIterator<Item = &'a Event>>(events: I) -> Self {
+        let mut shards = Self::default();
+        events.into_iter().for_each(|event| shards.insert(shard(&event.key)));
+        shards
+    }
+}
+
+/// Passes on in which shards this process has committed events. One waits for it; who comes late misses nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    shards: AtomicU32,
+    told: Notify,
+}
+
+impl Committed {
+    /// Events of these shards are there now.
+    pub(crate) fn tell(&self, shards: Shards) {
+        self.shards.fetch_or(shards.0, Ordering::AcqRel);
+        self.told.notify_one();
+    }
+
+    /// What was told since the last time, as soon as there is something.
+    pub(crate) async fn heard(&self) -> Shards {
+        loop {
+            let shards = self.shards.swap(0, Ordering::AcqRel);
+            if shards != 0 {
+                return Shards(shards);
+            }
+            self.told.notified().await;
+        }
+    }
 }
 
 /// An event that waits.
@@ -52,6 +108,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// Forgets rows that the log has acknowledged. Twice is once.
     async fn done(&self, rows: &[Bson]) -> Result<(), Error>;
 
-    /// Returns when this process has committed an event since the last call, at once if it has already.
-    async fn committed(&self);
+    /// The shards in which any event waits, whoever committed it.
+    async fn filled(&self) -> Result<Shards, Error>;
+
+    /// The shards in which this process has committed events since the last call; returns when there are some.
+    async fn committed(&self) -> Shards;
 }

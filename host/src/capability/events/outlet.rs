@@ -4,14 +4,13 @@
 //! a commit; who waits is told after the transaction is durable.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::embedded::{self, Groups, Leases};
-use super::{Error, Event};
+use super::{Committed, Error, Event, Shards, shard};
 
 /// Where events go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +26,10 @@ pub(crate) enum Way {
 pub(crate) struct Outlet {
     topics: BTreeMap<String, u32>,
     way: Way,
-    /// The transaction that the writer thread is in has events.
-    filled: AtomicBool,
-    /// Wakes the relay; one who comes later finds it as well.
-    pub(super) relay: Notify,
+    /// The shards of the events in the transaction that the writer thread is in.
+    filled: Mutex<Shards>,
+    /// Wakes the relay.
+    pub(super) relay: Committed,
     /// Wakes consumers.
     pub(super) appended: watch::Sender<u64>,
     pub(super) groups: Groups,
@@ -43,8 +42,8 @@ impl Outlet {
         Arc::new(Self {
             topics,
             way,
-            filled: AtomicBool::new(false),
-            relay: Notify::new(),
+            filled: Mutex::default(),
+            relay: Committed::default(),
             appended: watch::Sender::new(0),
             groups: Groups::default(),
             leases: Leases::default(),
@@ -75,18 +74,23 @@ impl Outlet {
                 Way::Log => embedded::append(connection, &self.topics, event)?,
                 Way::Outbox => embedded::put_out(connection, &self.topics, event)?,
             }
-            self.filled.store(true, Ordering::Relaxed);
+            self.filled().insert(shard(&event.key));
         }
         Ok(())
     }
 
     /// The transaction has ended. Only the writer thread calls this.
     pub(crate) fn ended(&self, durable: bool) {
-        if self.filled.swap(false, Ordering::Relaxed) && durable {
+        let filled = std::mem::take(&mut *self.filled());
+        if filled != Shards::default() && durable {
             match self.way {
                 Way::Log => self.appended.send_modify(|number| *number += 1),
-                Way::Outbox => self.relay.notify_one(),
+                Way::Outbox => self.relay.tell(filled),
             }
         }
+    }
+
+    fn filled(&self) -> MutexGuard<'_, Shards> {
+        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

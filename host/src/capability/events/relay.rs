@@ -11,10 +11,10 @@ mod shares;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::{Log, Outbox};
+use super::{Log, Outbox, SHARDS, Shards};
 
 use health::Pulse;
 pub use health::{Health, Status};
@@ -51,8 +51,8 @@ struct Work {
     options: RelayOptions,
     holder: String,
     pulse: Pulse,
-    /// Goes up when this host has committed events.
-    committed: watch::Sender<u64>,
+    /// Wakes the lane of each shard when something waits there.
+    wakes: Vec<Notify>,
 }
 
 /// A relay that runs. Dropped without [`Relay::stop`] it leaves its leases to end by themselves, like a host that dies.
@@ -67,8 +67,8 @@ impl Relay {
     /// Begins to move events. Needs a runtime.
     pub fn start(outbox: Arc<dyn Outbox>, log: Arc<dyn Log>, options: RelayOptions) -> Self {
         let holder = hex::encode(crate::capability::random::bytes::<8>());
-        let (pulse, committed) = (Pulse::default(), watch::Sender::new(0));
-        let work = Arc::new(Work { outbox, log, options, holder, pulse, committed });
+        let wakes = (0..SHARDS).map(|_| Notify::new()).collect();
+        let work = Arc::new(Work { outbox, log, options, holder, pulse: Pulse::default(), wakes });
         let (stop, stopped) = watch::channel(false);
         let running = Mutex::new(Some(tokio::spawn(run(Arc::clone(&work), stopped))));
         Self { work, stop, running }
@@ -102,7 +102,8 @@ async fn run(work: Arc<Work>, mut stopped: watch::Receiver<bool>) {
     let mut shares = Shares::new(Arc::clone(&work));
     tokio::select! {
         () = shares.keep() => {}
-        () = wake(&work) => {}
+        () = hear(&work) => {}
+        () = look(&work) => {}
         () = health::watch(&work) => {}
         // Its sender only goes when this is aborted.
         _ = stopped.wait_for(|stopped| *stopped) => {}
@@ -110,10 +111,27 @@ async fn run(work: Arc<Work>, mut stopped: watch::Receiver<bool>) {
     shares.give_back().await;
 }
 
-/// Passes on that something was committed here.
-async fn wake(work: &Work) {
+impl Work {
+    fn wake(&self, shards: Shards) {
+        let lanes = shards.iter().filter_map(|shard| self.wakes.get(shard as usize));
+        lanes.for_each(Notify::notify_one);
+    }
+}
+
+/// Wakes the lanes for which something was committed here.
+async fn hear(work: &Work) {
     loop {
-        work.outbox.committed().await;
-        work.committed.send_modify(|number| *number += 1);
+        work.wake(work.outbox.committed().await);
+    }
+}
+
+/// Wakes the lanes for which something waits, whoever committed it.
+async fn look(work: &Work) {
+    loop {
+        tokio::time::sleep(work.options.look).await;
+        match work.outbox.filled().await {
+            Ok(shards) => work.wake(shards),
+            Err(error) => tracing::debug!(%error, "what waits in the outbox is looked for again"),
+        }
     }
 }

@@ -6,11 +6,12 @@
 //! asks the leases whether another host has the user, too. While the leases are away a host knows of its own sockets only.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::leases::Leases;
+use super::leases::{Away, Leases};
 use crate::capability::clocks::Clock;
 
 /// Who is there on this host.
@@ -22,6 +23,8 @@ pub struct Presence {
     clock: Arc<dyn Clock>,
     /// This host, among those that share the leases.
     host: String,
+    /// How many leases this host has begun to give back.
+    releases: AtomicU64,
     renewals: Mutex<Renewals>,
 }
 
@@ -46,6 +49,8 @@ struct Standing {
     queued: bool,
     /// This host may have a lease.
     leased: bool,
+    /// The lease was taken before anything was told; whether it was the first one.
+    claimed: Option<bool>,
     /// The socket that came or went last.
     latest: String,
 }
@@ -79,11 +84,22 @@ impl Presence {
         let host = hex::encode(crate::capability::random::bytes::<8>());
         let renewals = Mutex::new(Renewals { at: clock.now(), no_deaths: 0 });
         let (users, settled) = (Mutex::default(), Notify::new());
-        (Self { users, changed, settled, leases, clock, host, renewals }, receiver)
+        (Self { users, changed, settled, leases, clock, host, releases: AtomicU64::new(0), renewals }, receiver)
     }
 
-    /// A socket counts for its user from here on. Twice is once.
-    pub fn appear(&self, user: &str, socket: &str) {
+    /// A socket counts for its user from here on, on all hosts when this is over: another host whose last socket goes after
+    /// that knows of this one. Twice is once.
+    pub async fn appear(&self, user: &str, socket: &str) {
+        let before = self.releases.load(Ordering::Acquire);
+        let claimed = if self.is_told(user) { None } else { self.leases.claim(user, &self.host).await.ok() };
+        let mut users = self.users();
+        let standing = users.entry(user.to_owned()).or_default();
+        standing.leased |= claimed.is_some();
+        // A lease that this host was giving back meanwhile may be gone; then it is claimed when the change is told.
+        if self.releases.load(Ordering::Acquire) == before {
+            standing.claimed = claimed;
+        }
+        drop(users);
         self.change(user, socket, |sockets| sockets.insert(socket.to_owned()));
     }
 
@@ -101,21 +117,34 @@ impl Presence {
     /// Whether a change of this host is one of the user: no other host that is known of has them. Takes or gives back the
     /// lease.
     pub async fn is_of_all_hosts(&self, change: &Change) -> bool {
-        let asked = if change.online {
-            self.leased(&change.user, true);
-            self.leases.claim(&change.user, &self.host).await
-        } else {
-            self.leases.release(&change.user, &self.host).await.inspect(|_| self.leased(&change.user, false))
-        };
-        asked.unwrap_or(true)
+        if !change.online {
+            return self.give_back(&change.user).await.unwrap_or(true);
+        }
+        let claimed = self.users().get_mut(&change.user).and_then(|standing| {
+            standing.leased = true;
+            standing.claimed.take()
+        });
+        match claimed {
+            Some(first) => first,
+            None => self.leases.claim(&change.user, &self.host).await.unwrap_or(true),
+        }
     }
 
     /// Gives a lease back that nobody was told of.
     pub async fn release(&self, user: &str) {
-        if let Err(why) = self.leases.release(user, &self.host).await {
+        if let Err(why) = self.give_back(user).await {
             tracing::debug!(user, %why, "a lease is not given back; it ends by itself");
         }
-        self.leased(user, false);
+    }
+
+    async fn give_back(&self, user: &str) -> Result<bool, Away> {
+        self.releases.fetch_add(1, Ordering::AcqRel);
+        let released = self.leases.release(user, &self.host).await;
+        if let Some(standing) = self.users().get_mut(user) {
+            standing.leased = false;
+            standing.claimed = None;
+        }
+        released
     }
 
     /// Renews this host's leases, and takes over telling of users whose last host died. To be called some times within
@@ -241,10 +270,9 @@ impl Presence {
         }
     }
 
-    fn leased(&self, user: &str, leased: bool) {
-        if let Some(standing) = self.users().get_mut(user) {
-            standing.leased = leased;
-        }
+    /// Whether it was told that the user is there, because of a socket of this host.
+    fn is_told(&self, user: &str) -> bool {
+        self.users().get(user).is_some_and(|standing| standing.told && !standing.sockets.is_empty())
     }
 
     fn renewals(&self) -> MutexGuard<'_, Renewals> {
@@ -298,10 +326,10 @@ mod tests {
     #[tokio::test]
     async fn over_two_hosts_the_first_and_the_last_are_told_once() {
         let [(one, mut of_one), (other, mut of_other)] = hosts(&Arc::new(Manual::at(1_000)), 60);
-        one.appear("u", "a");
+        one.appear("u", "a").await;
         assert_eq!(tell(&one, &mut of_one).await, [(true, "a".to_owned())]);
         assert!(other.online("u").await, "a host knows of the sockets of others");
-        other.appear("u", "b");
+        other.appear("u", "b").await;
         assert_eq!(tell(&other, &mut of_other).await, []);
         one.leave("u", "a");
         assert_eq!(tell(&one, &mut of_one).await, []);
@@ -316,9 +344,9 @@ mod tests {
         let clock = Arc::new(Manual::at(1_000));
         let [(dead, mut of_dead), (one, mut of_one), (other, mut of_other)] = hosts(&clock, 3);
         for user in ["u", "v"] {
-            dead.appear(user, "a");
+            dead.appear(user, "a").await;
         }
-        one.appear("v", "b");
+        one.appear("v", "b").await;
         assert_eq!(tell(&dead, &mut of_dead).await.len(), 2);
         assert_eq!(tell(&one, &mut of_one).await, []);
         for _ in 0..3 {
@@ -343,8 +371,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_and_the_last_socket_are_told_once() {
         let (presence, mut changed) = alone();
-        presence.appear("u", "a");
-        presence.appear("u", "b");
+        presence.appear("u", "a").await;
+        presence.appear("u", "b").await;
         assert_eq!(changed.try_recv().unwrap(), "u");
         assert!(changed.try_recv().is_err(), "once in the queue");
         let Next::Tell(first) = presence.pending("u") else { panic!("a change is to be told") };
@@ -362,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_back_before_it_is_told_is_not_told_of() {
         let (presence, mut changed) = alone();
-        presence.appear("u", "a");
+        presence.appear("u", "a").await;
         presence.leave("u", "a");
         assert_eq!(changed.try_recv().unwrap(), "u");
         assert_eq!(presence.pending("u"), Next::Nothing);
@@ -372,10 +400,10 @@ mod tests {
         assert!(presence.users().is_empty(), "nothing is kept of who is not there");
     }
 
-    #[test]
-    fn what_happens_while_it_is_told_is_told_next() {
+    #[tokio::test]
+    async fn what_happens_while_it_is_told_is_told_next() {
         let (presence, mut changed) = alone();
-        presence.appear("u", "a");
+        presence.appear("u", "a").await;
         changed.try_recv().unwrap();
         let Next::Tell(first) = presence.pending("u") else { panic!("a change is to be told") };
         presence.leave("u", "a");
@@ -390,7 +418,7 @@ mod tests {
     async fn settled_waits_for_what_is_not_told() {
         let (presence, _changed) = alone();
         presence.settled().await;
-        presence.appear("u", "a");
+        presence.appear("u", "a").await;
         let telling = async {
             tokio::task::yield_now().await;
             let Next::Tell(first) = presence.pending("u") else { panic!("a change is to be told") };
@@ -398,5 +426,19 @@ mod tests {
             assert_eq!(presence.pending("u"), Next::Nothing);
         };
         tokio::join!(presence.settled(), telling);
+    }
+
+    #[tokio::test]
+    async fn who_has_appeared_elsewhere_has_not_gone() {
+        let [(one, mut of_one), (other, mut of_other)] = hosts(&Arc::new(Manual::at(1_000)), 60);
+        one.appear("u", "a").await;
+        assert_eq!(tell(&one, &mut of_one).await, [(true, "a".to_owned())]);
+        // The other host has not told anything yet when the first one's last socket goes.
+        other.appear("u", "b").await;
+        one.leave("u", "a");
+        assert_eq!(tell(&one, &mut of_one).await, []);
+        assert_eq!(tell(&other, &mut of_other).await, []);
+        other.leave("u", "b");
+        assert_eq!(tell(&other, &mut of_other).await, [(false, "b".to_owned())]);
     }
 }

@@ -116,7 +116,7 @@ impl Sockets for SocketIoEngine {
     }
 
     async fn appear(&self, user: &str, socket: &str) -> Result<(), Error> {
-        self.presence.appear(user, socket);
+        self.presence.appear(user, socket).await;
         // It may have closed while its message was on the way; then nobody else would take it back.
         if !self.socket(socket).is_some_and(|socket| socket.connected()) {
             self.presence.leave(user, socket);

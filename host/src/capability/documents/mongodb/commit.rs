@@ -37,8 +37,7 @@ pub(super) async fn run(
         match attempt(shared, database, &mut session, commit, until).await {
             Ok(effects) => {
                 if !commit.events.is_empty() {
-                    shared.committed.notify_waiters();
-                    shared.committed.notify_one();
+                    shared.committed.tell(commit.events.iter().collect());
                 }
                 return Ok(effects);
             }

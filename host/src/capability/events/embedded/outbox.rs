@@ -15,7 +15,7 @@ use bson::Bson;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::capability::documents::Embedded;
-use crate::capability::events::{Error, Event, Outbox, Waiting, partition, partitions, shard, validate};
+use crate::capability::events::{Error, Event, Outbox, Shards, Waiting, partition, partitions, shard, validate};
 
 use super::{MAX_READ, MAX_READ_BYTES, append_to, change, from_documents, row, unavailable};
 
@@ -188,8 +188,21 @@ impl Outbox for EmbeddedOutbox {
         .await
     }
 
-    async fn committed(&self) {
-        self.store.outlet().relay.notified().await;
+    async fn filled(&self) -> Result<Shards, Error> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached("SELECT DISTINCT shard FROM outbox")?;
+            let mut rows = statement.query([])?;
+            let mut shards = Shards::default();
+            while let Some(row) = rows.next()? {
+                shards.insert(row.get(0)?);
+            }
+            Ok(shards)
+        })
+        .await
+    }
+
+    async fn committed(&self) -> Shards {
+        self.store.outlet().relay.heard().await
     }
 }
 

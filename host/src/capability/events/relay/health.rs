@@ -10,6 +10,9 @@ use crate::capability::events::Error;
 /// How long an answer of the log counts before it is asked for one.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// Between two looks at a log that has just been opened.
+const FIRST_LOOKS: Duration = Duration::from_millis(100);
+
 /// Whether the log answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -106,6 +109,11 @@ impl Pulse {
 
 /// Counts what waits, and asks the log when nothing else is asked of it.
 pub(super) async fn watch(work: &Work) {
+    // A log that is being opened is not away.
+    let begun = Instant::now();
+    while begun.elapsed() < FRESH && work.log.answers().await.is_err() {
+        tokio::time::sleep(FIRST_LOOKS).await;
+    }
     loop {
         work.pulse.counted(work.outbox.count().await.ok());
         if !work.pulse.is_fresh() {

@@ -10,14 +10,14 @@ use tokio::sync::watch;
 use super::{Work, shares};
 use crate::capability::events::{Error, Waiting};
 
-/// Between two looks at an outbox where nothing was found, at least: what is committed may be other shards'.
-const PACE: Duration = Duration::from_millis(10);
+/// Between two looks at a shard, at least, unless it was full: under load what comes one by one is moved together.
+const PACE: Duration = Duration::from_millis(20);
 
 /// What came of one turn.
 enum Turn {
-    /// Nothing waited.
+    /// Nothing waits any more.
     Idle,
-    /// All that was taken is in the log.
+    /// All that was taken is in the log, and there may be more.
     Moved,
     /// Some of it is not.
     Stuck,
@@ -25,11 +25,9 @@ enum Turn {
 
 /// Moves the events of a shard while it is held.
 pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<Option<Instant>>) {
-    let mut committed = work.committed.subscribe();
+    let Some(wake) = work.wakes.get(shard as usize) else { return };
     let mut failures = 0;
     loop {
-        // What is committed from here on is found, or wakes it.
-        committed.borrow_and_update();
         let Some(until) = *lease.borrow_and_update() else { return };
         // What is sent late must be given up while the lease still runs; a lease that is about to end is waited for.
         if until < Instant::now() + work.options.lease / 4 {
@@ -43,13 +41,14 @@ pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<
         failures = if matches!(turn, Turn::Stuck) { failures + 1 } else { 0 };
         let wait = match turn {
             Turn::Moved => continue,
-            Turn::Idle => work.options.look,
+            // What comes meanwhile wakes it.
+            Turn::Idle => work.options.lease,
             Turn::Stuck => shares::pause(failures, work.options.longest_pause),
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             // While the log is away, new events are no reason to try again.
-            _ = committed.changed(), if failures == 0 => tokio::time::sleep_until((looked + PACE).into()).await,
+            () = wake.notified(), if failures == 0 => tokio::time::sleep_until((looked + PACE).into()).await,
             held = lease.changed() => if held.is_err() { return },
         }
     }
@@ -79,6 +78,7 @@ async fn turn(work: &Work, shard: u32, until: Instant) -> Turn {
     }
     work.pulse.up(done.len() as u64);
     match work.outbox.done(&done).await {
+        Ok(()) if done.len() == count && count < work.options.batch as usize / 2 => Turn::Idle,
         Ok(()) if done.len() == count => Turn::Moved,
         Ok(()) => Turn::Stuck,
         Err(error) => {
