@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Meter, wasi::Wasi};
 use crate::application::Application;
 use crate::capability::Capabilities;
+use crate::capability::documents::KeptTurn;
 use crate::registry::{Grants, Manifest};
 
 /// What every call on this host shares.
@@ -64,13 +65,15 @@ pub struct State {
     pub call: Call,
     /// What happens to the cookie when the answer goes out.
     pub cookie: CookieChange,
+    /// The turn of a commit that was refused.
+    pub turn: KeptTurn,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
 
 impl State {
     pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
-        Self { shared, manifest, call, cookie: CookieChange::Keep, meter, wasi: None }
+        Self { shared, manifest, call, cookie: CookieChange::Keep, turn: KeptTurn::default(), meter, wasi: None }
     }
 
     /// The door: every call into the host passes here before it does anything. The error stops the component.

@@ -14,13 +14,15 @@ pub fn node() -> Command {
     command
 }
 
-/// Runs a file of `node:test` against hosts; the first one's URL is `DEVCONNECT_URL`, the next one's `DEVCONNECT_URL_2`. Blocks.
+/// Runs a file of `node:test` against hosts; the first one's URL is `DEVCONNECT_URL`, the next one's `DEVCONNECT_URL_2`.
+/// `environment` has further variables. Blocks.
 /// Panics, with what was said, when a test fails or there is none.
-pub fn test(file: &str, urls: &[&str]) {
+pub fn test(file: &str, urls: &[&str], environment: &[(&str, &str)]) {
     let names = ["DEVCONNECT_URL", "DEVCONNECT_URL_2", "DEVCONNECT_URL_3"];
     let output = node()
         .args(["--test", "--test-force-exit", "--test-reporter=spec", file])
         .envs(names.into_iter().zip(urls))
+        .envs(environment.iter().copied())
         .output()
         .expect("node; install Node 20 or newer");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -45,9 +45,9 @@ impl Stack {
         self
     }
 
-    /// The variables of its hosts.
-    pub fn environment(&self) -> &[(&'static str, String)] {
-        &self.environment
+    /// Whether a variable is set for its hosts.
+    pub fn has(&self, name: &str) -> bool {
+        self.environment.iter().any(|(known, _)| *known == name)
     }
 
     /// The value of a variable of its hosts.

@@ -27,7 +27,7 @@ async fn what_is_done_at_one_holds_at_the_other() {
     let Some(stack) = real().await else { return };
     let [one, other] = [stack.start("one").await, stack.start("other").await];
     let tested = spawn_blocking(move || {
-        node::test("hosts.test.mjs", &[&one.url, &other.url]);
+        node::test("hosts.test.mjs", &[&one.url, &other.url], &[]);
         one.interrupt() && other.interrupt()
     });
     assert!(tested.await.unwrap(), "both end well");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 
-use super::{Commit, Documents, Effect, Error, Filter, Plan, Query};
+use super::{Commit, Documents, Effect, Error, Filter, Plan, Query, Turn};
 use crate::capability::Health;
 use crate::capability::circuit::Circuit;
 
@@ -58,6 +58,16 @@ impl Documents for Guarded {
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
         self.guard(self.store.commit(commit)).await
+    }
+
+    async fn commit_in_turn(&self, commit: Commit, kept: Option<Turn>) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
+        let mut turn = None;
+        let call = async {
+            let (answer, next) = self.store.commit_in_turn(commit, kept).await;
+            turn = next;
+            answer
+        };
+        (self.guard(call).await, turn)
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

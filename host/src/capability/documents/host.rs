@@ -205,7 +205,12 @@ impl State {
     ) -> Result<Vec<Effect>, Error> {
         let count = writes.len();
         let (commit, after) = self.prepare(writes, events, stale)?;
-        let done = self.capabilities().documents.commit(commit).await?;
+        let kept = self.turn.take();
+        let (done, turn) = self.capabilities().documents.commit_in_turn(commit, kept).await;
+        if let Some(turn) = turn {
+            self.turn.keep(turn);
+        }
+        let done = done?;
         self.finish(after).await;
         let effect = |done: Done| Effect { matched: done.matched, changed: done.changed, upserted: done.upserted };
         Ok(done.into_iter().take(count).map(effect).collect())

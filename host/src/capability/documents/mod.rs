@@ -14,6 +14,7 @@ mod indexed;
 mod mongodb;
 mod order;
 mod schema;
+mod turns;
 mod update;
 
 use async_trait::async_trait;
@@ -29,6 +30,7 @@ pub(crate) use mongodb::{MAX_TIME, Shared, Stop, is_duplicate, told};
 pub use mongodb::{MongoDb, Report, Unmade};
 pub use order::{Projection, Sort};
 pub use schema::{Collection, Index, Schema};
+pub use turns::{KeptTurn, Turn};
 pub use update::Change;
 
 use crate::capability::events::Event;
@@ -161,6 +163,13 @@ pub trait Documents: Send + Sync + 'static {
     async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<bson::Bson>, Error>;
     /// All of it durably, or nothing. One [`Effect`] per write.
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error>;
+    /// The same in turn with other commits of this host about the same things, where the store is one that would let them
+    /// spoil each other; `kept` is the turn of the commit before. When a unique index or a missing match refuses the commit,
+    /// the turn is answered too: what its caller reads while it has it is still so when it commits again.
+    async fn commit_in_turn(&self, commit: Commit, kept: Option<Turn>) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
+        drop(kept);
+        (self.commit(commit).await, None)
+    }
     /// How a query would be answered.
     async fn explain(&self, query: Query) -> Result<Plan, Error>;
 }

@@ -6,7 +6,6 @@
 
 mod commit;
 mod explain;
-mod lanes;
 mod prepare;
 mod read;
 mod refusal;
@@ -29,13 +28,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::order::{valid_path, validate_insert};
 use super::schema::check_topics;
-use super::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
+use super::turns::Turns;
+use super::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Turn, Write};
 use crate::capability::events::Committed;
 
 pub use prepare::{Report, Unmade};
 pub(crate) use refusal::{Stop, is_duplicate, told};
 
-use lanes::Lanes;
 
 /// No call waits longer for MongoDB.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -68,7 +67,7 @@ pub(crate) struct Shared {
     pub(crate) schema: Schema,
     pub(crate) topics: BTreeMap<String, u32>,
     prepared: AtomicBool,
-    lanes: Lanes,
+    turns_of_commits: Turns,
     calls: Arc<Semaphore>,
     /// Told of every commit that had events.
     pub(crate) committed: Committed,
@@ -107,7 +106,7 @@ impl MongoDb {
                 schema: schema.clone(),
                 topics: topics.clone(),
                 prepared: AtomicBool::new(false),
-                lanes: Lanes::default(),
+                turns_of_commits: Turns::default(),
                 calls: Arc::new(Semaphore::new(CALLS)),
                 committed: Committed::default(),
                 turns: Mutex::default(),
@@ -226,6 +225,28 @@ impl Documents for MongoDb {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        self.commit_in_turn(commit, None).await.0
+    }
+
+    async fn commit_in_turn(&self, commit: Commit, kept: Option<Turn>) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
+        if let Err(error) = self.check_commit(&commit) {
+            return (Err(error), None);
+        }
+        let until = Instant::now() + PATIENCE;
+        let asked = self.ask(move |shared, database| async move {
+            Ok(commit::run_in_turn(&shared, &database, &commit, kept, until).await)
+        });
+        asked.await.unwrap_or_else(|error| (Err(error), None))
+    }
+
+    async fn explain(&self, query: Query) -> Result<Plan, Error> {
+        self.check(&query)?;
+        self.ask(move |_, database| async move { explain::explain(&database, &query).await }).await
+    }
+}
+
+impl MongoDb {
+    fn check_commit(&self, commit: &Commit) -> Result<(), Error> {
         for write in &commit.writes {
             match write {
                 Write::Insert { collection, document } => {
@@ -237,18 +258,9 @@ impl Documents for MongoDb {
                 }
             }
         }
-        self.shared.is_prepared()?;
-        let until = Instant::now() + PATIENCE;
-        self.ask(move |shared, database| async move { commit::run(&shared, &database, &commit, until).await }).await
+        self.shared.is_prepared()
     }
 
-    async fn explain(&self, query: Query) -> Result<Plan, Error> {
-        self.check(&query)?;
-        self.ask(move |_, database| async move { explain::explain(&database, &query).await }).await
-    }
-}
-
-impl MongoDb {
     fn check(&self, query: &Query) -> Result<(), Error> {
         self.shared.schema.collection(&query.collection)?;
         if (1..=MAX_LIMIT).contains(&query.limit) {

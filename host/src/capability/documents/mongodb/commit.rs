@@ -9,7 +9,7 @@ use ::mongodb::options::{Acknowledgment, ReadConcern, TransactionOptions, WriteC
 use ::mongodb::{ClientSession, Database};
 use tokio::time::{Instant, timeout_at};
 
-use crate::capability::documents::{Commit, Effect, Error};
+use crate::capability::documents::{Commit, Effect, Error, Turn};
 
 use super::refusal::{Stop, told};
 use super::writes::Transaction;
@@ -19,18 +19,33 @@ use super::{MAX_TIME, Shared};
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Does all of a commit, whose insertions have been validated, or nothing.
-pub(super) async fn run(
+/// Does all of a commit, whose insertions have been validated, or nothing, when it is its turn. Of a commit that was refused
+/// the turn is answered, too.
+pub(super) async fn run_in_turn(
+    shared: &Shared,
+    database: &Database,
+    commit: &Commit,
+    kept: Option<Turn>,
+    until: Instant,
+) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
+    if commit.writes.is_empty() && commit.events.is_empty() {
+        return (Ok(Vec::new()), None);
+    }
+    let Ok(turn) = timeout_at(until, shared.turns_of_commits.enter(commit, kept)).await else {
+        let busy = "too many commits are about the same document or key";
+        return (Err(Error::Unavailable(busy.to_owned())), None);
+    };
+    let done = run(shared, database, commit, until).await;
+    let refused = matches!(done, Err(Error::Unmet(_) | Error::Duplicate { .. }));
+    (done, refused.then_some(turn))
+}
+
+async fn run(
     shared: &Shared,
     database: &Database,
     commit: &Commit,
     until: Instant,
 ) -> Result<Vec<Effect>, Error> {
-    if commit.writes.is_empty() && commit.events.is_empty() {
-        return Ok(Vec::new());
-    }
-    let busy = |_| Error::Unavailable("too many commits are about the same document or key".to_owned());
-    let _lanes = timeout_at(until, shared.lanes.enter(commit)).await.map_err(busy)?;
     let mut session = database.client().start_session().await.map_err(|error| told(&error))?;
     let mut pause = FIRST_PAUSE;
     loop {
