@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use e2e::{Member, PASSWORD, Server, Value};
-use faults::load::{AT_ONCE, Load, Shared, Worker, numbers};
+use faults::load::{AT_ONCE, Load, Shared, Worker, befriend, numbers};
 use faults::network::{Fault, Network, heals, knows, state};
 use faults::servers::Engine;
-use faults::tally::{Answer, Tally};
+use faults::tally::Answer;
 use faults::until;
 use reqwest::StatusCode;
 
@@ -69,17 +69,17 @@ async fn one_fault(network: &Network, hosts: &[Server; 2], engine: Engine, fault
     }
     let known = begun.elapsed();
     for leaving in &mut leaving {
-        leaving.log_out(&mut shared.tally.lock().unwrap()).await;
+        leaving.log_out(&shared).await;
     }
     if engine == Engine::Mongodb {
         all_at_once(&shared).await;
     }
     tokio::time::sleep_until((begun + FAULT).into()).await;
     if cut && state(urls[1], engine).await != "up" {
-        shared.tally.lock().unwrap().wrong("the host that has its line says that the store is away".to_owned());
+        shared.wrong("the host that has its line says that the store is away".to_owned());
     }
     for leaving in &leaving {
-        leaving.stays_out(&mut shared.tally.lock().unwrap()).await;
+        leaving.stays_out(&shared).await;
     }
     load.away(false);
     let lasted = begun.elapsed();
@@ -94,7 +94,7 @@ async fn one_fault(network: &Network, hosts: &[Server; 2], engine: Engine, fault
     let healed = back.elapsed();
     load.end().await;
     for leaving in &leaving {
-        leaving.stays_out(&mut shared.tally.lock().unwrap()).await;
+        leaving.stays_out(&shared).await;
     }
     let left: Vec<String> = leaving.iter().map(|leaving| format!("{:.0?}", leaving.refused_after)).collect();
     let lost = lost(network, urls, &shared).await;
@@ -143,7 +143,7 @@ async fn all_at_once(shared: &std::sync::Arc<Shared>) {
         question.await.unwrap();
     }
     if asked.elapsed() > BOUND {
-        shared.tally.lock().unwrap().wrong(format!("many questions took {:?}", asked.elapsed()));
+        shared.wrong(format!("many questions took {:?}", asked.elapsed()));
     }
 }
 
@@ -245,29 +245,29 @@ impl Leaving {
     }
 
     /// Logs out at its host; both refuse it then, at once.
-    async fn log_out(&mut self, tally: &mut Tally) {
+    async fn log_out(&mut self, shared: &Shared) {
         let asked = Instant::now();
         let answer = self.session.post("/logout").timeout(Duration::from_secs(20)).send().await.unwrap();
         if answer.status() != StatusCode::OK {
-            return tally.wrong(format!("nobody can log out: {}", answer.status()));
+            return shared.wrong(format!("nobody can log out: {}", answer.status()));
         }
         let took = asked.elapsed();
-        tally.add_taken("log out", true, took, &Answer::Given(Value::Null));
+        shared.tally.lock().unwrap().add_taken("log out", true, took, &Answer::Given(Value::Null));
         let answered = Instant::now();
         for url in &self.urls {
             while answered.elapsed() < AT_ONCE && self.status(url).await != StatusCode::UNAUTHORIZED {}
             self.refused_after = answered.elapsed();
         }
-        self.stays_out(tally).await;
+        self.stays_out(shared).await;
     }
 
     /// Both hosts refuse it, however often they are asked.
-    async fn stays_out(&self, tally: &mut Tally) {
+    async fn stays_out(&self, shared: &Shared) {
         for url in &self.urls {
             for _ in 0..5 {
                 let status = self.status(url).await;
                 if status != StatusCode::UNAUTHORIZED {
-                    tally.wrong(format!("a session that was logged out gets {status}"));
+                    shared.wrong(format!("a session that was logged out gets {status}"));
                 }
             }
         }
@@ -292,4 +292,88 @@ async fn mongodb_freezes_stops_and_is_cut_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_freezes_stops_and_is_cut_off() {
     faults_of(Engine::Kafka).await;
+}
+
+/// Hosts that are started while a server is away serve, and heal when it comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_starts_without_any_of_them_and_heals() {
+    let mut bad = Vec::new();
+    for engine in Engine::ALL {
+        // A network of its own: nothing of it is in the servers yet.
+        let Some(network) = Network::begin().await else { return };
+        bad.extend(start_without(&network, engine).await);
+    }
+    assert!(bad.is_empty(), "\n{}", bad.join("\n"));
+}
+
+async fn start_without(network: &Network, engine: Engine) -> Option<String> {
+    let (name, mut bad, mut ids) = (format!("{engine:?}"), None, Vec::new());
+    network.treat(engine, Fault::Stopped).await;
+    let begun = Instant::now();
+    let host = network.host("b").await;
+    let started = begun.elapsed();
+    let nobody = Member::nobody(&host.url);
+    assert_eq!(nobody.get("/healthz").send().await.unwrap().text().await.unwrap(), "ok");
+    if engine == Engine::Mongodb {
+        refuses(&nobody).await;
+    } else {
+        ids.push(serves(&host.url, &name).await);
+    }
+    knows(&host.url, engine).await;
+    let known = begun.elapsed();
+    network.undo(engine, Fault::Stopped).await;
+    let back = Instant::now();
+    heals(&host.url, engine).await;
+    let healed = back.elapsed();
+    // What says that it is up takes what comes.
+    let body =
+        e2e::json!({ "firstName": "Any", "lastName": "Body", "emailId": "any@example.com", "password": PASSWORD });
+    until("somebody can sign up", ARRIVAL, async || {
+        let answer = Answer::of(nobody.post("/signup").json(&body)).await;
+        let taken = matches!(answer, Answer::Given(_));
+        if !taken {
+            bad = Some(format!(
+                "{name} is said to be up {healed:.1?} after it came, and {:.1?} after: {answer:?}",
+                back.elapsed()
+            ));
+        }
+        taken
+    })
+    .await;
+    ids.push(serves(&host.url, &format!("{name}after")).await);
+    let served = back.elapsed();
+    until("the events of all requests are there", ARRIVAL, async || {
+        let events = network.events("connection-events").await;
+        ids.iter().all(|id| events.iter().any(|event| event.kind == "CONNECTION_REQUEST" && &event.key == id))
+    })
+    .await;
+    eprintln!(
+        "without {name}: a host serves after {started:.1?} and knows it after {known:.1?}; with it: said to be up after \
+         {healed:.1?}, everything done after {served:.1?}, all events there after {:.1?}",
+        back.elapsed()
+    );
+    bad
+}
+
+/// Without documents: a question is answered soon, and with a refusal that says when to come back.
+async fn refuses(nobody: &Member) {
+    let body = e2e::json!({ "emailId": "nobody@example.com", "password": PASSWORD });
+    let sign_up =
+        e2e::json!({ "firstName": "No", "lastName": "Body", "emailId": "n@example.com", "password": PASSWORD });
+    for _ in 0..3 {
+        for request in [nobody.post("/login").json(&body), nobody.post("/signup").json(&sign_up)] {
+            let asked = Instant::now();
+            assert_eq!(Answer::of(request).await, Answer::Refused);
+            assert!(asked.elapsed() < BOUND, "it took {:?}", asked.elapsed());
+        }
+    }
+}
+
+/// Two members sign up, are connected, and see each other; answers the id of the one who asked.
+async fn serves(url: &str, name: &str) -> String {
+    let [one, other] =
+        [Member::sign_up(url, &format!("{name}a")).await, Member::sign_up(url, &format!("{name}b")).await];
+    befriend(&one, &other).await;
+    assert_eq!(one.read("/user/connections").await["data"][0]["_id"], other.id.as_str());
+    one.id
 }

@@ -89,8 +89,7 @@ impl KeptTurn {
     /// The turn, unless it has ended.
     pub fn take(&mut self) -> Option<Turn> {
         let kept = self.0.take()?;
-        let turn = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-        turn
+        kept.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

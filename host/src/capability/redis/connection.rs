@@ -19,9 +19,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Where calls go.
 pub(super) enum Connection {
     /// One server.
-    Single(Client, ConnectionManager),
-    /// A cluster, whose nodes are asked for with the first call.
-    Cluster(ClusterClient, OnceCell<ClusterConnection>, Vec<Client>),
+    Single(Box<Client>, ConnectionManager),
+    /// All nodes of a cluster.
+    Cluster(Box<Cluster>),
+}
+
+/// A cluster, whose nodes are asked for with the first call.
+pub(super) struct Cluster {
+    client: ClusterClient,
+    made: OnceCell<ClusterConnection>,
+    seeds: Vec<Client>,
+}
+
+impl Cluster {
+    async fn connection(&self) -> RedisResult<ClusterConnection> {
+        self.made.get_or_try_init(|| self.client.get_async_connection()).await.cloned()
+    }
 }
 
 impl Connection {
@@ -35,16 +48,16 @@ impl Connection {
                 .set_connection_timeout(Some(PATIENCE))
                 .set_max_delay(LONGEST_PAUSE);
             let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(wrong)?;
-            return Ok(Self::Single(client.clone(), manager));
+            return Ok(Self::Single(Box::new(client.clone()), manager));
         }
-        let cluster = ClusterClientBuilder::new(nodes)
+        let client = ClusterClientBuilder::new(nodes)
             .use_protocol(ProtocolVersion::RESP3)
             .connection_timeout(PATIENCE)
             .response_timeout(PATIENCE)
             .retries(2)
             .build()
             .map_err(wrong)?;
-        Ok(Self::Cluster(cluster, OnceCell::new(), clients))
+        Ok(Self::Cluster(Box::new(Cluster { client, made: OnceCell::new(), seeds: clients })))
     }
 
     /// Whether it is a cluster.
@@ -55,28 +68,22 @@ impl Connection {
     /// Any of these hears everything that is published.
     pub(super) fn seeds(&self) -> Vec<Client> {
         match self {
-            Self::Single(client, _) => vec![client.clone()],
-            Self::Cluster(_, _, clients) => clients.clone(),
+            Self::Single(client, _) => vec![Client::clone(client)],
+            Self::Cluster(cluster) => cluster.seeds.clone(),
         }
     }
 
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         match self {
             Self::Single(_, manager) => command.query_async(&mut manager.clone()).await,
-            Self::Cluster(client, made, _) => {
-                let connection = made.get_or_try_init(|| client.get_async_connection()).await?;
-                command.query_async(&mut connection.clone()).await
-            }
+            Self::Cluster(cluster) => command.query_async(&mut cluster.connection().await?).await,
         }
     }
 
     pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
         match self {
             Self::Single(_, manager) => script.invoke_async(&mut manager.clone()).await,
-            Self::Cluster(client, made, _) => {
-                let connection = made.get_or_try_init(|| client.get_async_connection()).await?;
-                script.invoke_async(&mut connection.clone()).await
-            }
+            Self::Cluster(cluster) => script.invoke_async(&mut cluster.connection().await?).await,
         }
     }
 }
