@@ -393,6 +393,8 @@ mod tests {
         presence.appear("u", "a").await;
         presence.leave("u", "a");
         assert_eq!(changed.try_recv().unwrap(), "u");
+        assert_eq!(presence.pending("u"), Next::Release, "nobody was told, and it has a lease");
+        presence.release("u").await;
         assert_eq!(presence.pending("u"), Next::Nothing);
         assert!(!presence.online("u").await);
         presence.leave("u", "never there");
@@ -411,6 +413,8 @@ mod tests {
         presence.told(&first);
         assert_eq!(presence.pending("u"), Next::Tell(change(false, "a")));
         presence.told(&change(false, "a"));
+        assert_eq!(presence.pending("u"), Next::Release);
+        presence.release("u").await;
         assert_eq!(presence.pending("u"), Next::Nothing);
     }
 
