@@ -151,8 +151,12 @@ impl Truth {
         };
         let mongodb = MongoDb::open(&uri.0, DATABASE, &schema, &topics)?;
         let guarded = Arc::new(Guarded::new(Arc::new(mongodb.clone())));
-        let watched = guarded.clone();
-        let mut all = vec![Store { needed: true, ..Store::new("documents", "MongoDB", move || watched.health()) }];
+        let (watched, prepared) = (guarded.clone(), mongodb.clone());
+        let health = move || match watched.health() {
+            Health::Up if !prepared.is_ready() => Health::Down("it is not prepared yet".to_owned()),
+            health => health,
+        };
+        let mut all = vec![Store { needed: true, ..Store::new("documents", "MongoDB", health) }];
         let outbox = Arc::new(mongodb.clone());
         let (events, relay, engine) = match kafka {
             Some(kafka) => relayed(outbox, kafka, RelayOptions::default()),

@@ -3,7 +3,12 @@
 //! Two hosts run on servers of the test's own. A [`load::Load`] of members reads, edits and writes messages meanwhile, and
 //! judges every answer: right, late, refused as it should be, or wrong. What can't be set up panics: this is test code.
 
-#![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that can't be set up should fail loudly, right here"
+)]
 
 pub mod chat;
 pub mod line;
@@ -15,7 +20,7 @@ pub mod tally;
 use std::time::{Duration, Instant};
 
 /// Waits until it is so; panics when it is not within the bound.
-pub async fn until<F: Future<Output = bool>>(what: &str, bound: Duration, mut holds: impl FnMut() -> F) {
+pub async fn until(what: &str, bound: Duration, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < bound, "not within {bound:?}: {what}");

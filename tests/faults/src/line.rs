@@ -33,7 +33,7 @@ impl Line {
         let renamed = (speaks == Speaks::Kafka).then(|| (kafka_address(server), kafka_address(port)));
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, server, whether.clone(), renamed.clone()));
+                tokio::spawn(connect(client, server, whether.clone(), renamed));
             }
         });
         Self { port, open, listening }

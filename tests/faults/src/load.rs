@@ -112,7 +112,7 @@ impl Load {
         let chat = {
             let (talks, shared) = (shared.talks.clone(), shared.clone());
             let heard = move |answer: Answer, took| {
-                lock(&shared.tally).add_taken("message", shared.away(), took, &answer);
+                lock(&shared.tally).add("message", shared.away(), took, &answer);
             };
             spawn_blocking(move || Chat::begin(talks, heard)).await.expect("a chat that begins")
         };
@@ -272,7 +272,7 @@ impl Shared {
             answer = Answer::Wrong(why);
         }
         // While it was away all the time: one that was asked just before or after counts as the others.
-        lock(&self.tally).add_taken(what, before && self.away(), took, &answer);
+        lock(&self.tally).add(what, before && self.away(), took, &answer);
         matches!(answer, Answer::Given(_))
     }
 }

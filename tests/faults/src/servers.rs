@@ -27,7 +27,7 @@ pub struct Servers {
     folder: TempDir,
 }
 
-/// The process of a server that runs: Redis is its own keeper's.
+/// The process of a server that runs; none for Redis, whose keeper knows it.
 type Runs = Option<u32>;
 
 /// A turn with the servers: all of them are up when it begins.

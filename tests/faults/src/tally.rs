@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::Value;
 use reqwest::{RequestBuilder, StatusCode, header};
@@ -66,13 +66,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts an answer to a question that was asked at a time, while a store was away or not.
-    pub fn add(&mut self, what: &'static str, away: bool, asked: Instant, answer: &Answer) {
-        self.add_taken(what, away, asked.elapsed(), answer);
-    }
-
-    /// The same with how long it took.
-    pub fn add_taken(&mut self, what: &'static str, away: bool, took: Duration, answer: &Answer) {
+    /// Counts an answer, how long it took, and whether a store was away meanwhile.
+    pub fn add(&mut self, what: &'static str, away: bool, took: Duration, answer: &Answer) {
         if self.longest.is_none_or(|(longest, _)| longest < took) {
             self.longest = Some((took, what));
         }

@@ -150,7 +150,7 @@ async fn all_at_once(shared: &std::sync::Arc<Shared>) {
 /// What was acknowledged and is not there, or is there twice.
 async fn lost(network: &Network, urls: [&str; 2], shared: &Shared) -> Vec<String> {
     let mut lost = Vec::new();
-    for worker in &shared.workers {
+    for worker in shared.workers.iter().filter(|worker| worker.edits) {
         edits(worker, urls, &mut lost).await;
     }
     for (at, talk) in shared.talks.iter().enumerate() {
@@ -180,7 +180,7 @@ async fn edits(worker: &Worker, urls: [&str; 2], lost: &mut Vec<String>) {
     let last = worker.acknowledged(Instant::now());
     for url in urls {
         let about = worker.member.at(url).read("/profile/view").await["about"].clone();
-        if !about.as_str().and_then(|about| about.parse::<u64>().ok()).is_some_and(|about| about >= last) {
+        if about.as_str().and_then(|about| about.parse::<u64>().ok()).is_none_or(|about| about < last) {
             lost.push(format!("edit {last} was acknowledged, and {about} is there"));
         }
     }
@@ -252,7 +252,7 @@ impl Leaving {
             return shared.wrong(format!("nobody can log out: {}", answer.status()));
         }
         let took = asked.elapsed();
-        shared.tally.lock().unwrap().add_taken("log out", true, took, &Answer::Given(Value::Null));
+        shared.tally.lock().unwrap().add("log out", true, took, &Answer::Given(Value::Null));
         let answered = Instant::now();
         for url in &self.urls {
             while answered.elapsed() < AT_ONCE && self.status(url).await != StatusCode::UNAUTHORIZED {}

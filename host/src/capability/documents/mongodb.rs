@@ -35,7 +35,6 @@ use crate::capability::events::Committed;
 pub use prepare::{Report, Unmade};
 pub(crate) use refusal::{Stop, is_duplicate, told};
 
-
 /// No call waits longer for MongoDB.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// The server gives up on one command by itself after this.
@@ -133,6 +132,11 @@ impl MongoDb {
             report
         });
         task.await.unwrap_or_else(|error| Err(Error::Unavailable(format!("the preparation broke off: {error}"))))
+    }
+
+    /// Whether it has been prepared; before that it takes no commit.
+    pub fn is_ready(&self) -> bool {
+        self.shared.prepared.load(Ordering::SeqCst)
     }
 
     /// Runs a call in a task that outlives the caller, who waits for [`PATIENCE`] at most.

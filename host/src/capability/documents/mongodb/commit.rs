@@ -40,12 +40,7 @@ pub(super) async fn run_in_turn(
     (done, refused.then_some(turn))
 }
 
-async fn run(
-    shared: &Shared,
-    database: &Database,
-    commit: &Commit,
-    until: Instant,
-) -> Result<Vec<Effect>, Error> {
+async fn run(shared: &Shared, database: &Database, commit: &Commit, until: Instant) -> Result<Vec<Effect>, Error> {
     let mut session = database.client().start_session().await.map_err(|error| told(&error))?;
     let mut pause = FIRST_PAUSE;
     loop {

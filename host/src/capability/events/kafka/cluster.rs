@@ -154,6 +154,8 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     use RDKafkaLogLevel::{Alert, Critical, Emerg, Warning};
     match level {
         Emerg | Alert | Critical => tracing::error!(facility, "kafka: {line}"),
+        // What it says of the settings it was given is for those who choose them.
+        Warning if facility == "CONFWARN" => tracing::debug!(facility, "kafka: {line}"),
         Warning => tracing::warn!(facility, "kafka: {line}"),
         // On this level it says that it can't connect, again and again.
         _ => tracing::debug!(facility, "kafka: {line}"),
