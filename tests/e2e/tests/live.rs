@@ -45,7 +45,8 @@ async fn the_official_client_over_every_transport(stack: Stack) {
 }
 
 async fn limits_have_a_defined_outcome(stack: Stack) {
-    let config = "[sockets]\nper-user = 4\nburst = 200\npace = 1000\nunread = 1024\n";
+    // A client that does not read hears no ping either: it is to be cut off before it gives up by itself.
+    let config = "[sockets]\nper-user = 4\nburst = 200\npace = 1000\nunread = 1024\nping-seconds = 80\n";
     run(stack, "limits.test.mjs", ServerOptions { config: Some(config), ..ServerOptions::default() }).await;
 }
 

@@ -41,7 +41,11 @@ async function talk({ url, id, token, toUserId, retries }, at) {
 const talking = await Promise.all(talks.map(talk));
 say('ready');
 const written = Promise.all(talking.map((write) => write()));
-while ((await lines.next()).value !== 'stop');
+let line;
+do line = await lines.next();
+while (!line.done && line.value !== 'stop');
+// Whoever asked is gone without a word.
+if (line.done) process.exit(1);
 stopped = true;
 await written;
 process.exit(0);
