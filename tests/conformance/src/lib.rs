@@ -20,3 +20,36 @@ pub mod presence;
 pub mod racing;
 pub mod redis_server;
 pub mod servers;
+
+/// Each of the named cases of a room here as a test on its embedded engine, on a Redis server and on a Redis Cluster.
+#[macro_export]
+macro_rules! on_embedded_and_redis {
+    ($room:ident: $($case:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::$room::$case(&$crate::$room::Subject::embedded()).await;
+            })*
+        }
+
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let url = tokio::task::spawn_blocking($crate::servers::redis_url).await.unwrap();
+                if let Some(url) = url {
+                    $crate::$room::$case(&$crate::$room::Subject::redis(&url)).await;
+                }
+            })*
+        }
+
+        mod redis_cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let url = tokio::task::spawn_blocking($crate::servers::redis_cluster_url).await.unwrap();
+                if let Some(url) = url {
+                    $crate::$room::$case(&$crate::$room::Subject::redis(&url)).await;
+                }
+            })*
+        }
+    };
+}

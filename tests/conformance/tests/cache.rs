@@ -1,40 +1,7 @@
 //! The cases of a cache, on every engine of it.
 
-use conformance::cache::{self, Subject};
-use conformance::servers;
-
-macro_rules! cases {
-    ($($case:ident),* $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::cache::$case(&super::Subject::embedded()).await;
-            })*
-        }
-
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let url = tokio::task::spawn_blocking(super::servers::redis_url).await.unwrap();
-                if let Some(url) = url {
-                    super::cache::$case(&super::Subject::redis(&url)).await;
-                }
-            })*
-        }
-
-        mod redis_cluster {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                let url = tokio::task::spawn_blocking(super::servers::redis_cluster_url).await.unwrap();
-                if let Some(url) = url {
-                    super::cache::$case(&super::Subject::redis(&url)).await;
-                }
-            })*
-        }
-    };
-}
-
-cases! {
+conformance::on_embedded_and_redis! {
+    cache:
     a_value_is_there_until_it_is_forgotten,
     bytes_stay_bytes,
     a_value_ends_with_its_time,
