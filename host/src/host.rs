@@ -149,9 +149,14 @@ impl Host {
     /// need it learn that it is not available.
     pub async fn prepare(&self, again: bool) -> Result<(), HostError> {
         let shared = self.registry.engine().shared();
+        // The store itself, not as callers see it: that a look of theirs was not answered must not hold up the preparation.
+        let documents = match &self.unprepared {
+            Some(mongodb) => Arc::new(mongodb.clone()),
+            None => self.documents.clone(),
+        };
         let preparation = Preparation {
             mongodb: self.unprepared.clone(),
-            documents: self.documents.clone(),
+            documents,
             schema: shared.application.schema(),
             clock: shared.capabilities.clock.clone(),
             again,

@@ -11,26 +11,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use e2e::{Member, PASSWORD, Server, json};
+use e2e::{Member, PASSWORD, Server, Stack, json};
 use reqwest::StatusCode;
-use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-async fn start(data: &TempDir) -> Server {
-    let folder = data.path().to_owned();
-    spawn_blocking(move || Server::start(&folder)).await.unwrap()
+e2e::on_both_stacks! {
+    data_and_sessions_are_there_after_an_interrupt,
+    nothing_acknowledged_is_missing_after_a_kill_under_load,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn data_and_sessions_are_there_after_an_interrupt() {
-    let data = TempDir::new().unwrap();
-    let server = start(&data).await;
+async fn data_and_sessions_are_there_after_an_interrupt(stack: Stack) {
+    let server = stack.start("host").await;
     let mut ada = Member::sign_up(&server.url, "Ada").await;
     let gone = Member::log_in(&server.url, &ada.email, PASSWORD).await;
     assert_eq!(gone.post("/logout").send().await.unwrap().status(), StatusCode::OK);
     assert!(spawn_blocking(move || server.interrupt()).await.unwrap(), "it drains and says so");
 
-    let server = start(&data).await;
+    let server = stack.start("host").await;
     ada = ada.at(&server.url);
     assert_eq!(ada.read("/profile/view").await["firstName"], "Ada");
     assert_eq!(gone.at(&server.url).get("/profile/view").send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
@@ -38,19 +35,17 @@ async fn data_and_sessions_are_there_after_an_interrupt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_host_at_a_time_has_the_data() {
-    let data = TempDir::new().unwrap();
-    let _first = start(&data).await;
-    let folder = data.path().to_owned();
+    let stack = Stack::embedded();
+    let _first = stack.start("host").await;
+    let folder = stack.data("host");
     let second = spawn_blocking(move || std::panic::catch_unwind(|| Server::start(&folder)).is_err()).await.unwrap();
     assert!(second, "a second host on the same folder does not start");
 }
 
 /// Members keep writing while the host is killed; whatever was answered with 200 is there afterwards.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_acknowledged_is_missing_after_a_kill_under_load() {
-    let data = TempDir::new().unwrap();
+async fn nothing_acknowledged_is_missing_after_a_kill_under_load(stack: Stack) {
     for round in 0..3 {
-        let server = start(&data).await;
+        let server = stack.start("host").await;
         let mut members = Vec::new();
         for n in 0..4_u8 {
             let letter = |n: u8| char::from(b'a' + n);
@@ -67,7 +62,7 @@ async fn nothing_acknowledged_is_missing_after_a_kill_under_load() {
         for writer in writers {
             written.push(writer.await.unwrap());
         }
-        let server = start(&data).await;
+        let server = stack.start("host").await;
         for (member, acknowledged, tried) in written {
             let about = member.at(&server.url).read("/profile/view").await["about"].clone();
             let stored: u64 = about.as_str().unwrap_or("0").parse().unwrap();
