@@ -57,6 +57,11 @@ impl Circuit {
         tries.then_some(Pass { circuit: self, begun: now })
     }
 
+    /// Whether it is worth asking for a sign of life: no call was answered for this long, or the last one was not.
+    pub(super) fn is_unsure(&self, quiet: Duration) -> bool {
+        !self.is_closed() || self.now() >= self.answered.load(Ordering::Acquire) + millis(quiet)
+    }
+
     /// Whether the last call was answered.
     pub(super) fn is_closed(&self) -> bool {
         self.until.load(Ordering::Acquire) == 0

@@ -5,6 +5,7 @@
 //! until then does not believe it about what the row names. A cache in this process dies with it and needs no rows.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -61,21 +62,38 @@ pub struct Invalidations {
 
 /// What is known to be stale in a cache that has not learnt it yet.
 #[derive(Default)]
-pub struct Owed(Mutex<HashMap<ObjectId, (Stale, Instant)>>);
+pub struct Owed {
+    rows: Mutex<Rows>,
+    /// How many there are: mostly none, which readers see without the lock.
+    count: AtomicUsize,
+}
+
+/// What each row that the cache has not learnt makes stale, and since when that is known.
+type Rows = HashMap<ObjectId, (Stale, Instant)>;
 
 impl Owed {
     /// Whether the cache is not to be believed about this key.
     pub fn has_key(&self, key: &str) -> bool {
-        self.rows().values().any(|(stale, _)| stale.keys.iter().any(|owed| owed == key))
+        self.has(|stale| stale.keys.iter().any(|owed| owed == key))
     }
 
     /// Whether the cache is not to be believed about this subject's sessions.
     pub fn has_subject(&self, subject: &str) -> bool {
-        self.rows().values().any(|(stale, _)| stale.subjects.iter().any(|owed| owed == subject))
+        self.has(|stale| stale.subjects.iter().any(|owed| owed == subject))
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<ObjectId, (Stale, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn has(&self, names: impl Fn(&Stale) -> bool) -> bool {
+        self.count.load(Ordering::Acquire) > 0 && self.rows().values().any(|(stale, _)| names(stale))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Rows)) {
+        let mut rows = self.rows();
+        change(&mut rows);
+        self.count.store(rows.len(), Ordering::Release);
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,7 +134,7 @@ impl Invalidations {
         if let Err(why) = self.tell(&row).await {
             if self.cache.is_shared() {
                 tracing::debug!(%why, "the cache learns later what is stale");
-                self.owed.rows().insert(row.id, (row.stale, Instant::now()));
+                self.owed.change(|rows| _ = rows.insert(row.id, (row.stale, Instant::now())));
             } else {
                 tracing::warn!(%why, "what is stale is not marked in the cache");
             }
@@ -169,12 +187,11 @@ impl Invalidations {
                 Err(_) => _ = owed.insert(row.id, (row.stale, begun)),
             }
         }
-        {
-            let mut rows = self.owed.rows();
+        self.owed.change(|rows| {
             // What came to be owed since is not among what was read.
             owed.extend(rows.drain().filter(|(_, (_, since))| *since > begun));
             *rows = owed;
-        }
+        });
         if !done.is_empty() {
             self.strike(&done).await;
         }

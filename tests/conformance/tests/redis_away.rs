@@ -67,6 +67,36 @@ async fn a_redis_that_comes_later_freezes_and_dies_is_away_and_heals() {
     heals(&cache).await;
 }
 
+/// Waits until what is known of a Redis that nobody calls is this; panics when it is not within ten seconds.
+async fn becomes_known(redis: &Redis, state: &str) {
+    let begun = Instant::now();
+    while redis.health().name() != state {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is not known to be {state}: {:?}", redis.health());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    eprintln!("known to be {state} after {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_asks_nothing_sees_it_come_and_go() {
+    if !there_is_redis().await {
+        return;
+    }
+    let mut server = RedisServer::absent();
+    let redis = open(&server.url()).unwrap();
+    becomes_known(&redis, "down").await;
+    server.start();
+    becomes_known(&redis, "up").await;
+    server.freeze();
+    becomes_known(&redis, "down").await;
+    server.thaw();
+    becomes_known(&redis, "up").await;
+    server.kill();
+    becomes_known(&redis, "down").await;
+    server.start();
+    becomes_known(&redis, "up").await;
+}
+
 /// Two hosts on a server; the first one has read a value that it keeps near.
 async fn two_hosts(server: &RedisServer) -> [InRedis; 2] {
     let hosts = [(); 2].map(|()| InRedis::new(open(&server.url()).unwrap()));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use moka::ops::compute::Op;
 
-use super::{Cache, Error, MAX_RECENT, Ttl};
+use super::{Cache, Error, Ttl, check_length};
 use crate::capability::clocks::Clock;
 
 /// The most memory that all values take together, in bytes.
@@ -153,9 +153,7 @@ impl Cache for Embedded {
     }
 
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error> {
-        if !(1..=MAX_RECENT).contains(&keep) {
-            return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {keep}")));
-        }
+        check_length(keep as usize)?;
         self.change(key, ttl, |old| {
             let mut list = match old {
                 None => VecDeque::new(),
@@ -170,9 +168,7 @@ impl Cache for Embedded {
     }
 
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
-        if !(1..=MAX_RECENT as usize).contains(&values.len()) {
-            return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {}", values.len())));
-        }
+        check_length(values.len())?;
         self.change(key, ttl, |old| match old {
             Some(_) => Ok((None, false)),
             None => Ok((Some(Value::Recent(Arc::new(values.into()))), true)),

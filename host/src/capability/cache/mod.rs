@@ -105,6 +105,14 @@ pub fn check_key(key: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks how many values a list is to keep.
+fn check_length(values: usize) -> Result<(), Error> {
+    if (1..=MAX_RECENT as usize).contains(&values) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {values}")))
+}
+
 /// Checks a value that comes from a component.
 pub fn check_value(value: &[u8]) -> Result<(), Error> {
     if value.len() > MAX_VALUE {

@@ -12,7 +12,7 @@ use ::redis::Script;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Cache, Embedded, Error, MAX_RECENT, Ttl};
+use super::{Cache, Embedded, Error, MAX_RECENT, Ttl, check_length};
 use crate::capability::clocks::System;
 use crate::capability::redis::{Error as Failure, Redis};
 use flights::Flights;
@@ -183,18 +183,14 @@ impl Cache for InRedis {
     }
 
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error> {
-        if !(1..=MAX_RECENT).contains(&keep) {
-            return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {keep}")));
-        }
+        check_length(keep as usize)?;
         let mut script = self.scripts.push_recent.key(self.key(key));
         script.arg(&*value).arg(keep).arg(ttl.millis());
         self.write(key, self.redis.run(&script)).await
     }
 
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
-        if !(1..=MAX_RECENT as usize).contains(&values.len()) {
-            return Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {}", values.len())));
-        }
+        check_length(values.len())?;
         let mut script = self.scripts.fill_recent.key(self.key(key));
         script.arg(ttl.millis());
         for value in &values {

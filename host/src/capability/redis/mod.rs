@@ -7,7 +7,7 @@ mod connection;
 mod listening;
 mod near;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ::redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
@@ -23,6 +23,8 @@ pub(crate) use near::{Asked, Near};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long Redis is left alone after a call that it did not answer.
 const PAUSE: Duration = Duration::from_millis(250);
+/// When nobody had an answer for so long, Redis is asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Why Redis did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +70,9 @@ impl Redis {
         let (heard, listening) = tokio::sync::mpsc::unbounded_channel();
         let redis = Self { connection, prefix: options.prefix, circuit: Circuit::new(PAUSE), near };
         listening::start(&redis, heard);
-        Ok((Arc::new(redis), listening))
+        let redis = Arc::new(redis);
+        tokio::spawn(watch(Arc::downgrade(&redis)));
+        Ok((redis, listening))
     }
 
     /// A key as Redis has it.
@@ -81,7 +85,7 @@ impl Redis {
         &self.near
     }
 
-    /// How it is, by the last call.
+    /// How it is, by the last call; somebody asks about once a second.
     pub fn health(&self) -> Health {
         self.circuit.health()
     }
@@ -125,6 +129,18 @@ impl Redis {
             Ok(_) | Err(Error::Refused(_)) => pass.answered(),
         }
         answer
+    }
+}
+
+/// Keeps what is known of Redis true on a host that has nothing to ask: it comes and goes there, too.
+async fn watch(redis: Weak<Redis>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(redis) = redis.upgrade() else { return };
+        if redis.circuit.is_unsure(QUIET) {
+            // The circuit learns the answer; there is nobody else to tell.
+            let _: Result<(), Error> = redis.ask(&::redis::cmd("PING")).await;
+        }
     }
 }
 
