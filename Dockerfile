@@ -54,7 +54,7 @@ ENV DEVCONNECT_ENV=production
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 3000
+EXPOSE 3000 3001
 
 # Bash speaks enough HTTP for one question, so that no client has to be in the image. Starting on a large database of an
 # earlier version takes longer than the start period: whoever upgrades one gives it more (`--health-start-period`).
@@ -63,4 +63,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
 
 # Without a shell in between, so that SIGTERM reaches the host: it finishes what it has begun, for 30 seconds at most.
 ENTRYPOINT ["devconnect"]
-CMD ["serve", "--components", "/usr/share/devconnect/components", "--data", "/data", "--address", "0.0.0.0"]
+CMD ["serve", "--components", "/usr/share/devconnect/components", "--data", "/data", "--address", "0.0.0.0", "--admin-address", "0.0.0.0"]

@@ -8,10 +8,12 @@
 //! | [`registry`] | what is deployed: manifests, the route table |
 //! | [`engine`] | wasmtime: compiling, limits, one call |
 //! | [`capability`] | what a component may reach, a room each |
+//! | [`admin`] | the operator's side: metrics |
 //! | [`application`] | what the components have in common |
 //! | [`config`] | what the operator decides |
 //! | [`host`] | all of it put together |
 
+pub mod admin;
 pub mod application;
 pub mod capability;
 pub mod config;

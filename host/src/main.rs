@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
+use devconnect_host::admin::Admin;
 use devconnect_host::config::Config;
 use devconnect_host::registry::Manifest;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
@@ -47,6 +48,12 @@ struct Serve {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     address: IpAddr,
+    /// The port of the operator's side: metrics at /metrics.
+    #[arg(long, env = "ADMIN_PORT", default_value_t = 3001)]
+    admin_port: u16,
+    /// The address of the operator's side. It is not meant for the world.
+    #[arg(long, default_value = "127.0.0.1")]
+    admin_address: IpAddr,
     /// Look once more for documents of an earlier version that lack derived fields, after some were imported.
     #[arg(long)]
     fill_again: bool,
@@ -103,10 +110,8 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = host.registry.deploy_folder(&arguments.components)?;
     runtime.block_on(async move {
-        let address = SocketAddr::new(arguments.address, arguments.port);
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}; choose another --port"))?;
+        let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
+        let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
         println!(
             "DevConnect serves {count} components on http://{} after {:.0?}",
             listener.local_addr()?,
@@ -115,13 +120,22 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         for store in host.stores.iter() {
             println!("  {:<10} {}", store.capability, store.engine);
         }
+        println!("  admin      http://{}", admin.local_addr()?);
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");
+        let admin = tokio::spawn(Admin::new(&host).serve(admin));
         serve(listener, host.http.clone(), AcceptOptions::default(), interrupted()).await;
+        admin.abort();
         host.close().await;
         println!("All requests are finished. Goodbye.");
         anyhow::Ok(())
     })
+}
+
+async fn listen(address: IpAddr, port: u16, option: &str) -> anyhow::Result<tokio::net::TcpListener> {
+    let address = SocketAddr::new(address, port);
+    let listener = tokio::net::TcpListener::bind(address).await;
+    listener.map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}; choose another {option}"))
 }
 
 /// Ctrl-C or a supervisor's SIGTERM; a second Ctrl-C does not wait for anybody.

@@ -42,7 +42,7 @@ impl Store {
         Self { capability, engine, needed: false, health: Box::new(health) }
     }
 
-    fn embedded(capability: &'static str, engine: &'static str) -> Self {
+    pub(crate) fn embedded(capability: &'static str, engine: &'static str) -> Self {
         Self::new(capability, engine, || Health::Up)
     }
 

@@ -33,6 +33,17 @@ pub enum Health {
     Down(String),
 }
 
+impl Health {
+    /// `up`, `degraded` or `down`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded(_) => "degraded",
+            Self::Down(_) => "down",
+        }
+    }
+}
+
 /// What may be done with a thing that is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Access {

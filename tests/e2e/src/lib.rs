@@ -26,6 +26,8 @@ pub struct Server {
     process: Child,
     /// `http://127.0.0.1:PORT`.
     pub url: String,
+    /// The same of the operator's side.
+    pub admin: String,
 }
 
 /// What differs between servers.
@@ -54,7 +56,7 @@ impl Server {
             .arg(options.components.unwrap_or_else(|| root().join("target/components")))
             .arg("--data")
             .arg(data)
-            .args(["--port", "0"])
+            .args(["--port", "0", "--admin-port", "0"])
             .env_clear()
             .env("JWT_SECRET", JWT_SECRET)
             .envs(options.environment)
@@ -68,14 +70,15 @@ impl Server {
         let mut process = command.spawn().expect("the host's binary; build it with `cargo xtask build`");
         let stdout = process.stdout.take().expect("its output is piped");
         let mut lines = BufReader::new(stdout).lines();
-        let url = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split(" on ").nth(1)?.split(' ').next()?.to_owned()))
-            .unwrap_or_else(|| panic!("the host ended before it served"));
+        let mut address = |after: &str| {
+            let mut said = lines.by_ref().map_while(Result::ok);
+            said.find_map(|line| Some(line.split_once(after)?.1.split(' ').next()?.to_owned()))
+                .unwrap_or_else(|| panic!("the host ended before it served"))
+        };
+        let (url, admin) = (address(" on "), address("admin      "));
         // Keep reading, so that the host never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url }
+        Self { process, url, admin }
     }
 
     /// The process's id.

@@ -21,7 +21,6 @@ pub use client::Proxies;
 pub use origin::{OriginRules, Verdict};
 pub(crate) use request::token as token_of;
 
-use crate::capability::Health;
 use crate::engine::{Call, Failure, Identity};
 use crate::registry::{Found, Method as RouteMethod, Registry, Route, SessionRule};
 use crate::stores::Store;
@@ -222,11 +221,7 @@ impl HttpTrigger {
 fn readiness(stores: &[Store]) -> Reply {
     let (mut whole, mut status, mut all) = ("up", StatusCode::OK, serde_json::Map::new());
     for store in stores {
-        let state = match store.health() {
-            Health::Up => "up",
-            Health::Degraded(_) => "degraded",
-            Health::Down(_) => "down",
-        };
+        let state = store.health().name();
         if state == "down" && store.needed {
             (whole, status) = ("down", StatusCode::SERVICE_UNAVAILABLE);
         } else if state != "up" && whole == "up" {
