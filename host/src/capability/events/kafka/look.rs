@@ -1,10 +1,10 @@
 //! Looks into the log, for tools and tests: each with a client of its own where one is needed, none waits for long.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use crate::capability::events::{Error, Record};
@@ -16,6 +16,9 @@ use super::message;
 const MAX_READ: u32 = 1_000;
 /// The most bytes of their values. One record always fits.
 const MAX_READ_BYTES: usize = 8 << 20;
+
+/// So long is waited for a broker that is about to keep a group's offsets.
+const COORDINATOR: Duration = Duration::from_secs(5);
 
 /// See [`EventLog::read`](crate::capability::events::EventLog::read).
 pub(super) fn read(cluster: &Cluster, name: &str, partition: u32, from: u64, max: u32) -> Result<Vec<Record>, Error> {
@@ -72,12 +75,26 @@ pub(super) fn committed(cluster: &Cluster, group: &str, name: &str) -> Result<Ve
     let mut places = TopicPartitionList::new();
     places.add_partition_range(&topic, 0, partitions.cast_signed() - 1);
     let consumer = client(cluster, &cluster.group(group))?;
-    let found = consumer.committed_offsets(places, PATIENCE).map_err(unavailable)?;
+    let begun = Instant::now();
+    let found = loop {
+        match consumer.committed_offsets(places.clone(), PATIENCE) {
+            // A broker that was just started, or took over from another one, is still reading what groups have committed.
+            Err(error) if is_settling(&error) && begun.elapsed() < COORDINATOR => std::thread::sleep(STEP),
+            answer => break answer.map_err(unavailable)?,
+        }
+    };
     let offset = |number: u32| match found.find_partition(&topic, number.cast_signed())?.offset() {
         Offset::Offset(offset) => Some(offset.max(0).cast_unsigned()),
         _ => None,
     };
     Ok((0..partitions).map(offset).collect())
+}
+
+/// Whether it is only not known yet who keeps a group's offsets.
+fn is_settling(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator))
 }
 
 fn partitions(cluster: &Cluster, name: &str) -> Result<u32, Error> {
