@@ -189,7 +189,7 @@ describe('sessions', () => {
 });
 
 describe('order', () => {
-  // Fewer where this is not what is shown.
+  // Fewer where the stores share the machine with the test.
   const EACH = Number(process.env.DEVCONNECT_MESSAGES ?? 500);
   test(`20 pairs × ${EACH} messages each way arrive in exact order on both sides`, { timeout: 240_000 }, async () => {
     const PAIRS = 20;

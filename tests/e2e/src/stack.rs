@@ -45,6 +45,11 @@ impl Stack {
         self
     }
 
+    /// Whether a variable is set for its hosts.
+    pub fn has(&self, name: &str) -> bool {
+        self.environment.iter().any(|(known, _)| *known == name)
+    }
+
     /// The value of a variable of its hosts.
     pub fn variable(&self, name: &str) -> &str {
         let found = self.environment.iter().find(|(known, _)| *known == name);
