@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::capability::documents::{Collection, Derived, Index, MARKERS, Schema};
-use crate::capability::invalidations;
+use crate::capability::{events, invalidations};
 
 /// Why an application file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +209,7 @@ impl Application {
         for own in [MARKERS, invalidations::COLLECTION] {
             collections.insert(own.to_owned(), Collection::default());
         }
+        collections.insert(events::CONSUMED.to_owned(), events::consumed());
         Schema { collections }
     }
 

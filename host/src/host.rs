@@ -1,7 +1,7 @@
 //! The host: engines, capabilities, components and triggers put together. The binary and the tests both start here.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::application::{Application, ApplicationError};
@@ -18,6 +18,7 @@ use crate::config::{Config, ConfigError, Secrets};
 use crate::engine::{CodeCache, Engine, EngineError, Shared};
 use crate::registry::{DeployError, Registry};
 use crate::stores::{self, Store, Stores};
+use crate::trigger::event::EventTrigger;
 use crate::trigger::http::{HttpTrigger, OriginRules, Site};
 use crate::trigger::socket::{SocketServer, SocketTrigger};
 
@@ -91,6 +92,7 @@ pub struct Host {
     pub stores: Arc<Vec<Store>>,
     unprepared: Option<MongoDb>,
     relay: Option<Arc<Relay>>,
+    consuming: Mutex<Option<EventTrigger>>,
 }
 
 impl Host {
@@ -140,7 +142,7 @@ impl Host {
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
-        Ok(Self { registry, http, documents, events, stores, unprepared, relay })
+        Ok(Self { registry, http, documents, events, stores, unprepared, relay, consuming: Mutex::default() })
     }
 
     /// What must be done before anything is served: looks at the document store, and fills the derived fields of older
@@ -171,8 +173,22 @@ impl Host {
         }
     }
 
-    /// After the last request: finishes what is on its way to other servers.
+    /// From here on the components are told what happens, until [`Host::close`]. Needs a runtime; twice is once.
+    pub fn consume(&self) {
+        self.consuming().get_or_insert_with(|| EventTrigger::start(self.registry.clone(), self.events.clone()));
+    }
+
+    fn consuming(&self) -> MutexGuard<'_, Option<EventTrigger>> {
+        self.consuming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After the last request: components finish the events that they are being told, and what is on its way to other
+    /// servers goes there.
     pub async fn close(&self) {
+        let consuming = self.consuming().take();
+        if let Some(consuming) = consuming {
+            consuming.stop().await;
+        }
         if let Some(relay) = &self.relay {
             relay.stop().await;
         }

@@ -4,7 +4,7 @@
 //!
 //! | room | what it is for |
 //! |---|---|
-//! | [`trigger`] | what calls a component: HTTP, sockets |
+//! | [`trigger`] | what calls a component: HTTP, sockets, events |
 //! | [`registry`] | what is deployed: manifests, the route table |
 //! | [`engine`] | wasmtime: compiling, limits, one call |
 //! | [`capability`] | what a component may reach, a room each |
@@ -13,6 +13,7 @@
 //! | [`config`] | what the operator decides |
 //! | [`host`] | all of it put together |
 
+mod abort;
 pub mod admin;
 pub mod application;
 pub mod capability;

@@ -110,6 +110,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = host.registry.deploy_folder(&arguments.components)?;
     runtime.block_on(async move {
+        host.consume();
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
         println!(

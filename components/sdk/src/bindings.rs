@@ -58,3 +58,18 @@ pub mod presence {
     });
     pub use exports::devconnect::platform::presence_handler::{Change, Guest};
 }
+
+/// The `event-handler` export.
+pub mod event {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package devconnect:sdk-event; world event { export devconnect:platform/event-handler@0.1.0; }",
+        world: "devconnect:sdk-event/event",
+        with: { "devconnect:platform/event-handler@0.1.0": generate },
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_event_handler",
+        default_bindings_module: "devconnect_sdk::bindings::event",
+    });
+    pub use exports::devconnect::platform::event_handler::{Delivery, Event, Failure, Guest};
+}

@@ -56,6 +56,7 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod documents;
+pub mod event;
 pub mod events;
 pub mod http;
 pub mod json;

@@ -17,6 +17,7 @@ pub mod redis;
 pub mod sessions;
 pub mod signing;
 pub mod sockets;
+pub mod unit;
 
 use std::sync::Arc;
 

@@ -28,6 +28,9 @@ pub const SOCKET_HANDLER: &str = "devconnect:platform/socket-handler@0.1.0";
 /// The interface of a component that is told when users come and go.
 pub const PRESENCE_HANDLER: &str = "devconnect:platform/presence-handler@0.1.0";
 
+/// The interface of a component that is told what happened.
+pub const EVENT_HANDLER: &str = "devconnect:platform/event-handler@0.1.0";
+
 /// `types.identity`, lent.
 #[derive(Debug, Clone, Copy, ComponentType, Lower)]
 #[component(record)]
@@ -98,4 +101,47 @@ pub struct PresenceRef<'a> {
     pub user: &'a str,
     pub online: bool,
     pub socket: &'a str,
+}
+
+/// `event-handler.event`, lent.
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+#[expect(missing_docs, reason = "each field is described in wit/event.wit")]
+pub struct EventRef<'a> {
+    pub id: &'a str,
+    pub topic: &'a str,
+    pub key: &'a str,
+    pub kind: &'a str,
+    pub value: &'a [u8],
+    pub at: u64,
+}
+
+impl<'a> EventRef<'a> {
+    /// Lends an event.
+    pub fn of(event: &'a crate::capability::events::Event) -> Self {
+        let crate::capability::events::Event { id, topic, key, kind, value, at, .. } = event;
+        Self { id, topic, key, kind, value, at: *at }
+    }
+}
+
+/// `event-handler.delivery`, lent.
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+#[expect(missing_docs, reason = "each field is described in wit/event.wit")]
+pub struct DeliveryRef<'a> {
+    pub id: &'a str,
+    pub attempt: u32,
+    pub events: &'a [EventRef<'a>],
+}
+
+/// `event-handler.failure`.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[component(variant)]
+pub enum EventFailure {
+    /// It is to be told again.
+    #[component(name = "retry")]
+    Retry(String),
+    /// It is a dead letter.
+    #[component(name = "reject")]
+    Reject(String),
 }

@@ -23,8 +23,9 @@ use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre,
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 pub use aot::CodeCache;
+pub use bindings::EventFailure;
 pub use build::EngineOptions;
-pub use invoke::{Answer, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply};
+pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply};
 pub use limits::{Exceeded, Limits, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Identity, Shared, State};
@@ -76,12 +77,21 @@ pub struct Loaded {
     weights: weight::Weights,
 }
 
+impl Loaded {
+    /// Its version: the one for people, and the beginning of its file's hash.
+    pub fn version(&self) -> String {
+        let hash = self.sha256.get(..12).unwrap_or_default();
+        format!("{} ({hash})", self.manifest.component.version)
+    }
+}
+
 /// What of a component is called, by trigger.
 pub struct Exports {
     instance: InstancePre<State>,
     http: Option<HttpExport>,
     socket: Option<ComponentExportIndex>,
     presence: Option<ComponentExportIndex>,
+    event: Option<ComponentExportIndex>,
 }
 
 /// How a component answers HTTP.
@@ -163,6 +173,7 @@ impl Engine {
         };
         let socket = wanted(!manifest.socket.is_empty(), "[[socket]] events", bindings::SOCKET_HANDLER, "handle")?;
         let presence = wanted(manifest.presence.is_some(), "[presence]", bindings::PRESENCE_HANDLER, "changed")?;
-        Ok(Exports { instance, http, socket, presence })
+        let event = wanted(!manifest.event.is_empty(), "[[event]] topics", bindings::EVENT_HANDLER, "handle")?;
+        Ok(Exports { instance, http, socket, presence, event })
     }
 }

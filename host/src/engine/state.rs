@@ -1,11 +1,13 @@
 //! The state of one call: what its store holds, with typed fields and the one door to every capability.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Meter, wasi::Wasi};
 use crate::application::Application;
 use crate::capability::Capabilities;
 use crate::capability::documents::KeptTurn;
+use crate::capability::unit::Unit;
 use crate::registry::{Grants, Manifest};
 
 /// What every call on this host shares.
@@ -57,6 +59,12 @@ pub enum CookieChange {
     Clear,
 }
 
+/// What a call for an event has gathered so far.
+struct Gathering {
+    unit: Unit,
+    away: Arc<AtomicBool>,
+}
+
 /// The data of a store: one call of one component.
 pub struct State {
     shared: Arc<Shared>,
@@ -67,13 +75,38 @@ pub struct State {
     pub cookie: CookieChange,
     /// The turn of a commit that was refused.
     pub turn: KeptTurn,
+    gathering: Option<Gathering>,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
 
 impl State {
     pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
-        Self { shared, manifest, call, cookie: CookieChange::Keep, turn: KeptTurn::default(), meter, wasi: None }
+        let (cookie, turn) = (CookieChange::Keep, KeptTurn::default());
+        Self { shared, manifest, call, cookie, turn, gathering: None, meter, wasi: None }
+    }
+
+    /// From here on the call does nothing durable: what it wants done is gathered. `away` is set when a store does not
+    /// answer it.
+    pub(super) fn gather(&mut self, away: Arc<AtomicBool>) {
+        self.gathering = Some(Gathering { unit: Unit::default(), away });
+    }
+
+    /// What was gathered.
+    pub(super) fn gathered(&mut self) -> Unit {
+        self.gathering.take().map(|gathering| gathering.unit).unwrap_or_default()
+    }
+
+    /// Where the call's work is gathered; none where it is done at once.
+    pub fn gathering(&mut self) -> Option<&mut Unit> {
+        self.gathering.as_mut().map(|gathering| &mut gathering.unit)
+    }
+
+    /// Notes that a store did not answer this call.
+    pub fn store_is_away(&self) {
+        if let Some(gathering) = &self.gathering {
+            gathering.away.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The door: every call into the host passes here before it does anything. The error stops the component.

@@ -26,7 +26,8 @@ impl Weights {
     pub(super) fn of(manifest: &Manifest) -> Self {
         let routes = manifest.http.iter().map(|route| route.path.clone());
         let events = manifest.socket.iter().map(|event| event.event.clone());
-        Self(routes.chain(events).map(|trigger| (trigger, Weight::default())).collect())
+        let topics = manifest.event.iter().map(|event| event.topic.clone());
+        Self(routes.chain(events).chain(topics).map(|trigger| (trigger, Weight::default())).collect())
     }
 
     /// One trigger's; none where nothing is kept of it.

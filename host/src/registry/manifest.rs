@@ -51,6 +51,9 @@ pub struct Manifest {
     pub socket: Vec<SocketTrigger>,
     /// It is told when users come and go.
     pub presence: Option<PresenceTrigger>,
+    /// The events that it is told.
+    #[serde(default)]
+    pub event: Vec<EventTrigger>,
     /// What it may reach. Nothing, unless it says so.
     #[serde(default)]
     pub grants: Grants,
@@ -103,6 +106,37 @@ pub struct SocketTrigger {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PresenceTrigger {}
+
+/// Events of one topic that a component is told. All of its topics are one group of consumers, which has its name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EventTrigger {
+    /// The topic, as the application names it.
+    pub topic: String,
+    /// Only events of these types; none listed: all. One that does not say its type comes whatever is listed.
+    #[serde(default)]
+    pub types: BTreeSet<String>,
+    /// Where the component begins when it is deployed for the first time; the same for all of its topics.
+    #[serde(default)]
+    pub from: From,
+    /// How many events of one key may come in one call, 1 to [`EventTrigger::MOST_BATCHED`].
+    #[serde(default = "EventTrigger::one")]
+    pub batch: u32,
+    /// After how many tries an event is a dead letter, 1 to [`EventTrigger::MOST_ATTEMPTS`].
+    #[serde(default = "EventTrigger::attempts")]
+    pub attempts: u32,
+}
+
+/// Where a group of consumers begins that has not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// With what is published from then on.
+    #[default]
+    Latest,
+    /// With the oldest event that the topic has.
+    Earliest,
+}
 
 /// The methods a route can have. `HEAD` and `OPTIONS` are the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -289,6 +323,21 @@ impl Manifest {
                 )));
             }
         }
+        let mut topics = BTreeSet::new();
+        for trigger in &self.event {
+            trigger.check()?;
+            if !topics.insert(trigger.topic.as_str()) {
+                let topic = &trigger.topic;
+                return Err(ManifestError::Contradiction(format!(
+                    "the topic {topic:?} is there twice; list all its types once"
+                )));
+            }
+        }
+        if self.event.iter().any(|trigger| self.event.first().is_some_and(|first| first.from != trigger.from)) {
+            return Err(ManifestError::Contradiction(
+                "a component is one group of consumers: `from` is the same for all of its topics".into(),
+            ));
+        }
         self.grants.documents.check().map_err(ManifestError::Contradiction)?;
         self.limits.check().map_err(ManifestError::Malformed)
     }
@@ -310,6 +359,40 @@ impl HttpTrigger {
             }
             if header.is_empty() || header.chars().any(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')) {
                 return Err(ManifestError::Malformed(format!("{header:?} is not a header name in lower case")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl EventTrigger {
+    /// The most events of one call.
+    pub const MOST_BATCHED: u32 = 100;
+    /// The most tries.
+    pub const MOST_ATTEMPTS: u32 = 100;
+
+    fn one() -> u32 {
+        1
+    }
+
+    fn attempts() -> u32 {
+        8
+    }
+
+    /// Whether events of this type are told.
+    pub fn takes(&self, kind: &str) -> bool {
+        self.types.is_empty() || kind.is_empty() || self.types.contains(kind)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        for (name, value, most) in
+            [("batch", self.batch, Self::MOST_BATCHED), ("attempts", self.attempts, Self::MOST_ATTEMPTS)]
+        {
+            if !(1..=most).contains(&value) {
+                let topic = &self.topic;
+                return Err(ManifestError::Malformed(format!(
+                    "{name} of the topic {topic:?} takes 1 to {most}, not {value}"
+                )));
             }
         }
         Ok(())
@@ -389,6 +472,24 @@ mod tests {
             assert!(matches!(with(&event(name)), Err(ManifestError::Malformed(_))), "{name}");
         }
         assert!(with("[presence]\n").unwrap().presence.is_some());
+    }
+
+    #[test]
+    fn a_topic_is_named_once_and_tells_how_it_is_consumed() {
+        let manifest = with("[[event]]\ntopic = \"t\"\ntypes = [\"A\"]\n").unwrap();
+        let trigger = &manifest.event[0];
+        assert_eq!((trigger.from, trigger.batch, trigger.attempts), (From::Latest, 1, 8));
+        assert!(trigger.takes("A") && trigger.takes("") && !trigger.takes("B"));
+        for (lines, why) in [
+            ("topic = \"t\"\n[[event]]\ntopic = \"t\"", "the topic \"t\" is there twice"),
+            ("topic = \"t\"\n[[event]]\ntopic = \"u\"\nfrom = \"earliest\"", "`from` is the same for all"),
+            ("topic = \"t\"\nbatch = 0", "batch of the topic \"t\" takes 1 to 100, not 0"),
+            ("topic = \"t\"\nattempts = 101", "attempts of the topic \"t\" takes 1 to 100, not 101"),
+            ("topic = \"t\"\nfrom = \"now\"", "expected `latest` or `earliest`"),
+        ] {
+            let error = with(&format!("[[event]]\n{lines}\n")).unwrap_err().to_string();
+            assert!(error.contains(why), "{lines}: {error}");
+        }
     }
 
     #[test]

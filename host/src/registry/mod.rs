@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 pub use manifest::{
-    BodyRule, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger, SECTION, SessionRule, SessionUse,
-    SocketTrigger,
+    BodyRule, EventTrigger, From, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger, SECTION,
+    SessionRule, SessionUse, SocketTrigger,
 };
 pub use routes::{Found, Route, RouteConflict, Routes};
 
@@ -41,7 +42,7 @@ pub enum DeployError {
         source: ManifestError,
     },
     /// It asks for a collection, topic or secret that the application does not have.
-    #[error("{name} is refused: its manifest grants {what}, which application.toml does not have")]
+    #[error("{name} is refused: its manifest names {what}, which application.toml does not have")]
     Unknown {
         /// The component.
         name: String,
@@ -69,12 +70,13 @@ pub struct Registry {
     engine: Arc<Engine>,
     deployed: Mutex<BTreeMap<String, Arc<Loaded>>>,
     routes: ArcSwap<Routes>,
+    changed: watch::Sender<()>,
 }
 
 impl Registry {
     /// With nothing deployed.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, deployed: Mutex::default(), routes: ArcSwap::default() }
+        Self { engine, deployed: Mutex::default(), routes: ArcSwap::default(), changed: watch::Sender::new(()) }
     }
 
     /// The engine that its components run on.
@@ -85,6 +87,11 @@ impl Registry {
     /// The route table of this moment.
     pub fn routes(&self) -> arc_swap::Guard<Arc<Routes>> {
         self.routes.load()
+    }
+
+    /// Tells each time that something else is deployed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// A deployed component.
@@ -146,6 +153,7 @@ impl Registry {
         let routes = Routes::of(next.values())?;
         *deployed = next;
         self.routes.store(Arc::new(routes));
+        self.changed.send_replace(());
         Ok(())
     }
 }
@@ -172,7 +180,8 @@ fn check_names(manifest: &Manifest, application: &Application) -> Result<(), Str
     if let Some(name) = grants.documents.collections().find(|name| **name == *application.session.collection) {
         return Err(format!("the collection {name:?} to a component (it is the host's own; see `sessions`)"));
     }
-    if let Some(name) = grants.events.iter().find(|name| !application.topics.contains_key(*name)) {
+    let consumed = manifest.event.iter().map(|trigger| &trigger.topic);
+    if let Some(name) = grants.events.iter().chain(consumed).find(|name| !application.topics.contains_key(*name)) {
         return Err(format!("the topic {name:?}"));
     }
     if let Some(name) = grants.signing.iter().find(|name| !application.secrets.contains_key(*name)) {

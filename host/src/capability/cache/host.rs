@@ -44,6 +44,17 @@ macro_rules! answer {
     };
 }
 
+/// The same of a call to the store, which notes when it is away.
+macro_rules! stored {
+    ($state:ident, $method:ident($($argument:expr),*)) => {{
+        let result = $state.capabilities().cache.$method($($argument),*).await;
+        if matches!(result, Err(Failure::Unavailable(_))) {
+            $state.store_is_away();
+        }
+        answer!(result)
+    }};
+}
+
 impl Host for State {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
         self.enter("cache.get")?;
@@ -51,14 +62,14 @@ impl Host for State {
         if self.is_owed(&key) {
             return Ok(Ok(None));
         }
-        let value = answer!(self.capabilities().cache.get(&key).await);
+        let value = stored!(self, get(&key));
         Ok(Ok(value.map(Vec::from)))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<(), Error>> {
         self.enter("cache.set")?;
         let ttl = answer!(self.entry(&key, Access::Write, &value, ttl));
-        answer!(self.capabilities().cache.set(&key, value.into(), ttl).await);
+        stored!(self, set(&key, value.into(), ttl));
         Ok(Ok(()))
     }
 
@@ -68,7 +79,7 @@ impl Host for State {
         if self.is_owed(&key) {
             return Ok(Ok(false));
         }
-        Ok(Ok(answer!(self.capabilities().cache.set_if_absent(&key, value.into(), ttl.jittered()).await)))
+        Ok(Ok(stored!(self, set_if_absent(&key, value.into(), ttl.jittered()))))
     }
 
     async fn compare_and_set(
@@ -81,19 +92,19 @@ impl Host for State {
         self.enter("cache.compare-and-set")?;
         let ttl = answer!(self.entry(&key, Access::ReadWrite, &value, ttl));
         let expected = expected.map(Bytes::from);
-        Ok(Ok(answer!(self.capabilities().cache.compare_and_set(&key, expected, value.into(), ttl).await)))
+        Ok(Ok(stored!(self, compare_and_set(&key, expected, value.into(), ttl))))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, Error>> {
         self.enter("cache.delete")?;
         answer!(self.key(&key, Access::Write));
-        Ok(Ok(answer!(self.capabilities().cache.delete(&key).await)))
+        Ok(Ok(stored!(self, delete(&key))))
     }
 
     async fn increment(&mut self, key: String, by: i64, ttl: u32) -> wasmtime::Result<Result<i64, Error>> {
         self.enter("cache.increment")?;
         let ttl = answer!(self.entry(&key, Access::ReadWrite, &[], ttl));
-        Ok(Ok(answer!(self.capabilities().cache.increment(&key, by, ttl).await)))
+        Ok(Ok(stored!(self, increment(&key, by, ttl))))
     }
 
     async fn push_recent(
@@ -105,7 +116,7 @@ impl Host for State {
     ) -> wasmtime::Result<Result<u32, Error>> {
         self.enter("cache.push-recent")?;
         let ttl = answer!(self.entry(&key, Access::Write, &value, ttl));
-        Ok(Ok(answer!(self.capabilities().cache.push_recent(&key, value.into(), keep, ttl).await)))
+        Ok(Ok(stored!(self, push_recent(&key, value.into(), keep, ttl))))
     }
 
     async fn fill_recent(
@@ -118,13 +129,13 @@ impl Host for State {
         let ttl = answer!(self.entry(&key, Access::Write, &[], ttl));
         let values = values.into_iter().map(|value| check_value(&value).map(|()| Bytes::from(value)));
         let values = answer!(values.collect::<Result<Vec<_>, _>>());
-        Ok(Ok(answer!(self.capabilities().cache.fill_recent(&key, values, ttl.jittered()).await)))
+        Ok(Ok(stored!(self, fill_recent(&key, values, ttl.jittered()))))
     }
 
     async fn recent(&mut self, key: String, limit: u32) -> wasmtime::Result<Result<Option<Vec<Vec<u8>>>, Error>> {
         self.enter("cache.recent")?;
         answer!(self.key(&key, Access::Read));
-        let list = answer!(self.capabilities().cache.recent(&key, limit).await);
+        let list = stored!(self, recent(&key, limit));
         Ok(Ok(list.map(|list| list.into_iter().map(Vec::from).collect())))
     }
 }

@@ -4,13 +4,13 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use super::grant::View;
 use super::{
-    Change, Commit, Effect as Done, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, Write,
+    Change, Effect as Done, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, Write,
 };
 use crate::capability::Access;
 use crate::capability::cache::check_key;
 use crate::capability::events::host::Refused;
-use crate::capability::invalidations::{Row, Stale};
 use crate::capability::sessions::{Ending, Token};
+use crate::capability::unit::Unit;
 use crate::engine::bindings::devconnect::platform::documents::{
     Conflict, Delete, Effect, Ended, Error, Event, Host, Insert, Query as Asked, Update, Write as AskedWrite,
 };
@@ -35,12 +35,11 @@ impl From<Failure> for Error {
     }
 }
 
-/// What a commit does to sessions besides writing, once it is done.
+/// What a call asks to be committed.
 #[derive(Default)]
-struct AfterCommit {
+struct Asking {
+    unit: Unit,
     opened: Option<Token>,
-    ended: Vec<(String, Ending)>,
-    stale: Option<Row>,
 }
 
 impl State {
@@ -72,16 +71,16 @@ impl State {
         Ok(Query { filter, sort, projection, skip: asked.skip, limit: asked.limit, collection: asked.collection })
     }
 
-    fn write(&self, asked: AskedWrite, after: &mut AfterCommit) -> Result<Write, Error> {
-        match asked {
-            AskedWrite::Insert(insert) => self.insert(insert),
-            AskedWrite::Update(update) => self.update(update),
-            AskedWrite::Delete(delete) => self.delete(delete),
+    fn write(&self, asked: AskedWrite, asking: &mut Asking) -> Result<(), Error> {
+        let write = match asked {
+            AskedWrite::Insert(insert) => self.insert(insert)?,
+            AskedWrite::Update(update) => self.update(update)?,
+            AskedWrite::Delete(delete) => self.delete(delete)?,
             AskedWrite::OpenSession(session) => {
                 self.session_use(SessionUse::Open).map_err(Error::Denied)?;
                 let (token, write) = self.capabilities().sessions.open(&session.subject, &session.claims)?;
-                after.opened = Some(token);
-                Ok(write)
+                asking.opened = Some(token);
+                write
             }
             AskedWrite::EndSessions(ended) => {
                 self.session_use(SessionUse::End).map_err(Error::Denied)?;
@@ -91,10 +90,12 @@ impl State {
                     Ended::All => Ending::All,
                 };
                 let write = self.capabilities().sessions.end(&ended.subject, &ending)?;
-                after.ended.push((ended.subject, ending));
-                Ok(write)
+                asking.unit.ended.push((ended.subject, ending));
+                write
             }
-        }
+        };
+        asking.unit.writes.push(write);
+        Ok(())
     }
 
     fn insert(&self, Insert { collection, document }: Insert) -> Result<Write, Error> {
@@ -122,12 +123,7 @@ impl State {
         Ok(Write::Delete { collection, filter, many, must_match })
     }
 
-    fn prepare(
-        &self,
-        writes: Vec<AskedWrite>,
-        events: Vec<Event>,
-        stale: Vec<String>,
-    ) -> Result<(Commit, AfterCommit), Error> {
+    fn prepare(&self, writes: Vec<AskedWrite>, events: Vec<Event>, stale: Vec<String>) -> Result<Asking, Error> {
         if writes.len() > MAX_WRITES || events.len() > MAX_EVENTS || stale.len() > MAX_STALE {
             return Err(Error::Invalid(format!(
                 "a commit takes at most {MAX_WRITES} writes, {MAX_EVENTS} events and {MAX_STALE} stale keys"
@@ -137,44 +133,35 @@ impl State {
             check_key(key).map_err(|error| Error::Invalid(error.to_string()))?;
             self.grants().cache.check(key, Access::Write).map_err(Error::Denied)?;
         }
-        let mut after = AfterCommit::default();
-        let writes = writes.into_iter().map(|write| self.write(write, &mut after)).collect::<Result<_, _>>()?;
+        let mut asking = Asking::default();
+        writes.into_iter().try_for_each(|write| self.write(write, &mut asking))?;
         let events = events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>();
-        let events = events.map_err(|refused| match refused {
+        asking.unit.events = events.map_err(|refused| match refused {
             Refused::Denied(line) => Error::Denied(line),
             Refused::Invalid(why) => Error::Invalid(why),
         })?;
-        let mut commit = Commit { writes, events };
-        let subjects = after.ended.iter().map(|(subject, _)| subject.clone()).collect();
-        let stale = Stale { keys: stale, subjects };
-        if !stale.is_empty() {
-            // Last, so that the places of the component's own writes stay what they are.
-            let (row, write) = self.capabilities().invalidations.row(stale)?;
-            commit.writes.extend(write);
-            after.stale = Some(row);
-        }
-        Ok((commit, after))
+        asking.unit.stale = stale;
+        Ok(asking)
     }
 
-    /// Cookies, tombstones and sockets: what follows from a commit that is durable.
-    async fn finish(&mut self, after: AfterCommit) {
-        if let Some(row) = after.stale {
-            self.capabilities().invalidations.settle(row).await;
+    /// What becomes of the caller's cookie once this is committed.
+    fn cookie_after(&self, asking: &Asking) -> Option<CookieChange> {
+        if let Some(token) = &asking.opened {
+            return Some(CookieChange::Set(token.clone()));
         }
-        for (subject, ending) in after.ended {
-            self.capabilities().sockets.end(&subject, &ending).await;
-            let own = self
-                .call
-                .identity
-                .as_ref()
-                .is_some_and(|identity| identity.subject == subject && ending.covers(&identity.session));
-            if own {
-                self.cookie = CookieChange::Clear;
-            }
+        let caller = self.call.identity.as_ref()?;
+        let mut ended = asking.unit.ended.iter();
+        ended
+            .any(|(subject, ending)| caller.subject == *subject && ending.covers(&caller.session))
+            .then_some(CookieChange::Clear)
+    }
+
+    /// Tells whoever has this call made that a store is away.
+    fn noted<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if matches!(answer, Err(Error::Unavailable(_))) {
+            self.store_is_away();
         }
-        if let Some(token) = after.opened {
-            self.cookie = CookieChange::Set(token);
-        }
+        answer
     }
 
     async fn found(&mut self, asked: Asked) -> Result<Vec<Vec<u8>>, Error> {
@@ -203,17 +190,26 @@ impl State {
         events: Vec<Event>,
         stale: Vec<String>,
     ) -> Result<Vec<Effect>, Error> {
-        let count = writes.len();
-        let (commit, after) = self.prepare(writes, events, stale)?;
+        let asking = self.prepare(writes, events, stale)?;
+        if let Some(gathered) = self.gathering() {
+            if asking.opened.is_some() {
+                return Err(Error::Invalid("a session begins in a call for a request, not in one for an event".into()));
+            }
+            gathered.add(asking.unit)?;
+            return Ok(Vec::new());
+        }
+        let cookie = self.cookie_after(&asking);
         let kept = self.turn.take();
-        let (done, turn) = self.capabilities().documents.commit_in_turn(commit, kept).await;
+        let (done, turn) = asking.unit.commit(self.capabilities(), kept).await;
         if let Some(turn) = turn {
             self.turn.keep(turn);
         }
         let done = done?;
-        self.finish(after).await;
+        if let Some(cookie) = cookie {
+            self.cookie = cookie;
+        }
         let effect = |done: Done| Effect { matched: done.matched, changed: done.changed, upserted: done.upserted };
-        Ok(done.into_iter().take(count).map(effect).collect())
+        Ok(done.into_iter().map(effect).collect())
     }
 }
 
@@ -231,12 +227,14 @@ fn not_bson(error: impl std::fmt::Display) -> Error {
 impl Host for State {
     async fn find(&mut self, query: Asked) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
         self.enter("documents.find")?;
-        Ok(self.found(query).await)
+        let answer = self.found(query).await;
+        Ok(self.noted(answer))
     }
 
     async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {
         self.enter("documents.count")?;
-        Ok(self.counted(&collection, &filter, limit).await)
+        let answer = self.counted(&collection, &filter, limit).await;
+        Ok(self.noted(answer))
     }
 
     async fn distinct(
@@ -246,7 +244,8 @@ impl Host for State {
         filter: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         self.enter("documents.distinct")?;
-        Ok(self.different(&collection, &field, &filter).await)
+        let answer = self.different(&collection, &field, &filter).await;
+        Ok(self.noted(answer))
     }
 
     async fn commit(
@@ -256,6 +255,7 @@ impl Host for State {
         stale: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Effect>, Error>> {
         self.enter("documents.commit")?;
-        Ok(self.committed(writes, events, stale).await)
+        let answer = self.committed(writes, events, stale).await;
+        Ok(self.noted(answer))
     }
 }

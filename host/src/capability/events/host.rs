@@ -1,7 +1,8 @@
 //! WIT glue of `devconnect:platform/events`, and how an event becomes one of the host's.
 
 use super::{Event, MAX_VALUE};
-use crate::capability::documents::{Commit, Error as StoreError};
+use crate::capability::documents::Error as StoreError;
+use crate::capability::unit::Unit;
 use crate::engine::State;
 use crate::engine::bindings::devconnect::platform::events::{Error, Event as Asked, Host};
 
@@ -49,11 +50,14 @@ impl Host for State {
             Err(Refused::Denied(line)) => return Ok(Err(Error::Denied(line))),
             Err(Refused::Invalid(why)) => return Ok(Err(Error::Invalid(why))),
         };
-        let commit = Commit { writes: Vec::new(), events: vec![event] };
-        Ok(match self.capabilities().documents.commit(commit).await {
-            Ok(_) => Ok(()),
-            Err(StoreError::Unavailable(why)) => Err(Error::Unavailable(why)),
-            Err(error) => Err(Error::Invalid(error.to_string())),
-        })
+        let unit = Unit { events: vec![event], ..Unit::default() };
+        let done = match self.gathering() {
+            Some(gathered) => gathered.add(unit),
+            None => unit.commit(self.capabilities(), None).await.0.map(drop),
+        };
+        Ok(done.map_err(|error| match error {
+            StoreError::Unavailable(why) => Error::Unavailable(why),
+            error => Error::Invalid(error.to_string()),
+        }))
     }
 }

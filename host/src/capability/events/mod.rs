@@ -3,6 +3,7 @@
 //! An event enters only inside a document commit, so no event is without its document. The log's engines are beside
 //! this file; where the log is another server, `relay` moves what waits in the `outbox`. Consuming is the business of `trigger/event`.
 
+mod consumed;
 mod embedded;
 pub(crate) mod host;
 mod kafka;
@@ -13,6 +14,7 @@ mod partition;
 mod relay;
 mod subscription;
 
+pub(crate) use consumed::{COLLECTION as CONSUMED, collection as consumed, forget_consumed, marks};
 pub use embedded::{EmbeddedLog, EmbeddedOutbox};
 pub use kafka::{Kafka, KafkaOptions};
 pub(crate) use mongodb::{OUTBOX_INDEXES, check_outbox_names, enqueue};

@@ -30,7 +30,10 @@ impl Host for State {
                     expires_at: session.expires_at,
                 })
                 .collect())),
-            Err(StoreError::Unavailable(why)) => Ok(Err(Error::Unavailable(why))),
+            Err(StoreError::Unavailable(why)) => {
+                self.store_is_away();
+                Ok(Err(Error::Unavailable(why)))
+            }
             Err(error) => Err(wasmtime::Error::msg(error.to_string())),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{Error as Failure, MAX_ACK_TIME, MAX_PAYLOAD, MAX_TARGETS, Target, check_room};
+use crate::capability::unit::{Emit, Unit};
 use crate::engine::State;
 use crate::engine::bindings::devconnect::platform::sockets::{Error, Host, Target as AskedTarget};
 
@@ -48,6 +49,11 @@ impl State {
         }
         let targets = targets.into_iter().map(|target| self.target(target)).collect::<Result<Vec<_>, _>>()?;
         let payload = json(payload)?;
+        if let Some(gathered) = self.gathering() {
+            let emit = Emit { targets, event: event.to_owned(), payload };
+            let emits = Unit { emits: vec![emit], ..Unit::default() };
+            return gathered.add(emits).map_err(|error| Error::Invalid(error.to_string()));
+        }
         Ok(self.capabilities().sockets.emit(&targets, event, &payload).await?)
     }
 

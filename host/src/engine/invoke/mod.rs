@@ -1,8 +1,9 @@
 //! One call: a fresh store and instance, in a task of its own, under its limits.
 //!
 //! The task goes on when its caller goes away: what a component began it finishes, or its limits end it. What is called
-//! and how its answer is read is a room each: `http`, `socket`, `presence`.
+//! and how its answer is read is a room each: `http`, `socket`, `presence`, `event`.
 
+mod event;
 mod http;
 mod presence;
 mod socket;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 
+pub use event::EventCall;
 pub use http::{Answer, HttpCall};
 pub use presence::PresenceCall;
 pub use socket::{SocketCall, SocketReply};

@@ -66,7 +66,9 @@ async fn turn(work: &Work, shard: u32, until: Instant) -> Turn {
     let (begun, count) = (Instant::now(), waiting.len());
     let (rows, events): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|Waiting { row, event }| ((row, event.key.clone()), event)).unzip();
+    crate::abort::here("relay");
     let answers = work.log.append(events, until).await;
+    crate::abort::here("relayed");
     let (done, failed) = acknowledged(rows, answers);
     match failed {
         Some(error @ Error::Unavailable(_)) if done.is_empty() => work.pulse.down(begun, &error),
@@ -77,7 +79,9 @@ async fn turn(work: &Work, shard: u32, until: Instant) -> Turn {
         return Turn::Stuck;
     }
     work.pulse.up(done.len() as u64);
-    match work.outbox.done(&done).await {
+    let forgotten = work.outbox.done(&done).await;
+    crate::abort::here("acknowledged");
+    match forgotten {
         Ok(()) if done.len() == count && count < work.options.batch as usize / 2 => Turn::Idle,
         Ok(()) if done.len() == count => Turn::Moved,
         Ok(()) => Turn::Stuck,

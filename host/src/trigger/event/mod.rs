@@ -1,0 +1,165 @@
+//! The event trigger: components are told what happened, each as a group of consumers of its own.
+//!
+//! It follows the registry: a component with `[[event]]` topics has a `consumer` here as long as it is deployed. It touches
+//! the registry, the engine and the log; what a component does for an event is a unit of work that `delivery` commits.
+
+mod consumer;
+mod dead_letter;
+mod delivery;
+mod pace;
+mod partition;
+mod progress;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::capability::events::{EventLog, Start, Subscription};
+use crate::registry::{From, Manifest, Registry};
+use consumer::Consumer;
+use pace::Pace;
+
+/// How often marks of events whose effect is long done are forgotten.
+const FORGET: Duration = Duration::from_secs(3_600);
+
+/// Tells the deployed components what happened, until it is stopped.
+pub struct EventTrigger {
+    stopped: watch::Sender<bool>,
+    following: JoinHandle<()>,
+    forgetting: JoinHandle<()>,
+}
+
+/// What a component wants to be told: where it differs, it is another subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wish {
+    topics: Vec<String>,
+    start: Start,
+}
+
+impl Wish {
+    /// None for a component without `[[event]]`.
+    fn of(manifest: &Manifest) -> Option<Self> {
+        let start = match manifest.event.first()?.from {
+            From::Latest => Start::Latest,
+            From::Earliest => Start::Earliest,
+        };
+        let mut topics: Vec<String> = manifest.event.iter().map(|trigger| trigger.topic.clone()).collect();
+        topics.sort();
+        Some(Self { topics, start })
+    }
+}
+
+/// A component that is being told.
+struct Following {
+    wish: Wish,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl EventTrigger {
+    /// Begins, with what is deployed and what will be. Needs a runtime.
+    pub fn start(registry: Arc<Registry>, log: Arc<dyn EventLog>) -> Self {
+        let (stopped, stop) = watch::channel(false);
+        let forgetting = tokio::spawn(forget(registry.clone()));
+        let following = tokio::spawn(follow(registry, log, stop));
+        Self { stopped, following, forgetting }
+    }
+
+    /// Lets end what has begun, remembers how far every component has come, and leaves the groups.
+    pub async fn stop(self) {
+        self.forgetting.abort();
+        self.stopped.send_replace(true);
+        if self.following.await.is_err() {
+            tracing::error!("the event trigger ended by a panic");
+        }
+    }
+}
+
+async fn follow(registry: Arc<Registry>, log: Arc<dyn EventLog>, mut stop: watch::Receiver<bool>) {
+    let mut changes = registry.changes();
+    let mut all: BTreeMap<String, Following> = BTreeMap::new();
+    loop {
+        changes.mark_unchanged();
+        let deployed = registry.components();
+        let wishes: BTreeMap<&str, Wish> = deployed
+            .iter()
+            .filter_map(|loaded| Some((loaded.manifest.component.name.as_str(), Wish::of(&loaded.manifest)?)))
+            .collect();
+        let over = all.extract_if(.., |name, following| wishes.get(name.as_str()) != Some(&following.wish));
+        end(over.map(|(_, following)| following).collect()).await;
+        for (name, wish) in wishes {
+            all.entry(name.to_owned()).or_insert_with(|| {
+                let (sender, stop) = watch::channel(false);
+                let task = tokio::spawn(consume(registry.clone(), log.clone(), name.to_owned(), wish.clone(), stop));
+                Following { wish, stop: sender, task }
+            });
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    end(all.into_values().collect()).await;
+}
+
+/// All of them at once.
+async fn end(all: Vec<Following>) {
+    for following in &all {
+        following.stop.send_replace(true);
+    }
+    for following in all {
+        if following.task.await.is_err() {
+            tracing::error!("a consumer ended by a panic");
+        }
+    }
+}
+
+/// One component, from its subscription until it is stopped.
+async fn consume(
+    registry: Arc<Registry>,
+    log: Arc<dyn EventLog>,
+    component: String,
+    wish: Wish,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(subscription) = subscribe(log.as_ref(), &component, &wish, &mut stop).await else { return };
+    tracing::info!(component, topics = ?wish.topics, "it is told what happens");
+    Arc::new(Consumer::new(registry, component, subscription)).run(stop).await;
+}
+
+/// None when it is stopped before the log answers.
+async fn subscribe(
+    log: &dyn EventLog,
+    component: &str,
+    wish: &Wish,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Box<dyn Subscription>> {
+    let mut pace = Pace::store();
+    loop {
+        match log.subscribe(component, &wish.topics, wish.start).await {
+            Ok(subscription) => return Some(subscription),
+            Err(error) => {
+                if pace.is_first() {
+                    tracing::warn!(component, %error, "it is not told anything yet");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pace.next()) => {}
+                    _ = stop.wait_for(|stop| *stop) => return None,
+                }
+            }
+        }
+    }
+}
+
+async fn forget(registry: Arc<Registry>) {
+    loop {
+        let capabilities = &registry.engine().shared().capabilities;
+        if let Err(why) = crate::capability::events::forget_consumed(capabilities).await {
+            tracing::debug!(%why, "old marks of events are forgotten later");
+        }
+        tokio::time::sleep(FORGET).await;
+    }
+}
