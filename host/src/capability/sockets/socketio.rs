@@ -16,6 +16,9 @@ use super::{Error, Sockets, Target};
 use crate::capability::sessions::Ending;
 use crate::engine::Identity;
 
+/// The one namespace that there is.
+const NAMESPACE: &str = "/";
+
 /// The room that all sockets of a user are in. A space can't be in a component's room, so it never is one of these.
 pub fn user_room(user: &str) -> String {
     format!("user {user}")
@@ -34,7 +37,7 @@ pub struct SocketIoEngine {
 }
 
 impl SocketIoEngine {
-    /// Over a server whose namespace `/` exists.
+    /// Over a server, which may let people in later.
     pub fn new(io: SocketIo, presence: Arc<Presence>, lines: Arc<Lines>) -> Self {
         Self { io, presence, lines }
     }
@@ -45,7 +48,12 @@ impl SocketIoEngine {
     }
 
     fn socket(&self, id: &str) -> Option<SocketRef> {
-        self.io.get_socket(id.parse::<Sid>().ok()?)
+        self.io.of(NAMESPACE)?.get_socket(id.parse::<Sid>().ok()?)
+    }
+
+    /// The sockets in any of these rooms. None before the server lets anybody in; other hosts may say something by then.
+    fn within(&self, rooms: Vec<String>) -> Vec<SocketRef> {
+        self.io.of(NAMESPACE).map_or_else(Vec::new, |all| all.within(rooms).sockets())
     }
 
     fn recipients(&self, targets: &[Target]) -> Vec<SocketRef> {
@@ -60,7 +68,7 @@ impl SocketIoEngine {
         }
         if !rooms.is_empty() {
             let named: Vec<Sid> = recipients.iter().map(|socket| socket.id).collect();
-            let in_rooms = self.io.within(rooms).sockets();
+            let in_rooms = self.within(rooms);
             recipients.extend(in_rooms.into_iter().filter(|socket| !named.contains(&socket.id)));
         }
         recipients
@@ -129,7 +137,7 @@ impl Sockets for SocketIoEngine {
     }
 
     async fn end(&self, user: &str, ending: &Ending) {
-        for socket in self.io.within(user_room(user)).sockets() {
+        for socket in self.within(vec![user_room(user)]) {
             let session = socket.extensions.get::<Identity>().map(|identity| identity.session);
             let ended = session.is_some_and(|session| ending.covers(&session));
             if ended && socket.clone().disconnect().is_err() {
