@@ -9,6 +9,7 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
 mod component;
+mod event;
 mod reply;
 mod request;
 mod setup;
@@ -28,6 +29,7 @@ pub use bson::{DateTime, Document};
 pub use component::{components_folder, wasm};
 pub use devconnect_host::capability::sockets::Target;
 pub use devconnect_host::config::Config;
+pub use event::DeadLetter;
 pub use reply::Reply;
 pub use request::Request;
 pub use serde_json::{Value, json};
@@ -146,21 +148,14 @@ impl App {
 
     /// Everything that was published to a topic; in order for each key.
     pub fn events(&self, topic: &str) -> Vec<Published> {
-        self.runtime.block_on(async {
-            let mut all = Vec::new();
-            let ends = self.host.events.ends(topic).await.expect("a topic of the application");
-            for partition in 0..ends.len() {
-                let partition = u32::try_from(partition).expect("few partitions");
-                all.extend(self.host.events.read(topic, partition, 0, 10_000).await.expect("events"));
-            }
-            all.sort_by_key(|record| record.event.at);
-            let published = all.into_iter().map(|record| Published {
-                value: serde_json::from_slice(&record.event.value).expect("an event's value is JSON"),
-                kind: record.event.kind,
-                key: record.event.key,
-            });
-            published.collect()
-        })
+        let mut all = self.runtime.block_on(self.records(topic));
+        all.sort_by_key(|record| record.event.at);
+        let published = all.into_iter().map(|record| Published {
+            value: serde_json::from_slice(&record.event.value).expect("an event's value is JSON"),
+            kind: record.event.kind,
+            key: record.event.key,
+        });
+        published.collect()
     }
 
     /// What a component signs with a named secret, in hex.
@@ -188,6 +183,13 @@ impl App {
     fn commit(&self, writes: Vec<Write>) {
         let commit = Commit { writes, events: Vec::new() };
         self.runtime.block_on(self.host.documents.commit(commit)).expect("a commit of the test");
+    }
+}
+
+impl Drop for App {
+    /// Ends what goes on beside the test, while there is something for it to run on.
+    fn drop(&mut self) {
+        self.runtime.block_on(self.host.close());
     }
 }
 

@@ -1,6 +1,7 @@
 //! How an app is put together: components, configuration, and what is in the database before the host starts.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bson::{Document, RawDocumentBuf};
 use devconnect_host::capability::clocks::Manual;
@@ -74,7 +75,22 @@ impl Setup {
         for wasm in components {
             host.registry.deploy(&wasm).unwrap_or_else(|error| panic!("{error}"));
         }
+        runtime.block_on(consume(&host));
         App { runtime, host, clock, sockets }
+    }
+}
+
+/// Begins to tell the components what happens; returns when each of them has begun, so that it misses nothing.
+async fn consume(host: &Host) {
+    let begun = Instant::now();
+    host.consume();
+    for loaded in host.registry.components() {
+        let Some(trigger) = loaded.manifest.event.first() else { continue };
+        let name = &loaded.manifest.component.name;
+        while host.events.committed(name, &trigger.topic).await.expect("offsets").contains(&None) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{name} does not begin to consume");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 

@@ -124,6 +124,11 @@ impl<'a> Socket<'a> {
         &self.id
     }
 
+    /// From here on it counts for its user's presence.
+    pub fn appear(&self) {
+        self.app.sockets().state().present.entry(self.user.to_hex()).or_default().insert(self.id.clone());
+    }
+
     /// Sends a message and waits for the acknowledgement.
     pub fn ask(&self, event: &str, payload: &Value) -> Value {
         self.app.runtime().block_on(self.dispatch(event, payload, true)).into_ack()
