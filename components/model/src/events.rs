@@ -12,6 +12,11 @@ pub const CONNECTION_EVENTS: &str = "connection-events";
 /// Messages and what becomes of them; the key is the conversation: both ids, the lesser one first.
 pub const MESSAGE_EVENTS: &str = "message-events";
 
+/// What members have to know; the key is the id of who is to know it.
+pub const NOTIFICATION_EVENTS: &str = "notification-events";
+/// What was counted; the key is the id of whose doing it was.
+pub const ANALYTICS_EVENTS: &str = "analytics-events";
+
 /// Somebody has a new account.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -14,7 +14,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-pub use member::{Member, PASSWORD};
+pub use member::{Member, PASSWORD, email};
 pub use serde_json::{Value, json};
 pub use stack::Stack;
 
@@ -39,6 +39,8 @@ pub struct ServerOptions {
     pub components: Option<PathBuf>,
     /// The text of a `devconnect.toml`.
     pub config: Option<&'static str>,
+    /// The port; 0: any that is free.
+    pub port: u16,
 }
 
 impl Server {
@@ -56,7 +58,7 @@ impl Server {
             .arg(options.components.unwrap_or_else(|| root().join("target/components")))
             .arg("--data")
             .arg(data)
-            .args(["--port", "0", "--admin-port", "0"])
+            .args(["--port", &options.port.to_string(), "--admin-port", "0"])
             .env_clear()
             .env("JWT_SECRET", JWT_SECRET)
             .envs(options.environment)
@@ -90,6 +92,16 @@ impl Server {
     pub fn kill(mut self) {
         self.process.kill().expect("the host was running");
         self.process.wait().expect("the host has ended");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(mut self) {
+        self.process.wait().expect("the host has ended");
+    }
+
+    /// Whether it runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.try_wait().expect("a process that can be asked").is_none()
     }
 
     /// Ends it as Ctrl-C does, and waits; true when it says that it ended well.

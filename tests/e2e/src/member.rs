@@ -6,6 +6,11 @@ use serde_json::{Value, json};
 /// A password that every rule accepts.
 pub const PASSWORD: &str = "Str0ng!Pass";
 
+/// The e-mail of the member of this name.
+pub fn email(name: &str) -> String {
+    format!("{}@example.com", name.to_lowercase())
+}
+
 /// A member and their session.
 #[derive(Clone)]
 pub struct Member {
@@ -28,30 +33,44 @@ impl Member {
 
     /// Signs up under a name that is unique among the test's own.
     pub async fn sign_up(url: &str, name: &str) -> Self {
-        let nobody = Self::nobody(url);
-        let email = format!("{}@example.com", name.to_lowercase());
+        Self::try_sign_up(url, name).await.unwrap_or_else(|refused| panic!("{name} can't sign up: {refused:?}"))
+    }
+
+    /// The same where it may be refused; none: nobody answered.
+    pub async fn try_sign_up(url: &str, name: &str) -> Result<Self, Option<StatusCode>> {
+        let email = email(name);
         let body = json!({ "firstName": name, "lastName": "Tester", "emailId": email, "password": PASSWORD });
-        let response = nobody.post("/signup").json(&body).send().await.expect("an answer");
-        assert_eq!(response.status(), StatusCode::OK, "{name} can't sign up");
-        nobody.with_session(response, email).await
+        Self::enter(url, "/signup", body, email).await
     }
 
     /// Logs in.
     pub async fn log_in(url: &str, email: &str, password: &str) -> Self {
-        let nobody = Self::nobody(url);
-        let body = json!({ "emailId": email, "password": password });
-        let response = nobody.post("/login").json(&body).send().await.expect("an answer");
-        assert_eq!(response.status(), StatusCode::OK, "{email} can't log in");
-        nobody.with_session(response, email.to_owned()).await
+        let entered = Self::try_log_in(url, email, password).await;
+        entered.unwrap_or_else(|refused| panic!("{email} can't log in: {refused:?}"))
     }
 
-    async fn with_session(mut self, response: Response, email: String) -> Self {
+    /// The same where it may be refused; none: nobody answered.
+    pub async fn try_log_in(url: &str, email: &str, password: &str) -> Result<Self, Option<StatusCode>> {
+        Self::enter(url, "/login", json!({ "emailId": email, "password": password }), email.to_owned()).await
+    }
+
+    async fn enter(url: &str, path: &str, body: Value, email: String) -> Result<Self, Option<StatusCode>> {
+        let nobody = Self::nobody(url);
+        let response = nobody.post(path).json(&body).send().await.map_err(|_| None)?;
+        match response.status() {
+            StatusCode::OK => nobody.with_session(response, email).await.ok_or(None),
+            status => Err(Some(status)),
+        }
+    }
+
+    /// None when the answer breaks off.
+    async fn with_session(mut self, response: Response, email: String) -> Option<Self> {
         self.token = token_of(&response).unwrap_or_else(|| panic!("no session cookie came"));
-        let body: Value = response.json().await.expect("JSON");
+        let body: Value = response.json().await.ok()?;
         let user = body.get("data").unwrap_or(&body);
         self.id = user.get("_id").and_then(Value::as_str).unwrap_or_else(|| panic!("no _id in {user}")).to_owned();
         self.email = email;
-        self
+        Some(self)
     }
 
     /// The same member at another address: the host started again.

@@ -30,8 +30,8 @@ impl Stack {
             ("REDIS_KEY_PREFIX", format!("{name}:")),
             ("MONGODB_URI", with_database(&mongodb, &name)),
             ("KAFKA_BROKERS", kafka),
-            // Making topics takes a broker's time: the tests of a program share theirs, and know events by their users.
-            ("KAFKA_TOPIC_PREFIX", topic_prefix()),
+            ("KAFKA_TOPIC_PREFIX", format!("{name}.")),
+            ("KAFKA_GROUP_ID", name),
             ("UNSUBSCRIBE_SECRET", crate::JWT_SECRET.to_owned()),
         ];
         Some(Self { environment, ..Self::embedded() })
@@ -93,11 +93,6 @@ fn find() -> Result<[String; 3], String> {
         Err(error) if std::env::var_os("CI").is_none() => Err(format!("{error:#}")),
         Err(error) => panic!("there are no real servers to test against: {error:#}"),
     }
-}
-
-fn topic_prefix() -> String {
-    static PREFIX: OnceLock<String> = OnceLock::new();
-    PREFIX.get_or_init(|| format!("e2e-{:08x}.", rand::random::<u32>())).clone()
 }
 
 /// The URI of a MongoDB with the name of a database in it.

@@ -84,7 +84,8 @@ async fn bad_components_harm_nobody_else() {
     let (data, components) = (TempDir::new().unwrap(), with_fixture("misbehaving"));
     // Three thousand incidents in the log would bury the test's own words.
     let environment = vec![("DEVCONNECT_LOG", "off".to_owned())];
-    let options = ServerOptions { components: Some(components.path().to_owned()), environment, config: None };
+    let options =
+        ServerOptions { components: Some(components.path().to_owned()), environment, ..ServerOptions::default() };
     let folder = data.path().to_owned();
     let server = tokio::task::spawn_blocking(move || Server::start_with(&folder, options)).await.unwrap();
     let ada = Member::sign_up(&server.url, "Ada").await;

@@ -43,6 +43,7 @@ on_both_stacks! {
     the_official_client_over_every_transport,
     limits_have_a_defined_outcome,
     rooms_and_acknowledgements,
+    what_happens_is_notified,
 }
 
 async fn the_official_client_over_every_transport(stack: Stack) {
@@ -59,6 +60,10 @@ async fn rooms_and_acknowledgements(stack: Stack) {
     let components = with_fixture("rooms");
     let options = ServerOptions { components: Some(components.path().to_owned()), ..ServerOptions::default() };
     run(stack, "rooms.test.mjs", options).await;
+}
+
+async fn what_happens_is_notified(stack: Stack) {
+    run(stack, "notifications.test.mjs", ServerOptions::default()).await;
 }
 
 mod redis_cluster {

@@ -1,0 +1,39 @@
+//! Analytics: what happened, counted where it belongs by its own time (`rollup`), and what a member did (`summary`).
+//! Every count goes up in one commit with the mark of its event, so that whatever comes again or late is counted once and
+//! in its own window.
+
+mod rollup;
+mod summary;
+
+use devconnect_sdk::event::{Event, Failure};
+use serde::Deserialize;
+
+use rollup::{Counted, count};
+
+devconnect_sdk::http_component! {
+    GET "/analytics/summary" => summary::summary,
+}
+
+devconnect_sdk::event_component! {
+    "USER_SIGNUP" => |event| count(event, event.user_id()?, Counted::SIGNUP),
+    "USER_LOGIN" => |event| count(event, event.user_id()?, Counted::LOGIN),
+    "USER_ONLINE" => |event| count(event, event.user_id()?, Counted::VISIT),
+    "MESSAGE_SENT" => |event| count(event, event.user_id()?, Counted::MESSAGE),
+    "CONNECTION_REQUEST" => requested,
+    "CONNECTION_ACCEPTED" => |event| count(event, event.user_id()?, Counted::ACCEPTED),
+    "CONNECTION_REJECTED" => |event| count(event, event.user_id()?, Counted::REJECTED),
+}
+
+#[derive(Deserialize)]
+struct Request {
+    status: String,
+}
+
+/// What is ignored is no request.
+fn requested(event: &Event) -> Result<(), Failure> {
+    let Request { status } = event.data()?;
+    if status != "interested" {
+        return Ok(());
+    }
+    count(event, event.user_id()?, Counted::REQUEST)
+}

@@ -1,0 +1,111 @@
+//! Events that another program has put into Kafka: what is wrong with them stops nobody.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use devconnect_host::capability::events::{Event, EventLog as _, Kafka, KafkaOptions};
+use e2e::{Member, Stack, json};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+const TOPIC: &str = "user-events";
+
+/// A producer as the earlier DevConnect had it: it knows nothing of our headers.
+struct Foreign {
+    producer: FutureProducer,
+    topic: String,
+}
+
+impl Foreign {
+    fn of(stack: &Stack) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", stack.variable("KAFKA_BROKERS")).set("message.max.bytes", "10000000");
+        let topic = format!("{}{TOPIC}", stack.variable("KAFKA_TOPIC_PREFIX"));
+        Self { producer: config.create().unwrap(), topic }
+    }
+
+    async fn send(&self, key: &str, value: &[u8], kind: Option<&str>) {
+        let mut record = FutureRecord::to(&self.topic).key(key).payload(value);
+        if let Some(kind) = kind {
+            let header = Header { key: "event-type", value: Some(kind) };
+            record = record.headers(OwnedHeaders::new().insert(header));
+        }
+        self.producer.send(record, Duration::from_secs(20)).await.unwrap();
+    }
+}
+
+/// The dead letters of the topic.
+async fn dead(stack: &Stack) -> Vec<Event> {
+    let options = KafkaOptions {
+        topic_prefix: stack.variable("KAFKA_TOPIC_PREFIX").to_owned(),
+        ..KafkaOptions::new(stack.variable("KAFKA_BROKERS"))
+    };
+    let kafka = Kafka::open(options, &BTreeMap::from([(TOPIC.to_owned(), 3)])).unwrap();
+    let mut all = Vec::new();
+    for partition in 0..3 {
+        all.extend(
+            kafka.read(&format!("{TOPIC}.dlq"), partition, 0, 100).await.unwrap().into_iter().map(|found| found.event),
+        );
+    }
+    all
+}
+
+async fn summary(member: &Member, name: &str, expected: u64) {
+    while member.read("/analytics/summary").await["data"][name] != expected {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_in_kafka_stops_nobody() {
+    let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
+    let server = stack.start("host").await;
+    let ada = Member::sign_up(&server.url, "Ada").await;
+    summary(&ada, "logins", 0).await;
+    let foreign = Foreign::of(&stack);
+    let envelope = |kind: &str, user: &str| {
+        json!({ "eventType": kind, "userId": user, "timestamp": "2026-11-25T12:00:00.000Z", "data": {} }).to_string()
+    };
+    // Everything in the lane of one key, and each is what analytics and activity are told.
+    let large =
+        format!("{{\"eventType\":\"USER_LOGIN\",\"userId\":\"{}\",\"data\":\"{}\"}}", ada.id, "x".repeat(900_000));
+    for (value, kind) in [
+        (b"not JSON".as_slice(), None),
+        (b"not JSON", Some("USER_LOGIN")),
+        (&[0xFF, 0x00, 0xFE], None),
+        (b"", None),
+        (b"[]", Some("USER_LOGIN")),
+        (large.as_bytes(), None),
+        (envelope("USER_LOGIN", "nobody").as_bytes(), None),
+        (envelope("USER_FLEW", &ada.id).as_bytes(), Some("USER_FLEW")),
+    ] {
+        foreign.send(&ada.id, value, kind).await;
+    }
+    let again = Member::log_in(&server.url, &ada.email, e2e::PASSWORD).await;
+    summary(&again, "logins", 1).await;
+    // The earlier program's own events count as well.
+    let today = json!({ "eventType": "USER_LOGIN", "userId": ada.id, "timestamp": now(), "data": {} });
+    foreign.send(&ada.id, today.to_string().as_bytes(), None).await;
+    summary(&again, "logins", 2).await;
+
+    let letters = dead(&stack).await;
+    let of = |component: &str| {
+        let header = |event: &Event, name: &str| {
+            event.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.clone())
+        };
+        let own = letters.iter().filter(|event| header(event, "dead-component").as_deref() == Some(component));
+        own.map(|event| header(event, "dead-position").unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("analytics").len(), 7, "each bad one once; what flew is not among its types");
+    assert_eq!(of("analytics").iter().collect::<BTreeSet<_>>().len(), 7);
+    assert_eq!(of("activity").len(), 8);
+    assert!(letters.iter().all(|event| event.key == ada.id && event.value.len() <= 256 << 10));
+}
+
+/// This moment as the earlier program writes it.
+fn now() -> String {
+    bson::DateTime::now().try_to_rfc3339_string().unwrap()
+}
