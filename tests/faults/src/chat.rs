@@ -12,9 +12,6 @@ use e2e::{Value, json, node};
 use crate::servers::lock;
 use crate::tally::Answer;
 
-/// Between an answer and the next message.
-const PACE: Duration = Duration::from_millis(60);
-
 /// Who writes to whom.
 #[derive(Debug)]
 pub struct Talk {
@@ -68,15 +65,15 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Connects everybody and begins; `heard` is told of every answer, with how long it took. Blocks until all are connected.
-    pub fn begin(talks: Arc<[Talk]>, heard: impl Fn(Answer, Duration) + Send + 'static) -> Self {
+    /// Connects everybody and begins, with `pace` between an answer and the next message; `heard` is told of every answer, with how long it took. Blocks until all are connected.
+    pub fn begin(talks: Arc<[Talk]>, pace: Duration, heard: impl Fn(Answer, Duration) + Send + 'static) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("js/chat.mjs");
         let mut command = node::node();
         let spawned = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut client = spawned.expect("node; install Node 20 or newer");
         let (mut input, output) = (client.stdin.take().expect("its input"), client.stdout.take().expect("its output"));
         let described: Vec<Value> = talks.iter().map(describe).collect();
-        let told = json!({ "pace": u64::try_from(PACE.as_millis()).unwrap_or(0), "talks": described });
+        let told = json!({ "pace": u64::try_from(pace.as_millis()).unwrap_or(0), "talks": described });
         writeln!(input, "{told}").expect("a client that listens");
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         assert_eq!(lines.next().as_deref(), Some("\"ready\""), "the members can't connect");

@@ -15,6 +15,8 @@ use crate::until;
 
 /// Pairs of members; of each, one is at host `a` and one at host `b`.
 pub const PAIRS: usize = 4;
+/// Between an answer and the next message.
+const PACE: Duration = Duration::from_millis(60);
 /// Between a member's rounds.
 const PAUSE: Duration = Duration::from_millis(40);
 /// What was done at one host holds at the other "at once", which is 100 ms; more for machines that are busy.
@@ -114,7 +116,7 @@ impl Load {
             let heard = move |answer: Answer, took| {
                 lock(&shared.tally).add("message", shared.away(), took, &answer);
             };
-            spawn_blocking(move || Chat::begin(talks, heard)).await.expect("a chat that begins")
+            spawn_blocking(move || Chat::begin(talks, PACE, heard)).await.expect("a chat that begins")
         };
         let worker = |at| {
             let shared = shared.clone();

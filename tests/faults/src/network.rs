@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devconnect_host::capability::events::{EventLog as _, Kafka, KafkaOptions};
+use devconnect_host::config::{Address, Config};
 use e2e::{Member, Server, ServerOptions, Value};
 use tokio::task::spawn_blocking;
 
@@ -60,6 +61,13 @@ impl Network {
 
     /// Starts host `a` or `b`, in a process of its own.
     pub async fn host(&self, host: &'static str) -> Server {
+        let (data, environment) = (self.servers().data(host), self.environment(host));
+        let options = ServerOptions { environment, ..ServerOptions::default() };
+        spawn_blocking(move || Server::start_with(&data, options)).await.expect("a host that starts")
+    }
+
+    /// What host `a` or `b` is told of the servers.
+    pub fn environment(&self, host: &str) -> Vec<(&'static str, String)> {
         let lines = self.lines.iter().map(|(engine, line)| {
             let port = if host == "a" { line.port() } else { self.servers().port(*engine) };
             (engine.variable(), self.address(*engine, port))
@@ -68,11 +76,23 @@ impl Network {
         environment.extend([
             ("REDIS_KEY_PREFIX", format!("{}:", self.name)),
             ("KAFKA_TOPIC_PREFIX", self.topics.clone()),
+            ("KAFKA_GROUP_ID", self.name.clone()),
             ("UNSUBSCRIBE_SECRET", e2e::JWT_SECRET.to_owned()),
             ("DEVCONNECT_LOG", std::env::var("DEVCONNECT_LOG").unwrap_or_else(|_| "error".to_owned())),
         ]);
-        let (data, options) = (self.servers().data(host), ServerOptions { environment, ..ServerOptions::default() });
-        spawn_blocking(move || Server::start_with(&data, options)).await.expect("a host that starts")
+        environment
+    }
+
+    /// The configuration of a host in this process, as [`Network::environment`] is that of one in another.
+    pub fn config(&self) -> Config {
+        let address = |engine| self.address(engine, self.servers().port(engine));
+        let kafka = KafkaOptions {
+            topic_prefix: self.topics.clone(),
+            group_prefix: self.name.clone(),
+            ..KafkaOptions::new(&address(Engine::Kafka))
+        };
+        let mongodb = Some(Address(address(Engine::Mongodb)));
+        Config { mongodb, kafka: Some(kafka), ..Config::default() }
     }
 
     fn address(&self, engine: Engine, port: u16) -> String {
