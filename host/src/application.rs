@@ -206,7 +206,7 @@ impl Application {
             |rules: &CollectionRules| Collection { indexes: rules.indexes.clone(), derived: rules.derived.clone() };
         let mut collections: BTreeMap<_, _> =
             self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
-        for own in [MARKERS, invalidations::COLLECTION] {
+        for own in [MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS] {
             collections.insert(own.to_owned(), Collection::default());
         }
         collections.insert(events::CONSUMED.to_owned(), events::consumed());

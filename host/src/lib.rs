@@ -8,7 +8,8 @@
 //! | [`registry`] | what is deployed: manifests, the route table |
 //! | [`engine`] | wasmtime: compiling, limits, one call |
 //! | [`capability`] | what a component may reach, a room each |
-//! | [`admin`] | the operator's side: metrics |
+//! | [`admin`] | the operator's side: metrics, events |
+//! | [`command`] | what the binary asks a running host |
 //! | [`application`] | what the components have in common |
 //! | [`config`] | what the operator decides |
 //! | [`host`] | all of it put together |
@@ -17,6 +18,7 @@ mod abort;
 pub mod admin;
 pub mod application;
 pub mod capability;
+pub mod command;
 pub mod config;
 pub mod engine;
 pub mod host;

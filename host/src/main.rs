@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
-use devconnect_host::admin::Admin;
-use devconnect_host::config::Config;
+use devconnect_host::admin::{Admin, Token};
+use devconnect_host::command::{Connection, events};
+use devconnect_host::config::{Config, Secrets};
 use devconnect_host::registry::Manifest;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
 use devconnect_host::{Host, HostOptions};
@@ -31,6 +32,13 @@ enum Command {
     Check {
         /// The component.
         file: PathBuf,
+    },
+    /// Look into a running host's events: topics, how far consumers are, dead letters.
+    Events {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        task: events::Task,
     },
 }
 
@@ -68,6 +76,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(arguments) => run(arguments),
         Command::Check { file } => check(&file),
+        Command::Events { connection, task } => ask(events::perform(&connection, task)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,6 +85,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A command that asks a running host.
+fn ask(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 
 fn start_log() {
@@ -104,6 +118,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     let config = Config::read(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();
+    let secrets = Secrets::new(Some(arguments.data.join("secrets")), config.production);
     let entered = runtime.enter();
     let host = Host::open(HostOptions::new(config, components, Some(arguments.data.clone())))?;
     drop(entered);
@@ -124,7 +139,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         println!("  admin      http://{}", admin.local_addr()?);
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");
-        let admin = tokio::spawn(Admin::new(&host).serve(admin));
+        let admin = tokio::spawn(Admin::new(&host, Token::of(&secrets)?).serve(admin));
         serve(listener, host.http.clone(), AcceptOptions::default(), interrupted()).await;
         admin.abort();
         host.close().await;
@@ -164,6 +179,11 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
     println!("{} {}: {}", manifest.component.name, manifest.component.version, manifest.component.description);
     for trigger in &manifest.http {
         println!("  {:<7}{} (session {:?})", trigger.method.as_str(), trigger.path, trigger.session);
+    }
+    for trigger in &manifest.event {
+        let types = trigger.types.iter().map(String::as_str).collect::<Vec<_>>();
+        let types = if types.is_empty() { "all types".to_owned() } else { types.join(", ") };
+        println!("  event  {} ({types}; from {:?})", trigger.topic, trigger.from);
     }
     println!("{:#?}", manifest.grants);
     Ok(())

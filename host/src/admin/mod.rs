@@ -1,20 +1,30 @@
 //! Admin: the operator's side of a host, on a listener of its own that is not meant for the world.
 //!
 //! What is here shows and steers; it serves no member. It may look into every room and is known by none but the binary.
+//! Metrics are for everybody who reaches the listener; everything under `/v1` wants the operator's token.
 
+mod dead_letters;
+mod events;
 mod metrics;
+mod token;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::capability::{documents, events as log};
 use crate::host::Host;
+pub use dead_letters::Letter;
+pub use events::{Ends, Lag, Records, Shown};
 use metrics::Metrics;
+pub use token::Token;
 
 /// The admin listener of one host.
 pub struct Admin {
@@ -22,10 +32,13 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Of a host.
-    pub fn new(host: &Host) -> Self {
+    /// Of a host, for whoever has the token.
+    pub fn new(host: &Host, token: Token) -> Self {
         let metrics = Arc::new(Metrics::new(host.stores.clone()));
-        Self { router: Router::new().route("/metrics", get(scrape)).with_state(metrics) }
+        let steering =
+            events::routes(host).fallback(nothing).layer(from_fn_with_state(Arc::new(token), token::required));
+        let router = Router::new().route("/metrics", get(scrape)).with_state(metrics).nest("/v1", steering);
+        Self { router: router.fallback(nothing) }
     }
 
     /// Serves until the future is dropped, or the listener breaks.
@@ -39,4 +52,38 @@ impl Admin {
 /// In the text format of Prometheus, version 0.0.4.
 async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+}
+
+async fn nothing() -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, "there is nothing at this address".to_owned())
+}
+
+/// Why an operator's request was not done: `{"message": …}`.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, axum::Json(json!({ "message": self.1 }))).into_response()
+    }
+}
+
+impl From<log::Error> for Refusal {
+    fn from(error: log::Error) -> Self {
+        let status = match error {
+            log::Error::Invalid(_) => StatusCode::BAD_REQUEST,
+            log::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<documents::Error> for Refusal {
+    fn from(error: documents::Error) -> Self {
+        let status = match error {
+            documents::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
 }

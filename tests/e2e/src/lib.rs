@@ -119,6 +119,16 @@ impl Drop for Server {
     }
 }
 
+/// What an operator's command says about a running host whose data folder this is: its output, and whether it went well.
+/// Blocks.
+pub fn operate(server: &Server, data: &Path, arguments: &[&str]) -> (String, bool) {
+    let mut command = Command::new(binary());
+    command.args(arguments).arg("--data").arg(data).env_clear().env("DEVCONNECT_ADMIN_URL", &server.admin);
+    let output = command.output().expect("the host's binary; build it with `cargo xtask build`");
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&said).into_owned(), output.status.success())
+}
+
 /// The built host: beside this program, or beside the folder of test binaries.
 fn binary() -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");

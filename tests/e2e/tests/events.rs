@@ -1,12 +1,12 @@
 //! Events that another program has put into Kafka: what is wrong with them stops nobody.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use devconnect_host::capability::events::{Event, EventLog as _, Kafka, KafkaOptions};
-use e2e::{Member, Stack, json};
+use e2e::{Member, Server, Stack, Value, json};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -60,7 +60,7 @@ async fn summary(member: &Member, name: &str, expected: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn poison_in_kafka_stops_nobody() {
+async fn poison_in_kafka_stops_nobody_and_operators_see_to_it() {
     let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
     let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
@@ -103,6 +103,77 @@ async fn poison_in_kafka_stops_nobody() {
     assert_eq!(of("analytics").iter().collect::<BTreeSet<_>>().len(), 7);
     assert_eq!(of("activity").len(), 8);
     assert!(letters.iter().all(|event| event.key == ada.id && event.value.len() <= 256 << 10));
+    operated(&stack, server, letters.len()).await;
+}
+
+/// What operators see and do: the rest of the same story.
+async fn operated(stack: &Stack, server: Server, letters: usize) {
+    let data = stack.data("host");
+    let blocking = tokio::task::spawn_blocking(move || {
+        let operate = |arguments: &[&str]| e2e::operate(&server, &data, arguments);
+        let list = || -> Vec<Value> {
+            let (said, well) = operate(&["events", "dlq", "list", "--json"]);
+            assert!(well, "{said}");
+            serde_json::from_str(&said).unwrap()
+        };
+        let listed = list();
+        assert_eq!(listed.len(), letters);
+        let named = |component: &str, reason: &str| {
+            let found = listed
+                .iter()
+                .find(|letter| letter["component"] == component && letter["reason"].as_str().unwrap().contains(reason));
+            found.unwrap_or_else(|| panic!("{component} {reason}")).clone()
+        };
+        let unreadable = named("activity", "nobody");
+        let name = unreadable["name"].as_str().unwrap();
+        let (shown, _) = operate(&["events", "dlq", "show", name]);
+        assert!(shown.contains("userId") && shown.contains("dead") || shown.contains("USER_LOGIN"), "{shown}");
+
+        // It fails again, for its component alone.
+        let (said, well) = operate(&["events", "dlq", "replay", name]);
+        assert!(well && said.contains("is told to activity again, behind everything"), "{said}");
+        let again = loop {
+            let now = list();
+            let event = &unreadable["event"];
+            let found: Vec<Value> = now.into_iter().filter(|letter| letter["event"] == *event).collect();
+            if found.iter().any(|letter| letter["component"] == "activity") {
+                break found;
+            }
+        };
+        assert_eq!(again.len(), listed.iter().filter(|letter| letter["event"] == unreadable["event"]).count());
+        let (said, well) = operate(&["events", "dlq", "replay", name]);
+        assert!(!well && said.contains("replayed already"), "{said}");
+
+        let large = named("analytics", "262144");
+        let (said, well) = operate(&["events", "dlq", "replay", large["name"].as_str().unwrap()]);
+        assert!(!well && said.contains("too large to be published"), "{said}");
+        let (said, well) = operate(&["events", "dlq", "drop", large["name"].as_str().unwrap()]);
+        assert!(well && said.contains("dropped"), "{said}");
+        assert_eq!(list().len(), letters - 1);
+        for wrong in ["user-events/0/99999", "nothing/0/0", "user-events/9/0", "user-events/x/0", "..", ""] {
+            let (said, well) = operate(&["events", "dlq", "show", wrong]);
+            assert!(!well, "{wrong}: {said}");
+        }
+        let (said, well) = operate(&["events", "dlq", "list", "--topic", "nothing"]);
+        assert!(!well && said.contains("there is no topic \"nothing\""), "{said}");
+
+        let (said, well) = operate(&["events", "lag", "--json"]);
+        let lag: Vec<Value> = serde_json::from_str(&said).unwrap();
+        assert!(well && lag.iter().any(|lag| lag["component"] == "analytics" && lag["finished"].as_u64() > Some(0)));
+        let (said, well) = operate(&["events", "lag"]);
+        assert!(well && said.contains("notification-events"), "{said}");
+
+        // Without the token nothing is shown.
+        let (said, well) = e2e::operate(&server, std::path::Path::new("/nowhere"), &["events", "lag"]);
+        assert!(!well && said.contains("DEVCONNECT_ADMIN_TOKEN"), "{said}");
+        server
+    });
+    let server = blocking.await.unwrap();
+    for (path, status) in [("/v1/lag", 401), ("/v1/nothing", 401), ("/nothing", 404)] {
+        let answer = reqwest::get(format!("{}{path}", server.admin)).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert!(answer.json::<Value>().await.unwrap()["message"].is_string());
+    }
 }
 
 /// This moment as the earlier program writes it.

@@ -34,11 +34,16 @@ pub(crate) fn marks<'a>(component: &str, events: impl Iterator<Item = &'a str>, 
     let mark = |event: &str| {
         // Nobody else's test, and never in earnest: without marks an event may have its effect twice.
         let salt = if off() { hex::encode(crate::capability::random::bytes::<8>()) } else { String::new() };
-        let document = doc! { "_id": format!("{component}/{event}{salt}"), AT: time(now) };
+        let document = doc! { "_id": mark_id(component, event) + &salt, AT: time(now) };
         let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok(Write::Insert { collection: COLLECTION.to_owned(), document })
     };
     events.map(mark).collect()
+}
+
+/// The `_id` of the mark of a component and an event.
+pub(crate) fn mark_id(component: &str, event: &str) -> String {
+    format!("{component}/{event}")
 }
 
 fn off() -> bool {

@@ -7,6 +7,7 @@ mod consumed;
 mod embedded;
 pub(crate) mod host;
 mod kafka;
+pub(crate) mod letter;
 mod mongodb;
 mod outbox;
 mod outlet;
@@ -14,7 +15,7 @@ mod partition;
 mod relay;
 mod subscription;
 
-pub(crate) use consumed::{COLLECTION as CONSUMED, collection as consumed, forget_consumed, marks};
+pub(crate) use consumed::{COLLECTION as CONSUMED, collection as consumed, forget_consumed, mark_id, marks};
 pub use embedded::{EmbeddedLog, EmbeddedOutbox};
 pub use kafka::{Kafka, KafkaOptions};
 pub(crate) use mongodb::{OUTBOX_INDEXES, check_outbox_names, enqueue};
@@ -35,6 +36,11 @@ pub const MAX_VALUE: usize = 256 << 10;
 
 /// What follows the name of a topic in the name of the one with the events of it that a consumer could not process.
 pub const DEAD_LETTERS: &str = ".dlq";
+
+/// The header of an event that is published again for one component alone, whose name is its value.
+pub(crate) const REPLAY_FOR: &str = "replay-for";
+/// What was done with dead letters. A collection of the host's own.
+pub(crate) const SETTLED_LETTERS: &str = "host-dead-letters";
 
 /// An event on its way into the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::delivery::{self, Delivery};
 use super::pace::Pace;
 use super::partition::Partition;
-use crate::capability::events::{Next, Place, Record, Subscription};
+use crate::capability::events::{Next, Place, REPLAY_FOR, Record, Subscription};
 use crate::registry::{EventTrigger, Registry};
 
 /// How many events of a component are told at once.
@@ -91,7 +91,7 @@ impl Consumer {
         let Some(trigger) = self.trigger(&place.topic) else { return };
         let new = || Arc::new(Partition::new(place.clone()));
         let partition = self.partitions().entry(place.clone()).or_insert_with(new).clone();
-        let keys = partition.put(records, |record| trigger.takes(&record.event.kind));
+        let keys = partition.put(records, |record| trigger.takes(&record.event.kind) && self.is_meant(record));
         self.flow(&partition);
         for key in keys {
             tokio::spawn(self.clone().lane(partition.clone(), key));
@@ -119,6 +119,12 @@ impl Consumer {
     pub(super) fn finish(&self, partition: &Partition, record: &Record) {
         partition.finish(record);
         self.flow(partition);
+    }
+
+    /// Whether an event is not one that is published again for another component.
+    fn is_meant(&self, record: &Record) -> bool {
+        let mut headers = record.event.headers.iter();
+        headers.find(|(name, _)| name == REPLAY_FOR).is_none_or(|(_, component)| *component == self.component)
     }
 
     fn flow(&self, partition: &Partition) {

@@ -1,0 +1,214 @@
+//! Dead letters as operators have them: looked at, replayed or dropped.
+//!
+//! A letter stays in its topic for ever. What was done with it is a document, inserted once, so that two operators do one
+//! thing; a replay inserts it in the commit that takes the component's mark away and publishes the event again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use bson::{Bson, RawDocumentBuf, doc};
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use crate::capability::clocks::Clock;
+use crate::capability::documents::{self, Commit, Documents, Filter, Projection, Query, Sort, Write};
+use crate::capability::events::{self, DEAD_LETTERS, Event, EventLog, Record, SETTLED_LETTERS, letter};
+use crate::host::Host;
+
+/// Where a letter is. Its name for operators is `topic/partition/offset`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Address {
+    /// The topic of the event; the letter is in the one beside it.
+    topic: String,
+    partition: u32,
+    offset: u64,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// A letter, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Its name: `topic/partition/offset` of the letter.
+    pub name: String,
+    /// The component that could not be told.
+    pub component: String,
+    /// Its version then.
+    pub version: String,
+    /// Why.
+    pub reason: String,
+    /// After how many tries.
+    pub attempts: String,
+    /// Where the event was: `topic/partition/offset`.
+    pub position: String,
+    /// The event's id.
+    pub event: String,
+    /// Its key.
+    pub key: String,
+    /// Its type.
+    pub kind: String,
+    /// When it died, in milliseconds since 1970.
+    pub at: u64,
+    /// As text; what is no UTF-8 is replaced.
+    pub value: String,
+    /// `replayed` or `dropped`, once it is.
+    pub settled: Option<String>,
+}
+
+pub(super) struct DeadLetters {
+    log: Arc<dyn EventLog>,
+    documents: Arc<dyn Documents>,
+    clock: Arc<dyn Clock>,
+    topics: Vec<String>,
+}
+
+impl DeadLetters {
+    pub(super) fn of(host: &Host) -> Self {
+        let shared = host.registry.engine().shared();
+        let topics = shared.application.topics.keys().cloned().collect();
+        let (log, documents, clock) = (host.events.clone(), host.documents.clone(), shared.capabilities.clock.clone());
+        Self { log, documents, clock, topics }
+    }
+
+    /// Those that nothing was done with, of one topic or of all, at most `most`.
+    pub(super) async fn list(&self, topic: Option<&str>, most: usize) -> Result<Vec<Letter>, Refusal> {
+        let mut all = Vec::new();
+        for topic in self.topics.iter().filter(|known| topic.is_none_or(|topic| topic == *known)) {
+            let name = format!("{topic}{DEAD_LETTERS}");
+            for (partition, end) in (0..).zip(self.log.ends(&name).await?) {
+                let mut offset = 0;
+                while offset < end && all.len() < most {
+                    let records = self.log.read(&name, partition, offset, 500).await?;
+                    let Some(last) = records.last() else { break };
+                    offset = last.offset + 1;
+                    all.extend(self.shown(topic, records).await?.into_iter().filter(|letter| letter.settled.is_none()));
+                }
+            }
+        }
+        if all.is_empty() && topic.is_some_and(|topic| !self.topics.iter().any(|known| known == topic)) {
+            let topic = topic.unwrap_or_default();
+            return Err(Refusal(
+                StatusCode::NOT_FOUND,
+                format!("there is no topic {topic:?}; there are {:?}", self.topics),
+            ));
+        }
+        all.sort_by_key(|letter| letter.at);
+        all.truncate(most);
+        Ok(all)
+    }
+
+    pub(super) async fn show(&self, address: &Address) -> Result<Letter, Refusal> {
+        let record = self.record(address).await?;
+        let mut shown = self.shown(&address.topic, vec![record]).await?;
+        shown.pop().ok_or_else(|| missing(address))
+    }
+
+    /// Publishes its event again, for its component alone.
+    pub(super) async fn replay(&self, address: &Address) -> Result<Letter, Refusal> {
+        let event = self.record(address).await?.event;
+        let header = |name: &str| header(&event, name).map(str::to_owned);
+        let (Some(component), Some(id)) = (header(letter::COMPONENT), header(letter::EVENT)) else {
+            return Err(Refusal(StatusCode::BAD_REQUEST, format!("{address} is no dead letter of this host's")));
+        };
+        if let Some(bytes) = header(letter::LEFT_OUT) {
+            let why = format!("the value of {address} is too large to be published: {bytes} bytes");
+            return Err(Refusal(StatusCode::BAD_REQUEST, why));
+        }
+        let mut headers: Vec<_> =
+            event.headers.iter().filter(|(name, _)| !letter::ALL.contains(&name.as_str())).cloned().collect();
+        headers.push((events::REPLAY_FOR.to_owned(), component.clone()));
+        let mark = Filter::from_document(&doc! { "_id": events::mark_id(&component, &id) })?;
+        let forget =
+            Write::Delete { collection: events::CONSUMED.to_owned(), filter: mark, many: false, must_match: false };
+        let again = Event { id, topic: address.topic.clone(), headers, at: self.clock.now(), ..event };
+        self.settle(address, "replayed", vec![forget], vec![again]).await
+    }
+
+    /// Never lists it again.
+    pub(super) async fn give_up(&self, address: &Address) -> Result<Letter, Refusal> {
+        self.record(address).await?;
+        self.settle(address, "dropped", Vec::new(), Vec::new()).await
+    }
+
+    async fn settle(
+        &self,
+        address: &Address,
+        what: &str,
+        mut writes: Vec<Write>,
+        events: Vec<Event>,
+    ) -> Result<Letter, Refusal> {
+        let at = bson::DateTime::from_millis(i64::try_from(self.clock.now()).unwrap_or(i64::MAX));
+        let settled = doc! { "_id": address.to_string(), "settled": what, "at": at };
+        let document =
+            RawDocumentBuf::try_from(&settled).map_err(|error| documents::Error::Invalid(error.to_string()))?;
+        writes.insert(0, Write::Insert { collection: SETTLED_LETTERS.to_owned(), document });
+        match self.documents.commit(Commit { writes, events }).await {
+            Ok(_) => self.show(address).await,
+            Err(documents::Error::Duplicate { .. }) => {
+                let settled = self.show(address).await?.settled.unwrap_or_default();
+                Err(Refusal(StatusCode::CONFLICT, format!("{address} is {settled} already")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn record(&self, address: &Address) -> Result<Record, Refusal> {
+        if !self.topics.contains(&address.topic) {
+            return Err(missing(address));
+        }
+        let name = format!("{}{DEAD_LETTERS}", address.topic);
+        let found = self.log.read(&name, address.partition, address.offset, 1).await?;
+        found.into_iter().find(|record| record.offset == address.offset).ok_or_else(|| missing(address))
+    }
+
+    /// Letters of a topic with what was done with each.
+    async fn shown(&self, topic: &str, records: Vec<Record>) -> Result<Vec<Letter>, Refusal> {
+        let name = |record: &Record| format!("{topic}/{}/{}", record.partition, record.offset);
+        let names: Vec<Bson> = records.iter().map(|record| Bson::String(name(record))).collect();
+        let query = Query {
+            collection: SETTLED_LETTERS.to_owned(),
+            filter: Filter::from_document(&doc! { "_id": { "$in": names } })?,
+            sort: Sort::none(),
+            projection: Projection::all(),
+            skip: 0,
+            limit: documents::MAX_LIMIT,
+        };
+        let found = self.documents.find(query).await?;
+        let settled: BTreeMap<&str, &str> = found
+            .iter()
+            .filter_map(|found| Some((found.get_str("_id").ok()?, found.get_str("settled").ok()?)))
+            .collect();
+        let letter = |record: Record| {
+            let name = name(&record);
+            let header = |name: &str| header(&record.event, name).unwrap_or_default().to_owned();
+            Letter {
+                component: header(letter::COMPONENT),
+                version: header(letter::VERSION),
+                reason: header(letter::REASON),
+                attempts: header(letter::ATTEMPTS),
+                position: header(letter::POSITION),
+                event: header(letter::EVENT),
+                settled: settled.get(name.as_str()).map(|settled| (*settled).to_owned()),
+                value: String::from_utf8_lossy(&record.event.value).into_owned(),
+                at: record.event.at,
+                key: record.event.key,
+                kind: record.event.kind,
+                name,
+            }
+        };
+        Ok(records.into_iter().map(letter).collect())
+    }
+}
+
+fn header<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
+    event.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+}
+
+fn missing(address: &Address) -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, format!("there is no dead letter {address}"))
+}
