@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
+mod events;
 mod invoke;
 mod login;
 mod sockets;
@@ -22,6 +23,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// Consuming events: nothing done, one effect each beside the store's own rate, and the time from publishing to effect.
+    Events,
     /// One invocation of a fresh instance, beside the same handler called natively.
     Invoke,
     /// Logging in with an e-mail that nobody has, beside a known one with a wrong password and with the right one.
@@ -40,6 +43,7 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.bench {
+        Bench::Events => show(&events::measure()?, cli.json),
         Bench::Invoke => show(&invoke::measure()?, cli.json),
         Bench::Login => show(&login::measure()?, cli.json),
         Bench::Sockets { sockets, rate } => show(&sockets::measure(sockets, rate)?, cli.json),
