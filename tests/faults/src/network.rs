@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use devconnect_host::capability::events::{EventLog as _, Kafka, KafkaOptions};
+use devconnect_host::capability::events::{DEAD_LETTERS, EventLog as _, Kafka, KafkaOptions};
 use devconnect_host::config::{Address, Config};
 use e2e::{Member, Server, ServerOptions, Value};
 use tokio::task::spawn_blocking;
@@ -127,11 +127,12 @@ impl Network {
         &found.unwrap_or_else(|| panic!("no line to {}", wanted.name())).1
     }
 
-    /// All events of a topic.
+    /// All events of a topic, which may be one of dead letters.
     pub async fn events(&self, topic: &str) -> Vec<devconnect_host::capability::events::Event> {
         let brokers = self.address(Engine::Kafka, self.servers().port(Engine::Kafka));
         let options = KafkaOptions { topic_prefix: self.topics.clone(), ..KafkaOptions::new(&brokers) };
-        let kafka = Kafka::open(options, &[(topic.to_owned(), 3)].into()).expect("the broker's address");
+        let name = topic.strip_suffix(DEAD_LETTERS).unwrap_or(topic).to_owned();
+        let kafka = Kafka::open(options, &[(name, 3)].into()).expect("the broker's address");
         let mut events = Vec::new();
         for partition in 0..3 {
             let mut offset = 0;

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use devconnect_host::capability::events::DEAD_LETTERS;
 use e2e::{Member, PASSWORD, Server, Value};
 use faults::load::{AT_ONCE, Load, Shared, Worker, befriend, numbers};
 use faults::network::{Fault, Network, heals, knows, state};
@@ -172,6 +173,11 @@ async fn lost(network: &Network, urls: [&str; 2], shared: &Shared) -> Vec<String
         }
     }
     events(network, shared, &mut lost).await;
+    // A store that is away is no reason to give an event up.
+    for topic in ["user-events", "message-events", "connection-events", "notification-events"] {
+        let dead = network.events(&format!("{topic}{DEAD_LETTERS}")).await;
+        lost.extend(dead.iter().map(|event| format!("an event is a dead letter: {:?}", event.headers)));
+    }
     lost
 }
 
