@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics::{Unit, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use crate::capability::Health;
 use crate::stores::Store;
 
 /// 1 in the state that a store is in, 0 in the others, as OpenMetrics has its state sets.
@@ -34,7 +35,7 @@ impl Metrics {
     fn look(&self) {
         for store in self.stores.iter() {
             let now = store.health().name();
-            for state in ["up", "degraded", "down"] {
+            for state in Health::NAMES {
                 let labels = [("capability", store.capability), ("engine", store.engine), ("state", state)];
                 gauge!(STORE_STATE, &labels).set(if state == now { 1.0 } else { 0.0 });
             }

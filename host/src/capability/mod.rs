@@ -35,7 +35,10 @@ pub enum Health {
 }
 
 impl Health {
-    /// `up`, `degraded` or `down`.
+    /// What [`Health::name`] may say.
+    pub const NAMES: [&str; 3] = ["up", "degraded", "down"];
+
+    /// One of [`Health::NAMES`].
     pub fn name(&self) -> &'static str {
         match self {
             Self::Up => "up",

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use bson::{RawDocumentBuf, doc};
+use bson::{Bson, RawDocumentBuf, doc};
 
-use crate::capability::Capabilities;
-use crate::capability::documents::{Collection, Commit, Error, Filter, Index, Write};
+use crate::capability::documents::{
+    Collection, Commit, Documents, Error, Filter, Index, MAX_LIMIT, Projection, Query, Sort, Write,
+};
 
 /// Where the marks are. A collection of the host's own.
 pub(crate) const COLLECTION: &str = "host-consumed";
@@ -51,14 +52,53 @@ fn off() -> bool {
     *SET.get_or_init(|| std::env::var_os(OFF).is_some())
 }
 
-/// Forgets old marks.
-pub(crate) async fn forget_consumed(capabilities: &Capabilities) -> Result<(), Error> {
-    let before = capabilities.clock.now().saturating_sub(KEPT.as_millis() as u64);
-    let filter = Filter::from_document(&doc! { AT: { "$lt": time(before) } })?;
-    let delete = Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false };
-    capabilities.documents.commit(Commit { writes: vec![delete], events: Vec::new() }).await.map(drop)
+/// Forgets old marks, some at a time, so that no commit is a large one.
+pub(crate) async fn forget_consumed(documents: &dyn Documents, now: u64) -> Result<(), Error> {
+    let before = now.saturating_sub(KEPT.as_millis() as u64);
+    loop {
+        let old = Query {
+            collection: COLLECTION.to_owned(),
+            filter: Filter::from_document(&doc! { AT: { "$lt": time(before) } })?,
+            sort: Sort::none(),
+            projection: Projection::all(),
+            skip: 0,
+            limit: MAX_LIMIT,
+        };
+        let old = documents.find(old).await?;
+        let ids: Vec<Bson> = old.iter().filter_map(|mark| Some(mark.get_str("_id").ok()?.into())).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let filter = Filter::from_document(&doc! { "_id": { "$in": ids } })?;
+        let delete = Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false };
+        documents.commit(Commit { writes: vec![delete], events: Vec::new() }).await?;
+    }
 }
 
 fn time(millis: u64) -> bson::DateTime {
     bson::DateTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::capability::documents::{Embedded, Location, Schema};
+
+    #[tokio::test]
+    async fn marks_are_forgotten_after_a_week_and_not_before() {
+        let schema = Schema { collections: BTreeMap::from([(COLLECTION.to_owned(), collection())]) };
+        let store = Embedded::open(Location::Memory, &schema, &BTreeMap::new()).unwrap();
+        let (now, week) = (1_768_478_400_000, KEPT.as_millis() as u64);
+        let mark = |event: &str, at| marks("c", std::iter::once(event), at).unwrap().remove(0);
+        let old = (0..1_500).map(|number| mark(&format!("old{number}"), now - week - 1));
+        let writes = old.chain([mark("new", now - week)]).collect();
+        store.commit(Commit { writes, events: Vec::new() }).await.unwrap();
+        forget_consumed(&store, now).await.unwrap();
+        let left = store.count(COLLECTION, Filter::from_document(&doc! {}).unwrap(), 0).await.unwrap();
+        assert_eq!(left, 1);
+        let twice = Commit { writes: vec![mark("new", now)], events: Vec::new() };
+        assert!(matches!(store.commit(twice).await, Err(Error::Duplicate { write: 0, .. })));
+    }
 }

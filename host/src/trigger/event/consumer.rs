@@ -24,6 +24,9 @@ const REMEMBER: Duration = Duration::from_millis(50);
 /// How long a consumer that ends waits for the components it has called.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// How long it waits for the log to remember what was finished last.
+const LAST: Duration = Duration::from_secs(5);
+
 /// One component's.
 pub(super) struct Consumer {
     pub(super) registry: Arc<Registry>,
@@ -80,8 +83,16 @@ impl Consumer {
                 "an event that it was told is not finished; it is told it again"
             );
         }
-        for partition in &all {
-            self.remember_one(partition).await;
+        let remembered = tokio::time::timeout(LAST, async {
+            for partition in &all {
+                self.remember_one(partition).await;
+            }
+        });
+        if remembered.await.is_err() {
+            tracing::warn!(
+                component = self.component,
+                "the log does not remember what was finished last; it comes again"
+            );
         }
         self.subscription.close().await;
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::capability::events::{EventLog, Start, Subscription};
+use crate::capability::events::{EventLog, Start, Subscription, forget_consumed};
 use crate::registry::{From, Manifest, Registry};
 use consumer::Consumer;
 use pace::Pace;
@@ -156,10 +156,12 @@ async fn subscribe(
 
 async fn forget(registry: Arc<Registry>) {
     loop {
+        // First of all consumers go on where they were: after a long rest, what they are told again has old marks.
+        tokio::time::sleep(FORGET).await;
         let capabilities = &registry.engine().shared().capabilities;
-        if let Err(why) = crate::capability::events::forget_consumed(capabilities).await {
+        let (documents, now) = (capabilities.documents.as_ref(), capabilities.clock.now());
+        if let Err(why) = forget_consumed(documents, now).await {
             tracing::debug!(%why, "old marks of events are forgotten later");
         }
-        tokio::time::sleep(FORGET).await;
     }
 }
