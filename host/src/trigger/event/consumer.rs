@@ -16,8 +16,9 @@ use super::partition::Partition;
 use crate::capability::events::{Next, Place, REPLAY_FOR, Record, Subscription};
 use crate::registry::{EventTrigger, Registry};
 
-/// How many events of a component are told at once.
-const PLACES: u32 = 64;
+/// How many events of a component are told at once. Few: a store that is another server shares its time between what consumers
+/// commit and what members wait for, and members come first.
+const PLACES: u32 = 2;
 /// How often it is looked for what is to be remembered: what was finished since is told again after a crash, and has no
 /// effect then.
 const REMEMBER: Duration = Duration::from_millis(50);
