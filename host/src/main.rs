@@ -128,6 +128,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         host.consume();
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
+        let operator = Admin::new(&host, Token::of(&secrets)?);
         println!(
             "DevConnect serves {count} components on http://{} after {:.0?}",
             listener.local_addr()?,
@@ -139,7 +140,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         println!("  admin      http://{}", admin.local_addr()?);
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");
-        let admin = tokio::spawn(Admin::new(&host, Token::of(&secrets)?).serve(admin));
+        let admin = tokio::spawn(operator.serve(admin));
         serve(listener, host.http.clone(), AcceptOptions::default(), interrupted()).await;
         admin.abort();
         host.close().await;

@@ -13,7 +13,8 @@ fn nobody() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_is_seen_though_nobody_calls() {
     let environment = vec![("REDIS_URL", nobody())];
-    let server = Stack::embedded().start_with("host", ServerOptions { environment, ..ServerOptions::default() }).await;
+    let stack = Stack::embedded();
+    let server = stack.start_with("host", ServerOptions { environment, ..ServerOptions::default() }).await;
     let line = |capability: &str, engine: &str, state: &str| {
         format!("devconnect_store_state{{capability=\"{capability}\",engine=\"{engine}\",state=\"{state}\"}} 1\n")
     };
