@@ -150,7 +150,7 @@ impl Truth {
             return Ok(Self { documents: Arc::new(store), checked, unprepared: None, events, relay, all });
         };
         let mongodb = MongoDb::open(&uri.0, DATABASE, &schema, &topics)?;
-        let guarded = Arc::new(Guarded::new(Arc::new(mongodb.clone())));
+        let guarded = Arc::new(Guarded::new(mongodb.clone()));
         let (watched, prepared) = (guarded.clone(), mongodb.clone());
         let health = move || match watched.health() {
             Health::Up if !prepared.is_ready() => Health::Down("it is not prepared yet".to_owned()),

@@ -1,12 +1,11 @@
 //! A store behind a circuit: while it does not answer, callers learn so at once instead of waiting one after the other.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 
-use super::{Commit, Documents, Effect, Error, Filter, Plan, Query, Turn};
+use super::{Commit, Documents, Effect, Error, Filter, MongoDb, Plan, Query, Turn};
 use crate::capability::Health;
 use crate::capability::circuit::Circuit;
 
@@ -15,13 +14,13 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// A store on another machine, and how it is.
 pub struct Guarded {
-    store: Arc<dyn Documents>,
+    store: MongoDb,
     circuit: Circuit,
 }
 
 impl Guarded {
     /// Around a store.
-    pub fn new(store: Arc<dyn Documents>) -> Self {
+    pub fn new(store: MongoDb) -> Self {
         Self { store, circuit: Circuit::new(PAUSE) }
     }
 
@@ -57,10 +56,14 @@ impl Documents for Guarded {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
-        self.guard(self.store.commit(commit)).await
+        self.commit_in_turn(commit, None).await.0
     }
 
     async fn commit_in_turn(&self, commit: Commit, kept: Option<Turn>) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
+        // A store that is not prepared yet refuses, which says nothing of whether it answers.
+        if !self.store.is_ready() {
+            return self.store.commit_in_turn(commit, kept).await;
+        }
         let mut turn = None;
         let call = async {
             let (answer, next) = self.store.commit_in_turn(commit, kept).await;
@@ -68,6 +71,10 @@ impl Documents for Guarded {
             answer
         };
         (self.guard(call).await, turn)
+    }
+
+    fn commits_beside(&self) -> usize {
+        self.store.commits_beside()
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {
