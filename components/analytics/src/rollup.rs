@@ -1,22 +1,24 @@
 //! Roll-ups: how much of what happened in which minute, hour and day, by the events' own time.
 //!
-//! A window has a row a shard, which are summed by whoever reads, so that keys that are told at once do not fight over one;
-//! and a document for each member that was active in it.
+//! An hour has a row a shard with its minutes in it, which are summed by whoever reads, so that keys that are told at once
+//! do not fight over one; a day is the sum of its hours. Whoever was active in an hour has a document, with the minutes.
 
 use devconnect_sdk::event::{Event, Failure};
 use devconnect_sdk::prelude::*;
 use model::events::ANALYTICS_EVENTS;
 
-/// Rows of windows. `_id` is "window/start/shard".
+/// Rows of hours. `_id` is "start/shard".
 const ROLLUPS: &str = "analyticsrollups";
-/// Members that were active. `_id` is "window/start/member".
+/// Members that were active in an hour. `_id` is "start/member".
 const ACTIVE: &str = "analyticsactive";
 /// What each member did on a day. `_id` is "member/day".
 pub(crate) const MEMBERS: &str = "useractivity";
-/// Into how many rows a window is divided.
+/// Into how many rows an hour is divided.
 const SHARDS: u32 = 16;
-/// The windows: their names and lengths in milliseconds.
-const WINDOWS: [(&str, i64); 3] = [("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
+/// Milliseconds.
+const MINUTE: i64 = 60_000;
+/// Milliseconds.
+const HOUR: i64 = 60 * MINUTE;
 /// No event is of a time after this, 9999-12-31: what says so is wrong.
 const LATEST: i64 = 253_402_214_400_000;
 
@@ -45,27 +47,23 @@ pub(crate) fn count(event: &Event, user: ObjectId, counted: Counted) -> Result<(
     if !(0..LATEST).contains(&at.millis()) {
         return Err(Failure::Reject(format!("its time is {at}")));
     }
-    let hex = user.to_hex();
-    let shard = shard(event.key());
-    let mut commit = Commit::new();
-    for (window, length) in WINDOWS {
-        let start = DateTime::from_millis(at.millis() - at.millis().rem_euclid(length));
-        commit = commit
-            .update(
-                ROLLUPS,
-                doc! { "_id": format!("{window}/{start}/{shard}") },
-                doc! { "$inc": { (counted.field): 1 }, "$setOnInsert": { "window": window, "start": start } },
-            )
-            .upsert()
-            .update(
-                ACTIVE,
-                doc! { "_id": format!("{window}/{start}/{hex}") },
-                doc! { "$setOnInsert": { "window": window, "start": start, "userId": user } },
-            )
-            .upsert();
-    }
-    let day = at.day();
-    commit
+    let (hex, day) = (user.to_hex(), at.day());
+    let start = DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR));
+    let minute = format!("minutes.{:02}", at.millis().rem_euclid(HOUR) / MINUTE);
+    let in_minute = format!("{minute}.{}", counted.field);
+    Commit::new()
+        .update(
+            ROLLUPS,
+            doc! { "_id": format!("{start}/{}", shard(event.key())) },
+            doc! { "$inc": { (counted.field): 1, in_minute: 1 }, "$setOnInsert": { "start": start } },
+        )
+        .upsert()
+        .update(
+            ACTIVE,
+            doc! { "_id": format!("{start}/{hex}") },
+            doc! { "$set": { minute: true }, "$setOnInsert": { "start": start, "userId": user } },
+        )
+        .upsert()
         .update(
             MEMBERS,
             doc! { "_id": format!("{hex}/{day}") },

@@ -32,12 +32,21 @@ fn number(row: &Document, field: &str) -> i64 {
     row.get(field).and_then(|value| value.as_i64().or_else(|| value.as_i32().map(i64::from))).unwrap_or(0)
 }
 
-/// Sums of a field by the starts of a kind of window.
+/// Sums of a field by the starts of a kind of window, read from the rows of hours.
 fn sums(app: &App, window: &str, field: &str) -> BTreeMap<String, i64> {
     let mut sums = BTreeMap::new();
-    for row in app.find("analyticsrollups", doc! { "window": window }) {
-        let start = row.get_datetime("start").unwrap().try_to_rfc3339_string().unwrap();
-        *sums.entry(start).or_default() += number(&row, field);
+    for row in app.find("analyticsrollups", doc! {}) {
+        let hour = row.get_datetime("start").unwrap().try_to_rfc3339_string().unwrap();
+        let mut add = |start: String, sum: i64| *sums.entry(start).or_default() += sum;
+        match window {
+            "day" => add(format!("{}T00:00:00Z", &hour[..10]), number(&row, field)),
+            "hour" => add(hour, number(&row, field)),
+            _ => {
+                for (minute, counts) in row.get_document("minutes").unwrap() {
+                    add(format!("{}:{minute}:00Z", &hour[..13]), number(counts.as_document().unwrap(), field));
+                }
+            }
+        }
     }
     sums.retain(|_, sum| *sum > 0);
     sums
@@ -73,8 +82,10 @@ fn what_happens_is_counted_in_the_windows_of_its_own_time() {
     let hours = [("2026-01-14T23:00:00Z", 1), ("2026-01-15T11:00:00Z", 1), ("2026-01-15T12:00:00Z", 3)];
     assert_eq!(sums(&app, "hour", "messages"), expected(hours));
     assert_eq!(sums(&app, "day", "messages"), expected([("2026-01-14T00:00:00Z", 1), ("2026-01-15T00:00:00Z", 4)]));
-    let active = app.find("analyticsactive", doc! { "window": "day" });
-    assert_eq!(active.len(), 3, "ada on two days, bea on one");
+    let active = app.find("analyticsactive", doc! {});
+    assert_eq!(active.len(), 4, "ada in three hours, bea in one");
+    let noon = app.find("analyticsactive", doc! { "userId": bea });
+    assert_eq!(noon[0].get_document("minutes").unwrap(), &doc! { "00": true, "01": true });
 }
 
 #[test]
