@@ -170,6 +170,11 @@ pub trait Documents: Send + Sync + 'static {
         drop(kept);
         (self.commit(commit).await, None)
     }
+    /// How many commits that nobody waits for it may have to do at once. Members come first: a server shares its time
+    /// between what they wait for and what consumers of events want done.
+    fn commits_beside(&self) -> usize {
+        64
+    }
     /// How a query would be answered.
     async fn explain(&self, query: Query) -> Result<Plan, Error>;
 }

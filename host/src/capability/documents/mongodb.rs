@@ -49,6 +49,8 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const CONNECTIONS: u32 = 50;
 /// Calls that are under way, the abandoned ones included.
 const CALLS: usize = 256;
+/// Effects of events that are committed at once: with 16, members' own commits waited for seconds.
+const BESIDE: usize = 4;
 
 /// The store. A clone is the same store.
 #[derive(Clone)]
@@ -241,6 +243,10 @@ impl Documents for MongoDb {
             Ok(commit::run_in_turn(&shared, &database, &commit, kept, until).await)
         });
         asked.await.unwrap_or_else(|error| (Err(error), None))
+    }
+
+    fn commits_beside(&self) -> usize {
+        BESIDE
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

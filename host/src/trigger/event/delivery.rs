@@ -183,6 +183,8 @@ impl Delivery<'_> {
         let done = if commit.writes.is_empty() && commit.events.is_empty() {
             Ok(())
         } else {
+            // It is never closed.
+            let _leave = self.consumer.effects.acquire().await.ok();
             capabilities.documents.commit_in_turn(commit, None).await.0.map(drop)
         };
         crate::abort::here("effected");
