@@ -1,7 +1,8 @@
 //! Abort: a host that is told to die at a named step, for the tests that show what a crash there leaves behind.
 //!
 //! The steps, in the order in which an event passes them: `commit`, `committed` (the one that causes it), `relay`, `relayed`,
-//! `acknowledged` (where the log is another server), `handler`, `effect`, `effected`, `offset`, `remembered`.
+//! `acknowledged` (where the log is another server), `handler`, `effect`, `effected`, `offset`, `remembered`;
+//! of a schedule: `tick`, `ticked`; of a mail: `mailed`.
 //! `DEVCONNECT_TEST_ABORT=step:n` ends the process, as a `kill -9` would, when the step is reached for the n-th time. Without
 //! it a step costs a look at a flag.
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::capability::documents::{Collection, Derived, Index, MARKERS, Schema};
-use crate::capability::{events, invalidations};
+use crate::capability::{events, invalidations, mail};
+use crate::trigger::schedule;
 
 /// Why an application file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -206,10 +207,11 @@ impl Application {
             |rules: &CollectionRules| Collection { indexes: rules.indexes.clone(), derived: rules.derived.clone() };
         let mut collections: BTreeMap<_, _> =
             self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
-        for own in [MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS] {
+        for own in [MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS, schedule::COLLECTION] {
             collections.insert(own.to_owned(), Collection::default());
         }
         collections.insert(events::CONSUMED.to_owned(), events::consumed());
+        collections.insert(mail::COLLECTION.to_owned(), mail::collection());
         Schema { collections }
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lettre::message::Mailbox;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -61,6 +62,10 @@ pub struct Config {
     pub mongodb: Option<Address>,
     /// `KAFKA_BROKERS` and its like: where events go; none: into the data folder.
     pub kafka: Option<KafkaOptions>,
+    /// `SMTP_URL`: the server that takes mails; none: they are files in the data folder.
+    pub smtp: Option<Address>,
+    /// `MAIL_FROM`: the mailbox that mails come from; none: one of this machine.
+    pub mail_from: Option<Mailbox>,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -72,6 +77,7 @@ struct File {
     public_url: Option<String>,
     frontend_url: Option<String>,
     trusted_proxies: Option<String>,
+    mail_from: Option<String>,
     engine: EngineFile,
     sockets: SocketFile,
     documents: DocumentsFile,
@@ -174,9 +180,16 @@ impl Config {
             }),
             mongodb: environment("MONGODB_URI").map(Address),
             kafka: environment("KAFKA_BROKERS").map(|brokers| kafka(&brokers, &environment)),
+            smtp: environment("SMTP_URL").map(Address),
+            mail_from: environment("MAIL_FROM").or(file.mail_from).map(|text| mailbox(&text)).transpose()?,
             settings: file.settings,
         })
     }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, ConfigError> {
+    let wrong = |_| ConfigError(format!("MAIL_FROM is {text:?}; it looks like DevConnect <no-reply@example.org>"));
+    text.parse().map_err(wrong)
 }
 
 fn kafka(brokers: &str, environment: impl Fn(&str) -> Option<String>) -> KafkaOptions {

@@ -1,5 +1,6 @@
 //! The host: engines, capabilities, components and triggers put together. The binary and the tests both start here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use crate::capability::clocks::{Clock, System};
 use crate::capability::documents::MongoDb;
 use crate::capability::events::{self, EventLog, Relay};
 use crate::capability::invalidations::{Invalidations, Owed};
+use crate::capability::mail::{Mailer, Mailing};
 use crate::capability::passwords::{Cost, Passwords};
 use crate::capability::sessions::{Keys, Sessions};
 use crate::capability::signing::Signing;
@@ -20,6 +22,7 @@ use crate::registry::{DeployError, Registry};
 use crate::stores::{self, Store, Stores};
 use crate::trigger::event::EventTrigger;
 use crate::trigger::http::{HttpTrigger, OriginRules, Site};
+use crate::trigger::schedule::ScheduleTrigger;
 use crate::trigger::socket::{SocketServer, SocketTrigger};
 
 /// Why a host does not start. The text says what to do.
@@ -92,7 +95,8 @@ pub struct Host {
     pub stores: Arc<Vec<Store>>,
     unprepared: Option<MongoDb>,
     relay: Option<Arc<Relay>>,
-    consuming: Mutex<Option<EventTrigger>>,
+    mailer: Option<Arc<Mailer>>,
+    working: Mutex<Option<Working>>,
 }
 
 impl Host {
@@ -102,7 +106,7 @@ impl Host {
         let HostOptions { config, components, data, clock, passwords, sockets } = options;
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
-        let Stores { cache, documents, checked, unprepared, events, relay, leases, meeting, all } =
+        let Stores { cache, documents, checked, unprepared, events, relay, leases, meeting, mailer, all } =
             Stores::open(&config, &application, data.clone(), &clock)?;
         let stores = Arc::new(all);
         let keys = Keys::new(&secrets.get(&application.session.secret)?);
@@ -127,7 +131,7 @@ impl Host {
             invalidations,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
             signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
-            config: Settings::new(&application.settings, &config.settings),
+            config: Settings::new(&application.settings, &settings(&config)),
             clock,
         };
         let code = match &data {
@@ -142,7 +146,7 @@ impl Host {
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
-        Ok(Self { registry, http, documents, events, stores, unprepared, relay, consuming: Mutex::default() })
+        Ok(Self { registry, http, documents, events, stores, unprepared, relay, mailer, working: Mutex::default() })
     }
 
     /// What must be done before anything is served: looks at the document store, and fills the derived fields of older
@@ -173,26 +177,41 @@ impl Host {
         }
     }
 
-    /// From here on the components are told what happens, until [`Host::close`]. Needs a runtime; twice is once.
+    /// From here on, until [`Host::close`], the components are told what happens and do what is due, and mails are sent.
+    /// Needs a runtime; twice is once.
     pub fn consume(&self) {
-        self.consuming().get_or_insert_with(|| EventTrigger::start(self.registry.clone(), self.events.clone()));
+        self.working().get_or_insert_with(|| Working {
+            events: EventTrigger::start(self.registry.clone(), self.events.clone()),
+            schedules: ScheduleTrigger::start(self.registry.clone()),
+            mailing: self.mailer.clone().map(Mailer::start),
+        });
     }
 
-    fn consuming(&self) -> MutexGuard<'_, Option<EventTrigger>> {
-        self.consuming.lock().unwrap_or_else(PoisonError::into_inner)
+    fn working(&self) -> MutexGuard<'_, Option<Working>> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// After the last request: components finish the events that they are being told, and what is on its way to other
     /// servers goes there.
     pub async fn close(&self) {
-        let consuming = self.consuming().take();
-        if let Some(consuming) = consuming {
-            consuming.stop().await;
+        let working = self.working().take();
+        if let Some(Working { events, schedules, mailing }) = working {
+            tokio::join!(events.stop(), schedules.stop());
+            if let Some(mailing) = mailing {
+                mailing.stop().await;
+            }
         }
         if let Some(relay) = &self.relay {
             relay.stop().await;
         }
     }
+}
+
+/// What a host does besides answering.
+struct Working {
+    events: EventTrigger,
+    schedules: ScheduleTrigger,
+    mailing: Option<Mailing>,
 }
 
 /// What a document store needs before it is used.
@@ -227,6 +246,13 @@ impl Preparation {
             }
         }
     }
+}
+
+/// The operator's settings, and where the host is reached, which links need.
+fn settings(config: &Config) -> BTreeMap<String, String> {
+    let mut settings = config.settings.clone();
+    settings.extend(config.public_url.clone().map(|url| ("public-url".to_owned(), url)));
+    settings
 }
 
 fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> Site {

@@ -4,7 +4,7 @@
 //!
 //! | room | what it is for |
 //! |---|---|
-//! | [`trigger`] | what calls a component: HTTP, sockets, events |
+//! | [`trigger`] | what calls a component: HTTP, sockets, events, schedules |
 //! | [`registry`] | what is deployed: manifests, the route table |
 //! | [`engine`] | wasmtime: compiling, limits, one call |
 //! | [`capability`] | what a component may reach, a room each |

@@ -186,6 +186,9 @@ fn check(file: &std::path::Path) -> anyhow::Result<()> {
         let types = if types.is_empty() { "all types".to_owned() } else { types.join(", ") };
         println!("  event  {} ({types}; from {:?})", trigger.topic, trigger.from);
     }
+    for trigger in &manifest.schedule {
+        println!("  at     {} (UTC)", trigger.cron.as_str());
+    }
     println!("{:#?}", manifest.grants);
     Ok(())
 }

@@ -13,10 +13,11 @@ use crate::application::Application;
 use crate::capability::clocks::Clock;
 use crate::capability::documents::{self, Documents, Embedded, Guarded, Location, MongoDb, Schema};
 use crate::capability::events::{self, EventLog, Kafka, Log, Outbox, Relay, RelayOptions};
+use crate::capability::mail::{Mailer, Outlet};
 use crate::capability::redis::{self, Redis};
 use crate::capability::sockets::leases::{self, Leases};
 use crate::capability::{Health, cache};
-use crate::config::{Config, RedisConfig};
+use crate::config::{Config, ConfigError, RedisConfig};
 use crate::host::HostError;
 
 /// The database of a `MONGODB_URI` that names none.
@@ -70,6 +71,8 @@ pub struct Stores {
     pub leases: Arc<dyn Leases>,
     /// Where hosts meet, and what they say there; none: this host is alone.
     pub meeting: Option<(Arc<Redis>, UnboundedReceiver<Bytes>)>,
+    /// What sends mails; none: they wait in the documents.
+    pub mailer: Option<Arc<Mailer>>,
     /// All of them, for operators.
     pub all: Vec<Store>,
 }
@@ -82,6 +85,7 @@ impl Stores {
         data: Option<PathBuf>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, HostError> {
+        let outlet = outlet(config, data.as_ref())?;
         let truth = Truth::open(config, application, data)?;
         let Truth { documents, checked, unprepared, events, relay, mut all } = truth;
         let (cache, leases, meeting) = match &config.redis {
@@ -105,7 +109,18 @@ impl Stores {
                 (cache, Arc::new(leases) as Arc<dyn Leases>, Some((redis, heard)))
             }
         };
-        Ok(Self { cache, documents, checked, unprepared, events, relay, leases, meeting, all })
+        let mailer = outlet
+            .map(|outlet| Arc::new(Mailer::new(documents.clone(), clock.clone(), outlet, config.mail_from.clone())));
+        all.extend(mailer.clone().map(|mailer| Store::new("mail", mailer.engine(), move || mailer.health())));
+        Ok(Self { cache, documents, checked, unprepared, events, relay, leases, meeting, mailer, all })
+    }
+}
+
+/// A server, or a folder where there is one.
+fn outlet(config: &Config, data: Option<&PathBuf>) -> Result<Option<Outlet>, HostError> {
+    match &config.smtp {
+        Some(url) => Ok(Some(Outlet::smtp(&url.0).map_err(ConfigError)?)),
+        None => Ok(data.map(|data| Outlet::Folder(data.join("mails")))),
     }
 }
 

@@ -73,3 +73,18 @@ pub mod event {
     });
     pub use exports::devconnect::platform::event_handler::{Delivery, Event, Failure, Guest};
 }
+
+/// The `schedule-handler` export.
+pub mod schedule {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package devconnect:sdk-schedule; world schedule { export devconnect:platform/schedule-handler@0.1.0; }",
+        world: "devconnect:sdk-schedule/schedule",
+        with: { "devconnect:platform/schedule-handler@0.1.0": generate },
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_schedule_handler",
+        default_bindings_module: "devconnect_sdk::bindings::schedule",
+    });
+    pub use exports::devconnect::platform::schedule_handler::{Failure, Guest, Tick};
+}

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::bindings::event as wit;
 use crate::bson::{DateTime, ObjectId};
-use crate::{cache, documents, events, http, sockets};
+use crate::{cache, config, documents, events, http, mail, signing, sockets};
 
 /// Something that happened. Its value is the application's envelope ([`events::Envelope`]).
 #[derive(Debug, Clone)]
@@ -106,41 +106,27 @@ fn part<T: DeserializeOwned>(event: &wit::Event) -> Result<T, Failure> {
         .map_err(|error| Failure::Reject(format!("its value is not what the event {:?} has: {error}", event.kind)))
 }
 
-impl Failure {
-    fn retry(error: impl std::fmt::Display) -> Self {
-        Failure::Retry(error.to_string())
-    }
+/// What goes wrong with a capability may go well another time.
+macro_rules! retried {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Failure::Retry(error.to_string())
+            }
+        }
+    )*};
 }
 
-impl From<documents::Error> for Failure {
-    fn from(error: documents::Error) -> Self {
-        Failure::retry(error)
-    }
-}
-
-impl From<cache::Error> for Failure {
-    fn from(error: cache::Error) -> Self {
-        Failure::retry(error)
-    }
-}
-
-impl From<events::Error> for Failure {
-    fn from(error: events::Error) -> Self {
-        Failure::retry(error)
-    }
-}
-
-impl From<sockets::Error> for Failure {
-    fn from(error: sockets::Error) -> Self {
-        Failure::retry(error)
-    }
-}
-
-impl From<http::Error> for Failure {
-    fn from(error: http::Error) -> Self {
-        Failure::retry(error)
-    }
-}
+retried!(
+    cache::Error,
+    config::Error,
+    documents::Error,
+    events::Error,
+    http::Error,
+    mail::Error,
+    signing::Error,
+    sockets::Error
+);
 
 /// What has the effect of an event.
 pub type Handler = fn(&Event) -> Result<(), Failure>;

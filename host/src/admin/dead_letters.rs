@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::capability::clocks::Clock;
-use crate::capability::documents::{self, Commit, Documents, Filter, Projection, Query, Sort, Write};
+use crate::capability::documents::{self, Commit, Documents, Filter, Query, Write, date};
 use crate::capability::events::{self, DEAD_LETTERS, Event, EventLog, Record, SETTLED_LETTERS, letter};
 use crate::host::Host;
 
@@ -142,7 +142,7 @@ impl DeadLetters {
         mut writes: Vec<Write>,
         events: Vec<Event>,
     ) -> Result<Letter, Refusal> {
-        let at = bson::DateTime::from_millis(i64::try_from(self.clock.now()).unwrap_or(i64::MAX));
+        let at = date(self.clock.now());
         let settled = doc! { "_id": address.to_string(), "settled": what, "at": at };
         let document =
             RawDocumentBuf::try_from(&settled).map_err(|error| documents::Error::Invalid(error.to_string()))?;
@@ -170,15 +170,8 @@ impl DeadLetters {
     async fn shown(&self, topic: &str, records: Vec<Record>) -> Result<Vec<Letter>, Refusal> {
         let name = |record: &Record| format!("{topic}/{}/{}", record.partition, record.offset);
         let names: Vec<Bson> = records.iter().map(|record| Bson::String(name(record))).collect();
-        let query = Query {
-            collection: SETTLED_LETTERS.to_owned(),
-            filter: Filter::from_document(&doc! { "_id": { "$in": names } })?,
-            sort: Sort::none(),
-            projection: Projection::all(),
-            skip: 0,
-            limit: documents::MAX_LIMIT,
-        };
-        let found = self.documents.find(query).await?;
+        let named = Filter::from_document(&doc! { "_id": { "$in": names } })?;
+        let found = self.documents.find(Query::all(SETTLED_LETTERS, named)).await?;
         let settled: BTreeMap<&str, &str> = found
             .iter()
             .filter_map(|found| Some((found.get_str("_id").ok()?, found.get_str("settled").ok()?)))

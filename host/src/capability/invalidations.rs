@@ -14,7 +14,7 @@ use bson::{Bson, RawDocumentBuf, doc};
 
 use super::cache::{Cache, Ttl};
 use super::clocks::Clock;
-use super::documents::{Commit, Documents, Error, Filter, Projection, Query, Sort, Write};
+use super::documents::{Commit, Documents, Error, Filter, Query, Write, date};
 use super::sessions::Sessions;
 
 /// Where the rows are. A collection of the host, not of the application.
@@ -123,8 +123,8 @@ impl Invalidations {
         if !self.cache.is_shared() {
             return Ok((row, None));
         }
-        let at = bson::DateTime::from_millis(i64::try_from(row.at).unwrap_or(i64::MAX));
-        let document = doc! { "_id": row.id, "keys": &row.stale.keys, "subjects": &row.stale.subjects, "at": at };
+        let document =
+            doc! { "_id": row.id, "keys": &row.stale.keys, "subjects": &row.stale.subjects, "at": date(row.at) };
         let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok((row, Some(Write::Insert { collection: COLLECTION.to_owned(), document })))
     }
@@ -199,14 +199,7 @@ impl Invalidations {
     }
 
     async fn rows(&self) -> Result<Vec<Row>, Error> {
-        let query = Query {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! {})?,
-            sort: Sort::none(),
-            projection: Projection::all(),
-            skip: 0,
-            limit: AT_ONCE,
-        };
+        let query = Query { limit: AT_ONCE, ..Query::all(COLLECTION, Filter::from_document(&doc! {})?) };
         let found = self.documents.find(query).await?;
         let rows = found.iter().filter_map(|row| {
             let texts = |name: &str| {

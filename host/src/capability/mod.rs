@@ -11,6 +11,7 @@ pub mod documents;
 pub mod events;
 pub mod invalidations;
 pub mod log;
+pub mod mail;
 pub mod passwords;
 pub mod random;
 pub mod redis;

@@ -31,6 +31,9 @@ pub const PRESENCE_HANDLER: &str = "devconnect:platform/presence-handler@0.1.0";
 /// The interface of a component that is told what happened.
 pub const EVENT_HANDLER: &str = "devconnect:platform/event-handler@0.1.0";
 
+/// The interface of a component that has something to do at certain times.
+pub const SCHEDULE_HANDLER: &str = "devconnect:platform/schedule-handler@0.1.0";
+
 /// `types.identity`, lent.
 #[derive(Debug, Clone, Copy, ComponentType, Lower)]
 #[component(record)]
@@ -134,14 +137,25 @@ pub struct DeliveryRef<'a> {
     pub events: &'a [EventRef<'a>],
 }
 
-/// `event-handler.failure`.
+/// `schedule-handler.tick`, lent.
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+#[expect(missing_docs, reason = "each field is described in wit/schedule.wit")]
+pub struct TickRef<'a> {
+    pub id: &'a str,
+    pub cron: &'a str,
+    pub at: u64,
+    pub cursor: Option<&'a str>,
+}
+
+/// `event-handler.failure`, and `schedule-handler.failure`.
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
 #[component(variant)]
-pub enum EventFailure {
-    /// It is to be told again.
+pub enum Unable {
+    /// It is to be tried again.
     #[component(name = "retry")]
     Retry(String),
-    /// It is a dead letter.
+    /// It is given up.
     #[component(name = "reject")]
     Reject(String),
 }

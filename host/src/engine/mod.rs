@@ -23,9 +23,9 @@ use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre,
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 pub use aot::CodeCache;
-pub use bindings::EventFailure;
+pub use bindings::Unable;
 pub use build::EngineOptions;
-pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply};
+pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
 pub use limits::{Exceeded, Limits, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Identity, Shared, State};
@@ -92,6 +92,7 @@ pub struct Exports {
     socket: Option<ComponentExportIndex>,
     presence: Option<ComponentExportIndex>,
     event: Option<ComponentExportIndex>,
+    schedule: Option<ComponentExportIndex>,
 }
 
 /// How a component answers HTTP.
@@ -174,6 +175,7 @@ impl Engine {
         let socket = wanted(!manifest.socket.is_empty(), "[[socket]] events", bindings::SOCKET_HANDLER, "handle")?;
         let presence = wanted(manifest.presence.is_some(), "[presence]", bindings::PRESENCE_HANDLER, "changed")?;
         let event = wanted(!manifest.event.is_empty(), "[[event]] topics", bindings::EVENT_HANDLER, "handle")?;
-        Ok(Exports { instance, http, socket, presence, event })
+        let schedule = wanted(!manifest.schedule.is_empty(), "[[schedule]]", bindings::SCHEDULE_HANDLER, "handle")?;
+        Ok(Exports { instance, http, socket, presence, event, schedule })
     }
 }

@@ -27,7 +27,8 @@ impl Weights {
         let routes = manifest.http.iter().map(|route| route.path.clone());
         let events = manifest.socket.iter().map(|event| event.event.clone());
         let topics = manifest.event.iter().map(|event| event.topic.clone());
-        Self(routes.chain(events).chain(topics).map(|trigger| (trigger, Weight::default())).collect())
+        let crons = manifest.schedule.iter().map(|schedule| schedule.cron.as_str().to_owned());
+        Self(routes.chain(events).chain(topics).chain(crons).map(|trigger| (trigger, Weight::default())).collect())
     }
 
     /// One trigger's; none where nothing is kept of it.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::schedule::ScheduleTrigger;
 use crate::capability::{cache, documents, sockets};
 use crate::engine::Limits;
 
@@ -54,6 +55,9 @@ pub struct Manifest {
     /// The events that it is told.
     #[serde(default)]
     pub event: Vec<EventTrigger>,
+    /// The times at which it has something to do.
+    #[serde(default)]
+    pub schedule: Vec<ScheduleTrigger>,
     /// What it may reach. Nothing, unless it says so.
     #[serde(default)]
     pub grants: Grants,
@@ -224,6 +228,8 @@ pub struct Grants {
     pub signing: BTreeSet<String>,
     /// Settings it may read, by name.
     pub config: BTreeSet<String>,
+    /// It may send mails.
+    pub mail: bool,
 }
 
 /// One use of sessions.
@@ -337,6 +343,11 @@ impl Manifest {
             return Err(ManifestError::Contradiction(
                 "a component is one group of consumers: `from` is the same for all of its topics".into(),
             ));
+        }
+        let mut crons = BTreeSet::new();
+        if let Some(twice) = self.schedule.iter().find(|trigger| !crons.insert(trigger.cron.as_str())) {
+            let cron = twice.cron.as_str();
+            return Err(ManifestError::Contradiction(format!("the schedule {cron:?} is there twice")));
         }
         self.grants.documents.check().map_err(ManifestError::Contradiction)?;
         self.limits.check().map_err(ManifestError::Malformed)

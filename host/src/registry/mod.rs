@@ -5,6 +5,7 @@
 
 mod manifest;
 mod routes;
+mod schedule;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use manifest::{
     SessionRule, SessionUse, SocketTrigger,
 };
 pub use routes::{Found, Route, RouteConflict, Routes};
+pub use schedule::{Cron, ScheduleTrigger};
 
 use crate::application::Application;
 use crate::engine::{Engine, EngineError, Loaded};

@@ -2,4 +2,5 @@
 
 pub mod event;
 pub mod http;
+pub mod schedule;
 pub mod socket;

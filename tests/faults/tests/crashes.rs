@@ -110,5 +110,5 @@ async fn without_marks_an_effect_is_there_twice() {
     abort(&mut site, &mut chance, &["effected", "offset", "effected"]).await;
     let audit = end(site, traffic).await;
     let twice = |what: &str| audit.wrong.iter().any(|why| why.contains(what));
-    assert!(twice("of a day, and not") || twice("notifications"), "nothing is there twice: {:?}", audit.wrong);
+    assert!(twice("of hours, and not") || twice("notifications"), "nothing is there twice: {:?}", audit.wrong);
 }

@@ -10,6 +10,7 @@
 
 mod component;
 mod event;
+mod mail;
 mod reply;
 mod request;
 mod setup;
@@ -30,6 +31,7 @@ pub use component::{components_folder, wasm};
 pub use devconnect_host::capability::sockets::Target;
 pub use devconnect_host::config::Config;
 pub use event::DeadLetter;
+pub use mail::Mail;
 pub use reply::Reply;
 pub use request::Request;
 pub use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, RawDocumentBuf};
 use devconnect_host::capability::clocks::Manual;
-use devconnect_host::capability::documents::{Commit, Documents, Write};
+use devconnect_host::capability::documents::{Commit, Documents, Filter, Write};
 use devconnect_host::capability::passwords::Cost;
 use devconnect_host::config::Config;
 use devconnect_host::{Host, HostOptions};
@@ -91,6 +91,12 @@ async fn consume(host: &Host) {
             assert!(begun.elapsed() < Duration::from_secs(20), "{name} does not begin to consume");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+    let schedules: usize = host.registry.components().iter().map(|loaded| loaded.manifest.schedule.len()).sum();
+    let all = || Filter::from_document(&bson::doc! {}).expect("a filter");
+    while host.documents.count("host-schedules", all(), 0).await.expect("schedules") < schedules as u64 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the schedules do not begin");
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

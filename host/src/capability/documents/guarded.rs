@@ -73,8 +73,11 @@ impl Documents for Guarded {
         (self.guard(call).await, turn)
     }
 
-    fn commits_beside(&self) -> usize {
-        self.store.commits_beside()
+    async fn commit_beside(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        if !self.store.is_ready() {
+            return self.store.commit_beside(commit).await;
+        }
+        self.guard(self.store.commit_beside(commit)).await
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

@@ -81,6 +81,14 @@ pub struct Query {
     pub limit: u32,
 }
 
+impl Query {
+    /// Whole documents, as many as one query answers, by `_id`.
+    pub fn all(collection: &str, filter: Filter) -> Self {
+        let (sort, projection) = (Sort::none(), Projection::all());
+        Self { collection: collection.to_owned(), filter, sort, projection, skip: 0, limit: MAX_LIMIT }
+    }
+}
+
 /// One write of a commit.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -117,6 +125,11 @@ pub enum Write {
         /// Refuse the commit when nothing matches.
         must_match: bool,
     },
+}
+
+/// A date as documents have it, of milliseconds since 1970.
+pub fn date(millis: u64) -> bson::DateTime {
+    bson::DateTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 /// What happens together or not at all.
@@ -170,10 +183,10 @@ pub trait Documents: Send + Sync + 'static {
         drop(kept);
         (self.commit(commit).await, None)
     }
-    /// How many commits that nobody waits for it may have to do at once. Members come first: a server shares its time
-    /// between what they wait for and what consumers of events want done.
-    fn commits_beside(&self) -> usize {
-        64
+    /// The same for a commit that nobody waits for, such as the effect of an event. Where the store is one that others
+    /// wait for meanwhile, they come first; it is done all the same, one at a time if need be.
+    async fn commit_beside(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        self.commit(commit).await
     }
     /// How a query would be answered.
     async fn explain(&self, query: Query) -> Result<Plan, Error>;

@@ -4,6 +4,7 @@
 //! embedded store has, inside the transaction that read it. The outbox is in the same database. Every call runs in a
 //! task of its own: who gives up on an answer leaves a driver behind that goes on to its end.
 
+mod beside;
 mod commit;
 mod explain;
 mod prepare;
@@ -49,8 +50,6 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const CONNECTIONS: u32 = 50;
 /// Calls that are under way, the abandoned ones included.
 const CALLS: usize = 256;
-/// Effects of events that are committed at once: with 16, members' own commits waited for seconds.
-const BESIDE: usize = 4;
 
 /// The store. A clone is the same store.
 #[derive(Clone)]
@@ -72,6 +71,8 @@ pub(crate) struct Shared {
     calls: Arc<Semaphore>,
     /// Told of every commit that had events.
     pub(crate) committed: Committed,
+    /// Who commits what.
+    beside: beside::Beside,
     /// The lane of each shard that was the last to have its turn.
     pub(crate) turns: Mutex<BTreeMap<u32, String>>,
 }
@@ -111,6 +112,7 @@ impl MongoDb {
                 calls: Arc::new(Semaphore::new(CALLS)),
                 committed: Committed::default(),
                 turns: Mutex::default(),
+                beside: beside::Beside::default(),
             }),
         })
     }
@@ -235,6 +237,23 @@ impl Documents for MongoDb {
     }
 
     async fn commit_in_turn(&self, commit: Commit, kept: Option<Turn>) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
+        let _waiting = self.shared.beside.somebody_waits();
+        self.committed(commit, kept).await
+    }
+
+    async fn commit_beside(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        let _turn = self.shared.beside.enter().await;
+        self.committed(commit, None).await.0
+    }
+
+    async fn explain(&self, query: Query) -> Result<Plan, Error> {
+        self.check(&query)?;
+        self.ask(move |_, database| async move { explain::explain(&database, &query).await }).await
+    }
+}
+
+impl MongoDb {
+    async fn committed(&self, commit: Commit, kept: Option<Turn>) -> (Result<Vec<Effect>, Error>, Option<Turn>) {
         if let Err(error) = self.check_commit(&commit) {
             return (Err(error), None);
         }
@@ -245,17 +264,6 @@ impl Documents for MongoDb {
         asked.await.unwrap_or_else(|error| (Err(error), None))
     }
 
-    fn commits_beside(&self) -> usize {
-        BESIDE
-    }
-
-    async fn explain(&self, query: Query) -> Result<Plan, Error> {
-        self.check(&query)?;
-        self.ask(move |_, database| async move { explain::explain(&database, &query).await }).await
-    }
-}
-
-impl MongoDb {
     fn check_commit(&self, commit: &Commit) -> Result<(), Error> {
         for write in &commit.writes {
             match write {

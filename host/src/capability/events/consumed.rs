@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bson::{Bson, RawDocumentBuf, doc};
 
-use crate::capability::documents::{
-    Collection, Commit, Documents, Error, Filter, Index, MAX_LIMIT, Projection, Query, Sort, Write,
-};
+use crate::capability::documents::{Collection, Commit, Documents, Error, Filter, Index, Query, Write, date};
 
 /// Where the marks are. A collection of the host's own.
 pub(crate) const COLLECTION: &str = "host-consumed";
@@ -35,7 +33,7 @@ pub(crate) fn marks<'a>(component: &str, events: impl Iterator<Item = &'a str>, 
     let mark = |event: &str| {
         // Nobody else's test, and never in earnest: without marks an event may have its effect twice.
         let salt = if off() { hex::encode(crate::capability::random::bytes::<8>()) } else { String::new() };
-        let document = doc! { "_id": mark_id(component, event) + &salt, AT: time(now) };
+        let document = doc! { "_id": mark_id(component, event) + &salt, AT: date(now) };
         let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok(Write::Insert { collection: COLLECTION.to_owned(), document })
     };
@@ -56,15 +54,8 @@ fn off() -> bool {
 pub(crate) async fn forget_consumed(documents: &dyn Documents, now: u64) -> Result<(), Error> {
     let before = now.saturating_sub(KEPT.as_millis() as u64);
     loop {
-        let old = Query {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! { AT: { "$lt": time(before) } })?,
-            sort: Sort::none(),
-            projection: Projection::all(),
-            skip: 0,
-            limit: MAX_LIMIT,
-        };
-        let old = documents.find(old).await?;
+        let old = Filter::from_document(&doc! { AT: { "$lt": date(before) } })?;
+        let old = documents.find(Query::all(COLLECTION, old)).await?;
         let ids: Vec<Bson> = old.iter().filter_map(|mark| Some(mark.get_str("_id").ok()?.into())).collect();
         if ids.is_empty() {
             return Ok(());
@@ -73,10 +64,6 @@ pub(crate) async fn forget_consumed(documents: &dyn Documents, now: u64) -> Resu
         let delete = Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false };
         documents.commit(Commit { writes: vec![delete], events: Vec::new() }).await?;
     }
-}
-
-fn time(millis: u64) -> bson::DateTime {
-    bson::DateTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

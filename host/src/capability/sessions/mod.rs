@@ -17,7 +17,7 @@ pub use token::{Claims, Keys, Token};
 
 use super::cache::{Cache, Ttl};
 use super::clocks::Clock;
-use super::documents::{Change, Documents, Error as StoreError, Filter, Projection, Query, Sort, Write};
+use super::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
 use super::invalidations::Owed;
 use crate::application::SessionRules;
 use crate::engine::Identity;
@@ -215,14 +215,7 @@ impl Sessions {
     }
 
     async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {
-        let query = Query {
-            collection: self.rules.collection.clone(),
-            filter: Filter::from_document(&filter)?,
-            sort: Sort::none(),
-            projection: Projection::all(),
-            skip: 0,
-            limit,
-        };
+        let query = Query { limit, ..Query::all(&self.rules.collection, Filter::from_document(&filter)?) };
         self.documents.find(query).await
     }
 
@@ -234,10 +227,6 @@ impl Sessions {
 /// Ids of users are ObjectIds wherever they look like one, so that the store can join on them.
 fn subject(user: &str) -> Bson {
     ObjectId::parse_str(user).map_or_else(|_| Bson::String(user.to_owned()), Bson::ObjectId)
-}
-
-fn date(millis: u64) -> bson::DateTime {
-    bson::DateTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 fn unavailable(error: StoreError) -> Unavailable {

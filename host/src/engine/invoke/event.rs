@@ -8,7 +8,7 @@ use wasmtime::Store;
 use super::Invocation;
 use crate::capability::events::Event;
 use crate::capability::unit::Unit;
-use crate::engine::bindings::{DeliveryRef, EventFailure, EventRef};
+use crate::engine::bindings::{DeliveryRef, EventRef, Unable};
 use crate::engine::{Call, Exports, State};
 
 /// Events on their way to a component.
@@ -28,7 +28,7 @@ pub struct EventCall {
 
 impl Invocation for EventCall {
     /// What is to be committed for the events; or what the component says against it.
-    type Answer = Result<Unit, EventFailure>;
+    type Answer = Result<Unit, Unable>;
 
     fn call(&self) -> &Call {
         &self.call
@@ -44,7 +44,7 @@ impl Invocation for EventCall {
         let delivery = DeliveryRef { id: &self.call.id, attempt: self.attempt, events: &events };
         store.data_mut().gather(self.away.clone());
         let instance = exports.instance.instantiate_async(&mut *store).await?;
-        let handle = instance.get_typed_func::<(DeliveryRef<'_>,), (Result<(), EventFailure>,)>(&mut *store, handle)?;
+        let handle = instance.get_typed_func::<(DeliveryRef<'_>,), (Result<(), Unable>,)>(&mut *store, handle)?;
         let (told,) = handle.call_async(&mut *store, (delivery,)).await?;
         Ok(told.map(|()| store.data_mut().gathered()))
     }

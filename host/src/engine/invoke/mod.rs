@@ -1,12 +1,13 @@
 //! One call: a fresh store and instance, in a task of its own, under its limits.
 //!
 //! The task goes on when its caller goes away: what a component began it finishes, or its limits end it. What is called
-//! and how its answer is read is a room each: `http`, `socket`, `presence`, `event`.
+//! and how its answer is read is a room each: `http`, `socket`, `presence`, `event`, `tick`.
 
 mod event;
 mod http;
 mod presence;
 mod socket;
+mod tick;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use event::EventCall;
 pub use http::{Answer, HttpCall};
 pub use presence::PresenceCall;
 pub use socket::{SocketCall, SocketReply};
+pub use tick::TickCall;
 
 use super::weight::Weight;
 use super::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::Site;
 use super::delivery::{self, Delivery};
 use super::pace::Pace;
 use super::partition::Partition;
@@ -18,7 +17,7 @@ use crate::capability::events::{Next, Place, REPLAY_FOR, Record, Subscription};
 use crate::registry::{EventTrigger, Registry};
 
 /// How many events of a component are told at once.
-const PLACES: u32 = 16;
+const PLACES: u32 = 64;
 /// How often it is looked for what is to be remembered: what was finished since is told again after a crash, and has no
 /// effect then.
 const REMEMBER: Duration = Duration::from_millis(50);
@@ -33,17 +32,14 @@ pub(super) struct Consumer {
     pub(super) registry: Arc<Registry>,
     pub(super) component: String,
     pub(super) places: Semaphore,
-    /// The commits of all consumers: as many as the store takes beside those that members wait for.
-    pub(super) effects: Arc<Semaphore>,
     subscription: Box<dyn Subscription>,
     partitions: Mutex<HashMap<Place, Arc<Partition>>>,
 }
 
 impl Consumer {
-    pub(super) fn new(site: Site, component: String, subscription: Box<dyn Subscription>) -> Self {
-        let Site { registry, effects, .. } = site;
+    pub(super) fn new(registry: Arc<Registry>, component: String, subscription: Box<dyn Subscription>) -> Self {
         let (places, partitions) = (Semaphore::new(PLACES as usize), Mutex::default());
-        Self { registry, component, places, effects, subscription, partitions }
+        Self { registry, component, places, subscription, partitions }
     }
 
     /// Until it is stopped.

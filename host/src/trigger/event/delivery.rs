@@ -14,7 +14,7 @@ use super::partition::Partition;
 use crate::capability::documents::{Error, Write};
 use crate::capability::events::{MAX_VALUE, Record, marks};
 use crate::capability::unit::Unit;
-use crate::engine::{Call, EventCall, EventFailure, Failure, Loaded};
+use crate::engine::{Call, EventCall, Failure, Loaded, Unable};
 
 /// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,8 +152,8 @@ impl Delivery<'_> {
         let failed = |why| if away.load(Ordering::Relaxed) { Try::Held(why) } else { Try::Failed(why) };
         match answer {
             Ok(Ok(unit)) => self.commit(unit, records).await,
-            Ok(Err(EventFailure::Retry(why))) => failed(why),
-            Ok(Err(EventFailure::Reject(why))) => Try::Rejected(why),
+            Ok(Err(Unable::Retry(why))) => failed(why),
+            Ok(Err(Unable::Reject(why))) => Try::Rejected(why),
             Err(failure @ (Failure::Busy | Failure::Host(_))) => Try::Held(failure.to_string()),
             Err(failure) => failed(failure.to_string()),
         }
@@ -183,9 +183,7 @@ impl Delivery<'_> {
         let done = if commit.writes.is_empty() && commit.events.is_empty() {
             Ok(())
         } else {
-            // It is never closed.
-            let _leave = self.consumer.effects.acquire().await.ok();
-            capabilities.documents.commit_in_turn(commit, None).await.0.map(drop)
+            capabilities.documents.commit_beside(commit).await.map(drop)
         };
         crate::abort::here("effected");
         match done {

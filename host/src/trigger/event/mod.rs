@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::capability::events::{EventLog, Start, Subscription, forget_consumed};
 use crate::registry::{From, Manifest, Registry};
 use consumer::Consumer;
-use pace::Pace;
+pub(super) use pace::Pace;
 
 /// How often marks of events whose effect is long done are forgotten.
 const FORGET: Duration = Duration::from_secs(3_600);
@@ -52,15 +52,6 @@ impl Wish {
     }
 }
 
-/// What all consumers of a host have in common.
-#[derive(Clone)]
-struct Site {
-    registry: Arc<Registry>,
-    log: Arc<dyn EventLog>,
-    /// Leave to commit an effect.
-    effects: Arc<Semaphore>,
-}
-
 /// A component that is being told.
 struct Following {
     wish: Wish,
@@ -73,9 +64,7 @@ impl EventTrigger {
     pub fn start(registry: Arc<Registry>, log: Arc<dyn EventLog>) -> Self {
         let (stopped, stop) = watch::channel(false);
         let forgetting = tokio::spawn(forget(registry.clone()));
-        let effects = registry.engine().shared().capabilities.documents.commits_beside();
-        let site = Site { registry, log, effects: Arc::new(Semaphore::new(effects)) };
-        let following = tokio::spawn(follow(site, stop));
+        let following = tokio::spawn(follow(registry, log, stop));
         Self { stopped, following, forgetting }
     }
 
@@ -89,12 +78,12 @@ impl EventTrigger {
     }
 }
 
-async fn follow(site: Site, mut stop: watch::Receiver<bool>) {
-    let mut changes = site.registry.changes();
+async fn follow(registry: Arc<Registry>, log: Arc<dyn EventLog>, mut stop: watch::Receiver<bool>) {
+    let mut changes = registry.changes();
     let mut all: BTreeMap<String, Following> = BTreeMap::new();
     loop {
         changes.mark_unchanged();
-        let deployed = site.registry.components();
+        let deployed = registry.components();
         let wishes: BTreeMap<&str, Wish> = deployed
             .iter()
             .filter_map(|loaded| Some((loaded.manifest.component.name.as_str(), Wish::of(&loaded.manifest)?)))
@@ -104,7 +93,7 @@ async fn follow(site: Site, mut stop: watch::Receiver<bool>) {
         for (name, wish) in wishes {
             all.entry(name.to_owned()).or_insert_with(|| {
                 let (sender, stop) = watch::channel(false);
-                let task = tokio::spawn(consume(site.clone(), name.to_owned(), wish.clone(), stop));
+                let task = tokio::spawn(consume(registry.clone(), log.clone(), name.to_owned(), wish.clone(), stop));
                 Following { wish, stop: sender, task }
             });
         }
@@ -129,10 +118,16 @@ async fn end(all: Vec<Following>) {
 }
 
 /// One component, from its subscription until it is stopped.
-async fn consume(site: Site, component: String, wish: Wish, mut stop: watch::Receiver<bool>) {
-    let Some(subscription) = subscribe(site.log.as_ref(), &component, &wish, &mut stop).await else { return };
+async fn consume(
+    registry: Arc<Registry>,
+    log: Arc<dyn EventLog>,
+    component: String,
+    wish: Wish,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(subscription) = subscribe(log.as_ref(), &component, &wish, &mut stop).await else { return };
     tracing::info!(component, topics = ?wish.topics, "it is told what happens");
-    Arc::new(Consumer::new(site, component, subscription)).run(stop).await;
+    Arc::new(Consumer::new(registry, component, subscription)).run(stop).await;
 }
 
 /// None when it is stopped before the log answers.

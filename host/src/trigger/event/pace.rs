@@ -7,7 +7,7 @@ use rand::RngExt as _;
 /// Waits that grow: each is twice the one before, up to a longest one, give or take a half, so that what failed together
 /// is not tried together.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub(in crate::trigger) struct Pace {
     first: Duration,
     longest: Duration,
     waits: u32,
@@ -15,22 +15,22 @@ pub(super) struct Pace {
 
 impl Pace {
     /// For a component that failed.
-    pub(super) fn component() -> Self {
+    pub(in crate::trigger) fn component() -> Self {
         Self { first: Duration::from_millis(100), longest: Duration::from_secs(30), waits: 0 }
     }
 
     /// For a store that is away.
-    pub(super) fn store() -> Self {
+    pub(in crate::trigger) fn store() -> Self {
         Self { first: Duration::from_millis(50), longest: Duration::from_secs(2), waits: 0 }
     }
 
     /// Whether nothing was waited for yet.
-    pub(super) fn is_first(&self) -> bool {
+    pub(in crate::trigger) fn is_first(&self) -> bool {
         self.waits == 0
     }
 
     /// The next wait.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(in crate::trigger) fn next(&mut self) -> Duration {
         let wait = self.first.saturating_mul(1 << self.waits.min(20)).min(self.longest);
         self.waits = self.waits.saturating_add(1);
         wait.mul_f64(rand::rng().random_range(0.5..1.5))

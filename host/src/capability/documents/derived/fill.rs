@@ -16,7 +16,7 @@ use super::marker::{Marker, Progress};
 use crate::capability::clocks::Clock;
 use crate::capability::documents::order::{Class, class};
 use crate::capability::documents::{
-    Change, Commit, Documents, Effect, Error, Filter, Projection, Query, Schema, Sort, Write,
+    Change, Commit, Documents, Effect, Error, Filter, Projection, Query, Schema, Write, date,
 };
 
 /// Documents that are looked at in one step and written in one commit.
@@ -148,14 +148,8 @@ impl Filling<'_> {
     async fn read(&self, filter: Document) -> Result<Vec<RawDocumentBuf>, Error> {
         let mut fields = doc! { self.field: 1 };
         fields.extend(self.rule.sources().iter().map(|source| (source.clone(), Bson::Int32(1))));
-        let query = Query {
-            collection: self.collection.to_owned(),
-            filter: Filter::from_document(&filter)?,
-            sort: Sort::none(),
-            projection: Projection::from_document(&fields)?,
-            skip: 0,
-            limit: PAGE,
-        };
+        let projection = Projection::from_document(&fields)?;
+        let query = Query { projection, limit: PAGE, ..Query::all(self.collection, Filter::from_document(&filter)?) };
         self.store.find(query).await
     }
 
@@ -285,7 +279,7 @@ impl Filling<'_> {
     }
 
     fn now(&self) -> DateTime {
-        DateTime::from_millis(i64::try_from(self.clock.now()).unwrap_or(i64::MAX))
+        date(self.clock.now())
     }
 }
 

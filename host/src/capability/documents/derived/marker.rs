@@ -5,7 +5,7 @@
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 
-use crate::capability::documents::{Change, Commit, Derived, Documents, Error, Filter, Projection, Query, Sort, Write};
+use crate::capability::documents::{Change, Commit, Derived, Documents, Error, Filter, Query, Write};
 
 /// The collection of the host's own that the markers are in. No component can be granted it.
 pub(crate) const COLLECTION: &str = "host-markers";
@@ -40,14 +40,7 @@ impl<'a> Marker<'a> {
 
     /// What it says; the beginning when there is none yet, which makes it.
     pub(super) async fn read(&self) -> Result<Progress, Error> {
-        let query = Query {
-            collection: COLLECTION.to_owned(),
-            filter: self.filter()?,
-            sort: Sort::none(),
-            projection: Projection::all(),
-            skip: 0,
-            limit: 1,
-        };
+        let query = Query { limit: 1, ..Query::all(COLLECTION, self.filter()?) };
         if let Some(found) = self.store.find(query).await?.first() {
             return Document::try_from(found.as_ref()).map(|found| Progress::from(&found)).map_err(damaged);
         }
