@@ -71,6 +71,7 @@ pub(super) const SUITES: &[Suite] = &[
             "activity",
             "notifications",
             "analytics",
+            "mail",
         ]),
     ),
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),
