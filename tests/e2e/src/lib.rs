@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
+pub mod mailbox;
 mod member;
 pub mod network;
 pub mod node;

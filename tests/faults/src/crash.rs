@@ -1,6 +1,6 @@
 //! Hosts that are killed, or abort at a step of their own, and start again at the same address and with the same data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use devconnect_host::config::Config;
@@ -42,6 +42,7 @@ pub struct Spot {
     data: PathBuf,
     port: u16,
     environment: Vec<(&'static str, String)>,
+    components: PathBuf,
     server: Option<Server>,
 }
 
@@ -53,18 +54,28 @@ impl Site {
         e2e::network::share_secret(&data);
         let log = [("DEVCONNECT_LOG", "error")];
         let environment = log.iter().chain(environment).map(|(name, value)| (*name, (*value).to_owned())).collect();
-        let hosts = vec![Spot::new(data.clone(), environment)];
+        let hosts = vec![Spot::new(data.clone(), e2e::root().join("target/components"), environment)];
         Self { hosts, config: Config::default(), data, _folder: folder }
     }
 
     /// Two hosts on servers of this program.
     pub fn real(network: &Network) -> Self {
+        Self::of(network, &e2e::root().join("target/components"))
+    }
+
+    /// The same with a folder of components.
+    pub fn of(network: &Network, components: &Path) -> Self {
         let folder = TempDir::new().expect("a folder for data");
         let data = |host: &str| folder.path().join(host);
-        let hosts = ["a", "b"].map(|host| Spot::new(data(host), network.environment(host)));
+        let hosts = ["a", "b"].map(|host| Spot::new(data(host), components.to_owned(), network.environment(host)));
         let data = data("audit");
         e2e::network::share_secret(&data);
         Self { hosts: hosts.into(), config: network.config(), data, _folder: folder }
+    }
+
+    /// The data folders of the hosts.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.hosts.iter().map(|spot| spot.data.as_path())
     }
 
     /// The addresses of the hosts.
@@ -83,16 +94,18 @@ impl Site {
 }
 
 impl Spot {
-    fn new(data: PathBuf, environment: Vec<(&'static str, String)>) -> Self {
+    fn new(data: PathBuf, components: PathBuf, environment: Vec<(&'static str, String)>) -> Self {
         let port = free_port();
-        Self { url: format!("http://127.0.0.1:{port}"), data, port, environment, server: None }
+        Self { url: format!("http://127.0.0.1:{port}"), data, port, environment, components, server: None }
     }
 
     /// Starts the host; `abort` is a step and how many times it is passed first.
     pub async fn start(&mut self, abort: Option<(&str, u64)>) {
         let mut environment = self.environment.clone();
         environment.extend(abort.map(|(step, times)| ("DEVCONNECT_TEST_ABORT", format!("{step}:{times}"))));
-        let (data, options) = (self.data.clone(), ServerOptions { environment, port: self.port, ..Default::default() });
+        let components = Some(self.components.clone());
+        let options = ServerOptions { environment, components, port: self.port, ..ServerOptions::default() };
+        let data = self.data.clone();
         let server = spawn_blocking(move || Server::start_with(&data, options)).await;
         self.server = Some(server.expect("a host that starts"));
     }
