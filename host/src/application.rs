@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::capability::documents::{Collection, Derived, Index, MARKERS, Schema};
-use crate::capability::{events, invalidations, mail};
+use crate::capability::{events, generations, invalidations, mail};
 use crate::trigger::schedule;
 
 /// Why an application file is refused.
@@ -121,6 +121,8 @@ pub struct CollectionRules {
     /// Fields that follow from others, by name. Components write them; the host fills them in where older documents
     /// lack them: `[collections.people.derived] nameKey = { lower-case = "name" }`.
     pub derived: BTreeMap<String, Derived>,
+    /// The component that makes all of it out of events, and can make it anew from them; others may look at it.
+    pub rebuilt_by: Option<String>,
 }
 
 /// What holds for cached values.
@@ -185,6 +187,10 @@ impl Application {
                     Self::RESERVED
                 ));
             }
+            let second = format!("{name}{}", generations::SECOND);
+            if collection.rebuilt_by.is_some() && self.collections.contains_key(&second) {
+                return Err(format!("collections.{second}: {name} is built anew there; give it another name"));
+            }
             for (field, rule) in &collection.derived {
                 let place = format!("collections.{name}.derived.{field}");
                 rule.check(field).map_err(|why| format!("{place}: {why}"))?;
@@ -207,7 +213,11 @@ impl Application {
             |rules: &CollectionRules| Collection { indexes: rules.indexes.clone(), derived: rules.derived.clone() };
         let mut collections: BTreeMap<_, _> =
             self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
-        for own in [MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS, schedule::COLLECTION] {
+        let rebuilt = self.collections.iter().filter(|(_, rules)| rules.rebuilt_by.is_some());
+        collections.extend(rebuilt.map(|(name, rules)| (generations::slot(name, 1), of(rules))));
+        for own in
+            [generations::COLLECTION, MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS, schedule::COLLECTION]
+        {
             collections.insert(own.to_owned(), Collection::default());
         }
         collections.insert(events::CONSUMED.to_owned(), events::consumed());
@@ -218,6 +228,17 @@ impl Application {
     /// Partitions by topic.
     pub fn partitions(&self) -> BTreeMap<String, u32> {
         self.topics.iter().map(|(name, rules)| (name.clone(), rules.partitions)).collect()
+    }
+
+    /// The component that makes a collection out of events.
+    pub fn rebuilt_by(&self, collection: &str) -> Option<&str> {
+        self.collections.get(collection)?.rebuilt_by.as_deref()
+    }
+
+    /// The collections that a component makes out of events.
+    pub fn rebuilt<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a str> {
+        let rebuilt = self.collections.iter().filter(move |(_, rules)| rules.rebuilt_by.as_deref() == Some(component));
+        rebuilt.map(|(name, _)| name.as_str())
     }
 
     /// The fields of a collection that are private; none when it is unknown.

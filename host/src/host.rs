@@ -9,6 +9,7 @@ use crate::application::{Application, ApplicationError};
 use crate::capability::clocks::{Clock, System};
 use crate::capability::documents::MongoDb;
 use crate::capability::events::{self, EventLog, Relay};
+use crate::capability::generations::Generations;
 use crate::capability::invalidations::{Invalidations, Owed};
 use crate::capability::mail::{Mailer, Mailing};
 use crate::capability::passwords::{Cost, Passwords};
@@ -126,6 +127,7 @@ impl Host {
         let capabilities = Capabilities {
             cache,
             documents: checked,
+            generations: Arc::new(Generations::new(documents.clone())),
             sockets,
             sessions,
             invalidations,
@@ -165,6 +167,7 @@ impl Host {
             documents,
             schema: shared.application.schema(),
             clock: shared.capabilities.clock.clone(),
+            generations: shared.capabilities.generations.clone(),
             again,
         };
         match preparation.run().await {
@@ -220,6 +223,7 @@ struct Preparation {
     documents: Arc<dyn documents::Documents>,
     schema: documents::Schema,
     clock: Arc<dyn Clock>,
+    generations: Arc<Generations>,
     again: bool,
 }
 
@@ -229,7 +233,7 @@ impl Preparation {
             stores::prepare(mongodb).await?;
         }
         documents::fill(self.documents.as_ref(), &self.schema, self.clock.as_ref(), self.again).await?;
-        Ok(())
+        self.generations.look().await
     }
 
     async fn keep_trying(self) {

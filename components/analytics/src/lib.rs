@@ -1,5 +1,5 @@
 //! Analytics: what happened, counted where it belongs by its own time (`rollup`), and what a member did (`summary`).
-//! Every count goes up in one commit with the mark of its event, so that whatever comes again or late is counted once and
+//! All counts of a delivery go up in one commit with the marks of its events, so that whatever comes again or late is counted once and
 //! in its own window.
 
 mod rollup;
@@ -21,7 +21,8 @@ devconnect_sdk::event_component! {
     "MESSAGE_SENT" => |event| count(event, event.user_id()?, Counted::MESSAGE),
     "CONNECTION_REQUEST" => requested,
     "CONNECTION_ACCEPTED" => |event| count(event, event.user_id()?, Counted::ACCEPTED),
-    "CONNECTION_REJECTED" => |event| count(event, event.user_id()?, Counted::REJECTED),
+    "CONNECTION_REJECTED" => |event| count(event, event.user_id()?, Counted::REJECTED);
+    finally => rollup::write
 }
 
 #[derive(Deserialize)]

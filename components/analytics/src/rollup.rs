@@ -3,6 +3,9 @@
 //! An hour has a row a shard with its minutes in it, which are summed by whoever reads, so that keys that are told at once
 //! do not fight over one; a day is the sum of its hours. Whoever was active in an hour has a document, with the minutes.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use devconnect_sdk::event::{Event, Failure};
 use devconnect_sdk::prelude::*;
 use model::events::ANALYTICS_EVENTS;
@@ -41,42 +44,85 @@ impl Counted {
     pub(crate) const REJECTED: Self = Self { field: "rejected", kind: "CONNECTION_ANALYTICS" };
 }
 
+/// What the events of a delivery come to. Of many, which are of one key, most change the same few documents.
+#[derive(Default)]
+struct Tally {
+    /// By `_id`: the start of the hour, and what goes up.
+    rollups: BTreeMap<String, (DateTime, BTreeMap<String, i64>)>,
+    /// By `_id`: the start of the hour, the member, and the minutes.
+    active: BTreeMap<String, (DateTime, ObjectId, BTreeSet<String>)>,
+    /// By `_id`: the member, the day, and what goes up.
+    members: BTreeMap<String, (ObjectId, String, BTreeMap<&'static str, i64>)>,
+    /// Who did what, in order.
+    told: Vec<(ObjectId, Counted)>,
+}
+
+thread_local! {
+    /// An instance has one delivery, and with it one tally.
+    static TALLY: RefCell<Tally> = RefCell::default();
+}
+
 /// Counts what `user` did.
 pub(crate) fn count(event: &Event, user: ObjectId, counted: Counted) -> Result<(), Failure> {
     let at = event.timestamp()?;
     if !(0..LATEST).contains(&at.millis()) {
         return Err(Failure::Reject(format!("its time is {at}")));
     }
-    let (hex, day) = (user.to_hex(), at.day());
-    let start = DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR));
-    let minute = format!("minutes.{:02}", at.millis().rem_euclid(HOUR) / MINUTE);
-    let in_minute = format!("{minute}.{}", counted.field);
-    Commit::new()
-        .update(
-            ROLLUPS,
-            doc! { "_id": format!("{start}/{}", shard(event.key())) },
-            doc! { "$inc": { (counted.field): 1, in_minute: 1 }, "$setOnInsert": { "start": start } },
-        )
-        .upsert()
-        .update(
-            ACTIVE,
-            doc! { "_id": format!("{start}/{hex}") },
-            doc! { "$set": { minute: true }, "$setOnInsert": { "start": start, "userId": user } },
-        )
-        .upsert()
-        .update(
-            MEMBERS,
-            doc! { "_id": format!("{hex}/{day}") },
-            doc! { "$inc": { (counted.field): 1 }, "$setOnInsert": { "userId": user, "day": &day } },
-        )
-        .upsert()
-        .envelope(
-            ANALYTICS_EVENTS,
-            &hex,
-            &Envelope::new(counted.kind, user, doc! { "userId": hex.as_str(), (counted.field): 1 }),
-        )
-        .run()?;
+    TALLY.with_borrow_mut(|tally| tally.add(event.key(), at, user, counted));
     Ok(())
+}
+
+/// Writes what was counted.
+pub(crate) fn write() -> Result<(), Failure> {
+    let tally = TALLY.take();
+    if tally.told.is_empty() {
+        return Ok(());
+    }
+    tally.commit().run()?;
+    Ok(())
+}
+
+impl Tally {
+    fn add(&mut self, key: &str, at: DateTime, user: ObjectId, counted: Counted) {
+        let (hex, day) = (user.to_hex(), at.day());
+        let start = DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR));
+        let minute = format!("minutes.{:02}", at.millis().rem_euclid(HOUR) / MINUTE);
+        let (_, up) = self.rollups.entry(format!("{start}/{}", shard(key))).or_insert_with(|| (start, BTreeMap::new()));
+        for field in [counted.field.to_owned(), format!("{minute}.{}", counted.field)] {
+            *up.entry(field).or_default() += 1;
+        }
+        let active = || (start, user, BTreeSet::new());
+        self.active.entry(format!("{start}/{hex}")).or_insert_with(active).2.insert(minute);
+        let (_, _, up) = self.members.entry(format!("{hex}/{day}")).or_insert_with(|| (user, day, BTreeMap::new()));
+        *up.entry(counted.field).or_default() += 1;
+        self.told.push((user, counted));
+    }
+
+    /// Collection by collection, which stores do in one go each.
+    fn commit(self) -> Commit {
+        let mut commit = Commit::new();
+        for (id, (start, up)) in self.rollups {
+            let up: Document = up.into_iter().map(|(field, count)| (field, count.into())).collect();
+            let change = doc! { "$inc": up, "$setOnInsert": { "start": start } };
+            commit = commit.update(ROLLUPS, doc! { "_id": id }, change).upsert();
+        }
+        for (id, (start, user, minutes)) in self.active {
+            let minutes: Document = minutes.into_iter().map(|minute| (minute, true.into())).collect();
+            let change = doc! { "$set": minutes, "$setOnInsert": { "start": start, "userId": user } };
+            commit = commit.update(ACTIVE, doc! { "_id": id }, change).upsert();
+        }
+        for (id, (user, day, up)) in self.members {
+            let up: Document = up.into_iter().map(|(field, count)| (field.to_owned(), count.into())).collect();
+            let change = doc! { "$inc": up, "$setOnInsert": { "userId": user, "day": day } };
+            commit = commit.update(MEMBERS, doc! { "_id": id }, change).upsert();
+        }
+        for (user, counted) in self.told {
+            let hex = user.to_hex();
+            let told = doc! { "userId": hex.as_str(), (counted.field): 1 };
+            commit = commit.envelope(ANALYTICS_EVENTS, &hex, &Envelope::new(counted.kind, user, told));
+        }
+        commit
+    }
 }
 
 /// FNV-1a: what matters is that keys are spread, the same way each time.

@@ -173,3 +173,43 @@ fn the_summary_is_the_own_activity_of_thirty_days() {
     let days: Vec<&Value> = data["days"].as_array().unwrap().iter().map(|day| &day["day"]).collect();
     assert_eq!(days, ["2025-12-17", "2026-01-14", "2026-01-15"]);
 }
+
+fn all(app: &App, collection: &str) -> Vec<Document> {
+    app.find(collection, doc! {})
+}
+
+#[test]
+fn what_is_rebuilt_is_the_same_and_is_told_to_nobody_again() {
+    let app = app();
+    let users: Vec<ObjectId> = (0..20).map(|_| ObjectId::new()).collect();
+    let days = ["2026-01-14T23:59:59.999Z", "2026-01-15T10:00:00.000Z", "2026-01-15T10:01:00.000Z"];
+    for (number, user) in users.iter().enumerate() {
+        for at in days.iter().take(1 + number % 3) {
+            did(&app, "USER_LOGIN", &user.to_hex(), *user, at);
+            did(&app, "MESSAGE_SENT", &format!("pair{}", number % 5), *user, at);
+        }
+    }
+    did(&app, "USER_LOGIN", "key", users[0], "yesterday");
+    app.until_consumed("analytics");
+    let names = ["analyticsrollups", "analyticsactive", "useractivity"];
+    let (before, told) = (names.map(|name| all(&app, name)), app.events("analytics-events").len());
+    // What somebody spoiled is not in what is rebuilt.
+    app.insert("analyticsrollups", doc! { "_id": "spoiled", "messages": 5_i64 });
+    app.rebuild("analytics");
+    assert_eq!(names.map(|name| all(&app, &format!("{name}-b"))), before);
+    assert_eq!((app.events("analytics-events").len(), app.dead_letters("user-events").len()), (told, 1));
+
+    // From here on it is the rebuilt one that goes on and is read.
+    let ada = users[0];
+    did(&app, "MESSAGE_SENT", "pair0", ada, "2026-01-15T11:00:00.000Z");
+    app.until_consumed("analytics");
+    assert_eq!(app.events("analytics-events").len(), told + 1);
+    let data = app.get("/analytics/summary").token(&app.log_in(ada)).send().json()["data"].clone();
+    assert_eq!((&data["messagesSent"], &data["logins"]), (&json!(2), &json!(1)));
+    assert_eq!(all(&app, "analyticsrollups").len(), before[0].len() + 1, "nobody writes to the old one");
+
+    // And once more, into the first slot.
+    app.clock().advance(10_000);
+    app.rebuild("analytics");
+    assert_eq!(names.map(|name| all(&app, name)), names.map(|name| all(&app, &format!("{name}-b"))));
+}

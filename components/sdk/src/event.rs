@@ -140,8 +140,11 @@ pub struct Line {
     pub handler: Handler,
 }
 
-/// Has the effects of all events of a delivery, in order.
-pub fn dispatch(lines: &[Line], delivery: wit::Delivery) -> Result<(), wit::Failure> {
+/// What is done behind the last event of a delivery.
+pub type Finally = fn() -> Result<(), Failure>;
+
+/// Has the effects of all events of a delivery, in order, and then what is to be done behind them.
+pub fn dispatch(lines: &[Line], finally: Finally, delivery: wit::Delivery) -> Result<(), wit::Failure> {
     let told = delivery.events.into_iter().try_for_each(|event| {
         let says_its_type = !event.kind.is_empty();
         let event = Event::new(event)?;
@@ -155,7 +158,7 @@ pub fn dispatch(lines: &[Line], delivery: wit::Delivery) -> Result<(), wit::Fail
             ))),
         }
     });
-    told.map_err(|failure| match failure {
+    told.and_then(|()| finally()).map_err(|failure| match failure {
         Failure::Retry(why) => wit::Failure::Retry(why),
         Failure::Reject(why) => wit::Failure::Reject(why),
     })
@@ -165,24 +168,31 @@ pub fn dispatch(lines: &[Line], delivery: wit::Delivery) -> Result<(), wit::Fail
 ///
 /// Each type is written as in `component.toml`, each handler is a `fn(&Event) -> Result<(), Failure>`. Used once in a crate,
 /// at its top; it may stand beside the macro of another kind of trigger.
+///
+/// With `batch` in the manifest, handlers may keep in memory what they make of each event, and write it at once behind the last
+/// one: `event_component! { "USER_SIGNUP" => signed_up; finally => write }`. An instance has one delivery.
 #[macro_export]
 macro_rules! event_component {
     ($($kind:literal => $handler:expr),* $(,)?) => {
+        $crate::event_component! { $($kind => $handler),*; finally => || Ok(()) }
+    };
+    ($($kind:literal => $handler:expr),*; finally => $finally:expr) => {
         const _: () = {
             const LINES: &[$crate::event::Line] = &[$($crate::event::Line { kind: $kind, handler: $handler }),*];
+            const FINALLY: $crate::event::Finally = $finally;
             struct EventHandler;
             impl $crate::bindings::event::Guest for EventHandler {
                 fn handle(
                     delivery: $crate::bindings::event::Delivery,
                 ) -> ::core::result::Result<(), $crate::bindings::event::Failure> {
-                    $crate::event::dispatch(LINES, delivery)
+                    $crate::event::dispatch(LINES, FINALLY, delivery)
                 }
             }
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::event::export_event_handler!(EventHandler);
             // Built for the machine there is nobody to export to, and the handlers are in use all the same.
             #[cfg(not(target_arch = "wasm32"))]
-            const _: (&[$crate::event::Line], EventHandler) = (LINES, EventHandler);
+            const _: (&[$crate::event::Line], $crate::event::Finally, EventHandler) = (LINES, FINALLY, EventHandler);
         };
     };
 }
@@ -198,7 +208,7 @@ mod tests {
 
     fn told(kind: &str, value: &str) -> Result<(), wit::Failure> {
         let lines = [Line { kind: "A", handler: |event| event.data::<u8>().map(drop) }];
-        dispatch(&lines, wit::Delivery { id: "c".into(), attempt: 1, events: vec![event(kind, value)] })
+        dispatch(&lines, || Ok(()), wit::Delivery { id: "c".into(), attempt: 1, events: vec![event(kind, value)] })
     }
 
     #[test]
@@ -206,6 +216,21 @@ mod tests {
         assert_eq!(told("A", r#"{"data": 1}"#), Ok(()));
         assert_eq!(told("", r#"{"eventType": "A", "data": 1}"#), Ok(()));
         assert_eq!(told("", r#"{"eventType": "B"}"#), Ok(()), "somebody else's");
+    }
+
+    #[test]
+    fn what_is_done_behind_the_last_event_is_not_done_behind_one_that_failed() {
+        let lines = [Line { kind: "A", handler: |event| event.data::<u8>().map(drop) }];
+        let told = |values: [&str; 2]| {
+            let events = values.map(|value| event("A", value)).into();
+            dispatch(
+                &lines,
+                || Err(Failure::Retry("last".into())),
+                wit::Delivery { id: "c".into(), attempt: 1, events },
+            )
+        };
+        assert_eq!(told([r#"{"data": 1}"#; 2]), Err(wit::Failure::Retry("last".into())));
+        assert!(matches!(told([r#"{"data": 1}"#, "no"]), Err(wit::Failure::Reject(_))));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::Refusal;
 use crate::capability::clocks::Clock;
 use crate::capability::documents::{self, Commit, Documents, Filter, Query, Write, date};
 use crate::capability::events::{self, DEAD_LETTERS, Event, EventLog, Record, SETTLED_LETTERS, letter};
+use crate::capability::generations::{Generations, group};
 use crate::host::Host;
 
 /// Where a letter is. Its name for operators is `topic/partition/offset`.
@@ -64,6 +65,7 @@ pub(super) struct DeadLetters {
     log: Arc<dyn EventLog>,
     documents: Arc<dyn Documents>,
     clock: Arc<dyn Clock>,
+    generations: Arc<Generations>,
     topics: Vec<String>,
 }
 
@@ -72,7 +74,8 @@ impl DeadLetters {
         let shared = host.registry.engine().shared();
         let topics = shared.application.topics.keys().cloned().collect();
         let (log, documents, clock) = (host.events.clone(), host.documents.clone(), shared.capabilities.clock.clone());
-        Self { log, documents, clock, topics }
+        let generations = shared.capabilities.generations.clone();
+        Self { log, documents, clock, generations, topics }
     }
 
     /// Those that nothing was done with, of one topic or of all, at most `most`.
@@ -122,11 +125,16 @@ impl DeadLetters {
         let mut headers: Vec<_> =
             event.headers.iter().filter(|(name, _)| !letter::ALL.contains(&name.as_str())).cloned().collect();
         headers.push((events::REPLAY_FOR.to_owned(), component.clone()));
-        let mark = Filter::from_document(&doc! { "_id": events::mark_id(&component, &id) })?;
+        let mark = Filter::from_document(&doc! { "_id": events::mark_id(&self.group(&component), &id) })?;
         let forget =
             Write::Delete { collection: events::CONSUMED.to_owned(), filter: mark, many: false, must_match: false };
         let again = Event { id, topic: address.topic.clone(), headers, at: self.clock.now(), ..event };
         self.settle(address, "replayed", vec![forget], vec![again]).await
+    }
+
+    /// The name of the component in its marks.
+    fn group(&self, component: &str) -> String {
+        group(component, self.generations.of(component).serving)
     }
 
     /// Never lists it again.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 use super::dead_letters::{Address, DeadLetters, Letter};
 use crate::capability::events::{EventLog, Record};
+use crate::capability::generations::{Generation, group};
 use crate::host::Host;
 use crate::registry::Registry;
 
@@ -77,7 +78,7 @@ pub struct Records {
 /// How far a consumer is in a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
-    /// The component.
+    /// The component, with its generation behind it when it was rebuilt (`analytics~1`).
     pub component: String,
     /// The topic.
     pub topic: String,
@@ -131,9 +132,14 @@ async fn records(
 async fn lag(State(events): State<Events>) -> Result<Json<Vec<Lag>>, Refusal> {
     let mut all = Vec::new();
     for loaded in events.registry.components() {
-        let component = &loaded.manifest.component.name;
-        for topic in loaded.manifest.event.iter().map(|trigger| &trigger.topic) {
-            let (ends, finished) = (events.log.ends(topic).await?, events.log.committed(component, topic).await?);
+        let generations = &events.registry.engine().shared().capabilities.generations;
+        let Generation { serving, building } = generations.of(&loaded.manifest.component.name);
+        let groups = [Some(serving), building].into_iter().flatten();
+        let groups: Vec<String> = groups.map(|told| group(&loaded.manifest.component.name, told)).collect();
+        let topics = loaded.manifest.event.iter().map(|trigger| trigger.topic.clone());
+        let places: Vec<_> = topics.flat_map(|topic| groups.iter().map(move |group| (topic.clone(), group))).collect();
+        for (topic, component) in places {
+            let (ends, finished) = (events.log.ends(&topic).await?, events.log.committed(component, &topic).await?);
             let lag = |(partition, (end, finished))| Lag {
                 component: component.clone(),
                 topic: topic.clone(),

@@ -6,6 +6,7 @@
 mod dead_letters;
 mod events;
 mod metrics;
+mod rebuilds;
 mod token;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::host::Host;
 pub use dead_letters::Letter;
 pub use events::{Ends, Lag, Records, Shown};
 use metrics::Metrics;
+pub use rebuilds::Rebuild;
 pub use token::Token;
 
 /// The admin listener of one host.
@@ -35,8 +37,10 @@ impl Admin {
     /// Of a host, for whoever has the token.
     pub fn new(host: &Host, token: Token) -> Self {
         let metrics = Arc::new(Metrics::new(host.stores.clone()));
-        let steering =
-            events::routes(host).fallback(nothing).layer(from_fn_with_state(Arc::new(token), token::required));
+        let steering = events::routes(host)
+            .merge(rebuilds::routes(host))
+            .fallback(nothing)
+            .layer(from_fn_with_state(Arc::new(token), token::required));
         let router = Router::new().route("/metrics", get(scrape)).with_state(metrics).nest("/v1", steering);
         Self { router: router.fallback(nothing) }
     }

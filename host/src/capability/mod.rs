@@ -9,6 +9,7 @@ pub mod clocks;
 pub mod config;
 pub mod documents;
 pub mod events;
+pub mod generations;
 pub mod invalidations;
 pub mod log;
 pub mod mail;
@@ -85,6 +86,8 @@ pub struct Capabilities {
     pub cache: Arc<dyn cache::Cache>,
     /// The truth.
     pub documents: Arc<dyn documents::Documents>,
+    /// Which effects of events are read.
+    pub generations: Arc<generations::Generations>,
     /// Connected clients.
     pub sockets: Arc<dyn sockets::Sockets>,
     /// Log-ins.

@@ -1,15 +1,18 @@
 //! `devconnect events`: looking into topics, how far consumers are, and what is done with dead letters.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Connection, Host};
-use crate::admin::{Ends, Lag, Letter, Records};
+use crate::admin::{Ends, Lag, Letter, Rebuild, Records};
 
 /// Between two looks of `tail`.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// Between two words on how far a rebuilding is.
+const PROGRESS: Duration = Duration::from_secs(2);
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -30,6 +33,15 @@ pub enum Task {
         /// Print it for programs.
         #[arg(long)]
         json: bool,
+    },
+    /// Tell a component everything once more, into documents of its own, and read those when they have come as far as the
+    /// ones that are read now. Counts only what the topics still have.
+    Rebuild {
+        /// The component.
+        component: String,
+        /// Begin, and do not wait until it is done.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Look at dead letters, replay or drop them.
     Dlq {
@@ -77,6 +89,7 @@ pub async fn perform(connection: &Connection, task: Task) -> anyhow::Result<()> 
     match task {
         Task::Tail { topic, from_start, json } => tail(&host, &topic, from_start, json).await,
         Task::Lag { json } => lag(&host, json).await,
+        Task::Rebuild { component, no_wait } => rebuild(&host, &component, !no_wait).await,
         Task::Dlq { task: Dlq::List { topic, json } } => list(&host, topic.as_deref(), json).await,
         Task::Dlq { task: Dlq::Show { name } } => {
             let letter: Letter = host.get(&format!("/dead-letters/{name}"), &[]).await?;
@@ -146,6 +159,27 @@ async fn lag(host: &Host, json: bool) -> anyhow::Result<()> {
             lag.end,
             lag.events()
         );
+    }
+    Ok(())
+}
+
+async fn rebuild(host: &Host, component: &str, wait: bool) -> anyhow::Result<()> {
+    let path = format!("/components/{component}/rebuild");
+    let begun: Rebuild = host.post(&path).await?;
+    let next = begun.building.unwrap_or(begun.serving);
+    println!("{component}: generation {next} is being built; {} is read until it has come as far", begun.serving);
+    let (mut said, mut left) = (Instant::now(), begun.left);
+    while wait {
+        let now: Rebuild = host.get(&path, &[]).await?;
+        if now.serving >= next {
+            println!("{component}: generation {next} is read from now on");
+            break;
+        }
+        if said.elapsed() > PROGRESS && now.left != left {
+            (said, left) = (Instant::now(), now.left);
+            println!("{component}: {left} events to go");
+        }
+        tokio::time::sleep(LOOK).await;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::{Meter, wasi::Wasi};
 use crate::application::Application;
 use crate::capability::Capabilities;
 use crate::capability::documents::KeptTurn;
+use crate::capability::generations::slot;
 use crate::capability::unit::Unit;
 use crate::registry::{Grants, Manifest};
 
@@ -76,6 +77,8 @@ pub struct State {
     /// The turn of a commit that was refused.
     pub turn: KeptTurn,
     gathering: Option<Gathering>,
+    /// The generation of the component's effects that the call belongs to; none: to the one that is read.
+    generation: Option<u64>,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -83,13 +86,28 @@ pub struct State {
 impl State {
     pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
         let (cookie, turn) = (CookieChange::Keep, KeptTurn::default());
-        Self { shared, manifest, call, cookie, turn, gathering: None, meter, wasi: None }
+        Self { shared, manifest, call, cookie, turn, gathering: None, generation: None, meter, wasi: None }
     }
 
     /// From here on the call does nothing durable: what it wants done is gathered. `away` is set when a store does not
     /// answer it.
     pub(super) fn gather(&mut self, away: Arc<AtomicBool>) {
         self.gathering = Some(Gathering { unit: Unit::default(), away });
+    }
+
+    /// From here on the call sees and changes this generation of its component's effects.
+    pub(super) fn at_generation(&mut self, generation: u64) {
+        self.generation = Some(generation);
+    }
+
+    /// Where a collection is for this call.
+    pub fn placed(&self, collection: String) -> String {
+        let Some(owner) = self.application().rebuilt_by(&collection) else { return collection };
+        let generation = match self.generation {
+            Some(generation) if owner == self.component_name() => generation,
+            _ => self.capabilities().generations.of(owner).serving,
+        };
+        slot(&collection, generation)
     }
 
     /// What was gathered.

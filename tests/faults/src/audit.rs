@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 use devconnect_host::capability::documents::{Filter, Projection, Query, Sort};
 use devconnect_host::capability::events::{DEAD_LETTERS, Event};
+use devconnect_host::capability::generations::group;
 use devconnect_host::{Host, HostOptions};
 use e2e::Value;
 
@@ -80,6 +81,8 @@ impl Stores {
             let name = &loaded.manifest.component.name;
             for trigger in &loaded.manifest.event {
                 let topic = &trigger.topic;
+                let serving = self.host.registry.engine().shared().capabilities.generations.of(name).serving;
+                let name = &group(name, serving);
                 let (Ok(ends), Ok(finished)) =
                     (self.host.events.ends(topic).await, self.host.events.committed(name, topic).await)
                 else {

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use devconnect_host::capability::documents::Commit;
 use devconnect_host::capability::events::{DEAD_LETTERS, Event, Record};
+use devconnect_host::capability::generations::group;
+
+use devconnect_host::trigger::event::EventTrigger;
 
 use crate::{App, ObjectId};
 
@@ -52,6 +55,8 @@ impl App {
             self.component(component).manifest.event.iter().map(|event| event.topic.clone()).collect::<Vec<_>>();
         self.runtime().block_on(async {
             let log = &self.host().events;
+            let generations = &self.shared().capabilities.generations;
+            let component = &group(component, generations.of(component).serving);
             for topic in topics {
                 let ends = log.ends(&topic).await.expect("a topic of the application");
                 let begun = Instant::now();
@@ -63,6 +68,19 @@ impl App {
                     assert!(begun.elapsed() < PATIENCE, "{component} is at {finished:?} of {ends:?} in {topic}");
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
+            }
+        });
+    }
+
+    /// Has a component build what it makes of events anew; returns when that is read.
+    pub fn rebuild(&self, component: &str) {
+        let begun = Instant::now();
+        self.runtime().block_on(async {
+            let next = EventTrigger::rebuild(&self.host().registry, component).await.expect("what can be rebuilt");
+            let shared = self.shared();
+            while shared.capabilities.generations.of(component).serving < next {
+                assert!(begun.elapsed() < PATIENCE, "{component} is not rebuilt");
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
     }

@@ -44,6 +44,12 @@ impl Grant {
         self.0.keys().map(String::as_str)
     }
 
+    /// The names of those that may be changed.
+    pub fn writable(&self) -> impl Iterator<Item = &str> {
+        let writable = self.0.iter().filter(|(_, grant)| grant.access.includes(Access::Write));
+        writable.map(|(name, _)| name.as_str())
+    }
+
     /// What may be done with `collection`, given the fields that the application calls private.
     ///
     /// The error is the manifest line that would allow it.

@@ -68,7 +68,8 @@ impl State {
             return Err(Error::Invalid(format!("a query's limit takes 1 to {MAX_LIMIT}, not {}", asked.limit)));
         }
         let projection = view.hidden().fold(projection, Projection::without);
-        Ok(Query { filter, sort, projection, skip: asked.skip, limit: asked.limit, collection: asked.collection })
+        let collection = self.placed(asked.collection);
+        Ok(Query { filter, sort, projection, skip: asked.skip, limit: asked.limit, collection })
     }
 
     fn write(&self, asked: AskedWrite, asking: &mut Asking) -> Result<(), Error> {
@@ -105,7 +106,7 @@ impl State {
             let element = element.map_err(not_bson)?;
             view.check_path(element.key().as_str()).map_err(Error::Denied)?;
         }
-        Ok(Write::Insert { collection, document })
+        Ok(Write::Insert { collection: self.placed(collection), document })
     }
 
     fn update(&self, asked: Update) -> Result<Write, Error> {
@@ -114,13 +115,14 @@ impl State {
         let filter = Self::filter(&view, &filter)?;
         let change = Change::parse(raw(&change)?)?;
         view.check_paths(change.paths()).map_err(Error::Denied)?;
+        let collection = self.placed(collection);
         Ok(Write::Update { collection, filter, change, upsert, many, must_match })
     }
 
     fn delete(&self, Delete { collection, filter, many, must_match }: Delete) -> Result<Write, Error> {
         let view = self.view(&collection, Access::Write)?;
         let filter = Self::filter(&view, &filter)?;
-        Ok(Write::Delete { collection, filter, many, must_match })
+        Ok(Write::Delete { collection: self.placed(collection), filter, many, must_match })
     }
 
     fn prepare(&self, writes: Vec<AskedWrite>, events: Vec<Event>, stale: Vec<String>) -> Result<Asking, Error> {
@@ -172,14 +174,16 @@ impl State {
 
     async fn counted(&mut self, collection: &str, filter: &[u8], limit: u32) -> Result<u64, Error> {
         let filter = Self::filter(&self.view(collection, Access::Read)?, filter)?;
-        Ok(self.capabilities().documents.count(collection, filter, limit).await?)
+        let collection = self.placed(collection.to_owned());
+        Ok(self.capabilities().documents.count(&collection, filter, limit).await?)
     }
 
     async fn different(&mut self, collection: &str, field: &str, filter: &[u8]) -> Result<Vec<u8>, Error> {
         let view = self.view(collection, Access::Read)?;
         let filter = Self::filter(&view, filter)?;
         view.check_path(field).map_err(Error::Denied)?;
-        let values = self.capabilities().documents.distinct(collection, field, filter).await?;
+        let collection = self.placed(collection.to_owned());
+        let values = self.capabilities().documents.distinct(&collection, field, filter).await?;
         let answer = RawDocumentBuf::try_from(&bson::doc! { "values": values }).map_err(not_bson)?;
         Ok(answer.into_bytes())
     }

@@ -22,6 +22,8 @@ pub struct EventCall {
     pub topic: Arc<str>,
     /// 1 the first time.
     pub attempt: u32,
+    /// The generation of the component's effects that it belongs to.
+    pub generation: u64,
     /// Set when a store did not answer: what fails after that is not the component's fault.
     pub away: Arc<AtomicBool>,
 }
@@ -43,6 +45,7 @@ impl Invocation for EventCall {
         let events: Vec<EventRef<'_>> = self.events.iter().map(EventRef::of).collect();
         let delivery = DeliveryRef { id: &self.call.id, attempt: self.attempt, events: &events };
         store.data_mut().gather(self.away.clone());
+        store.data_mut().at_generation(self.generation);
         let instance = exports.instance.instantiate_async(&mut *store).await?;
         let handle = instance.get_typed_func::<(DeliveryRef<'_>,), (Result<(), Unable>,)>(&mut *store, handle)?;
         let (told,) = handle.call_async(&mut *store, (delivery,)).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::Told;
 use super::delivery::{self, Delivery};
 use super::pace::Pace;
 use super::partition::Partition;
@@ -31,15 +32,27 @@ const LAST: Duration = Duration::from_secs(5);
 pub(super) struct Consumer {
     pub(super) registry: Arc<Registry>,
     pub(super) component: String,
+    /// Which generation of the component's effects it has.
+    pub(super) generation: u64,
+    /// The name in the marks of events that had their effect.
+    pub(super) group: String,
     pub(super) places: Semaphore,
     subscription: Box<dyn Subscription>,
     partitions: Mutex<HashMap<Place, Arc<Partition>>>,
 }
 
 impl Consumer {
-    pub(super) fn new(registry: Arc<Registry>, component: String, subscription: Box<dyn Subscription>) -> Self {
+    pub(super) fn new(told: Told, subscription: Box<dyn Subscription>) -> Self {
+        let group = told.group();
+        let Told { registry, component, generation } = told;
         let (places, partitions) = (Semaphore::new(PLACES as usize), Mutex::default());
-        Self { registry, component, places, subscription, partitions }
+        Self { registry, component, generation, group, places, subscription, partitions }
+    }
+
+    /// Whether what it does is not read yet: then it says nothing to others, who have heard it already.
+    pub(super) fn is_building(&self) -> bool {
+        let generations = &self.registry.engine().shared().capabilities.generations;
+        generations.of(&self.component).building == Some(self.generation)
     }
 
     /// Until it is stopped.

@@ -145,6 +145,7 @@ impl Delivery<'_> {
             events: records.iter().map(|record| record.event.clone()).collect(),
             topic: self.partition.place.topic.as_str().into(),
             attempt,
+            generation: self.consumer.generation,
             away: away.clone(),
         };
         crate::abort::here("handler");
@@ -162,12 +163,17 @@ impl Delivery<'_> {
     /// Commits what is wanted for these events, once.
     async fn commit(self, mut unit: Unit, records: &[Record]) -> Try {
         let capabilities = &self.consumer.registry.engine().shared().capabilities;
+        if self.consumer.is_building() {
+            unit.events.clear();
+            unit.emits.clear();
+            unit.stale.clear();
+        }
         // What leaves nothing behind may happen again.
         let marks: Vec<Write> = if unit.writes_nothing() {
             Vec::new()
         } else {
             let ids = records.iter().map(|record| record.event.id.as_str());
-            match marks(&self.consumer.component, ids, capabilities.clock.now()) {
+            match marks(&self.consumer.group, ids, capabilities.clock.now()) {
                 Ok(marks) => marks,
                 Err(error) => return Try::Failed(error.to_string()),
             }
@@ -204,6 +210,10 @@ impl Delivery<'_> {
 
     /// Makes an event a dead letter, in one commit with its mark.
     async fn bury(self, record: &Record, why: &str, attempts: u32) -> Try {
+        // It was buried when it was told the first time.
+        if self.consumer.is_building() {
+            return Try::Done;
+        }
         let version = self.consumer.registry.component(&self.consumer.component);
         let version = version.as_deref().map(Loaded::version).unwrap_or_default();
         let now = self.consumer.registry.engine().shared().capabilities.clock.now();

@@ -9,6 +9,7 @@ mod delivery;
 mod pace;
 mod partition;
 mod progress;
+mod rebuild;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +18,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::capability::documents::Error;
 use crate::capability::events::{EventLog, Start, Subscription, forget_consumed};
+use crate::capability::generations::{Generation, group};
+use crate::engine::Loaded;
 use crate::registry::{From, Manifest, Registry};
 use consumer::Consumer;
 pub(super) use pace::Pace;
+pub use rebuild::left;
 
+/// How often it is looked for generations.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often marks of events whose effect is long done are forgotten.
 const FORGET: Duration = Duration::from_secs(3_600);
 
@@ -40,15 +47,30 @@ struct Wish {
 }
 
 impl Wish {
-    /// None for a component without `[[event]]`.
-    fn of(manifest: &Manifest) -> Option<Self> {
+    /// Of a generation of a component; none without `[[event]]`. What is rebuilt begins at the beginning.
+    fn of(manifest: &Manifest, generation: u64) -> Option<Self> {
         let start = match manifest.event.first()?.from {
-            From::Latest => Start::Latest,
-            From::Earliest => Start::Earliest,
+            From::Latest if generation == 0 => Start::Latest,
+            _ => Start::Earliest,
         };
         let mut topics: Vec<String> = manifest.event.iter().map(|trigger| trigger.topic.clone()).collect();
         topics.sort();
         Some(Self { topics, start })
+    }
+}
+
+/// Who is told: a generation of a component.
+#[derive(Clone)]
+struct Told {
+    registry: Arc<Registry>,
+    component: String,
+    generation: u64,
+}
+
+impl Told {
+    /// The name of its group of consumers, and in its marks.
+    fn group(&self) -> String {
+        group(&self.component, self.generation)
     }
 }
 
@@ -80,29 +102,62 @@ impl EventTrigger {
 
 async fn follow(registry: Arc<Registry>, log: Arc<dyn EventLog>, mut stop: watch::Receiver<bool>) {
     let mut changes = registry.changes();
-    let mut all: BTreeMap<String, Following> = BTreeMap::new();
+    let mut all: BTreeMap<(String, u64), Following> = BTreeMap::new();
+    let generations = registry.engine().shared().capabilities.generations.clone();
+    let mut pace = Pace::store();
+    // Before it is known which generation is read, nothing is told to a wrong one.
+    while generations.look().await.is_err() {
+        tokio::select! {
+            () = tokio::time::sleep(pace.next()) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
     loop {
         changes.mark_unchanged();
         let deployed = registry.components();
-        let wishes: BTreeMap<&str, Wish> = deployed
-            .iter()
-            .filter_map(|loaded| Some((loaded.manifest.component.name.as_str(), Wish::of(&loaded.manifest)?)))
-            .collect();
-        let over = all.extract_if(.., |name, following| wishes.get(name.as_str()) != Some(&following.wish));
+        let mut wishes: BTreeMap<(String, u64), Wish> = BTreeMap::new();
+        for manifest in deployed.iter().map(|loaded| &loaded.manifest) {
+            let name = &manifest.component.name;
+            let Generation { serving, building } = generations.of(name);
+            let told = [Some(serving), building].into_iter().flatten();
+            wishes.extend(told.filter_map(|told| Some(((name.clone(), told), Wish::of(manifest, told)?))));
+        }
+        let over = all.extract_if(.., |key, following| wishes.get(key) != Some(&following.wish));
         end(over.map(|(_, following)| following).collect()).await;
-        for (name, wish) in wishes {
-            all.entry(name.to_owned()).or_insert_with(|| {
+        for (key, wish) in wishes {
+            let (component, generation) = key.clone();
+            all.entry(key).or_insert_with(|| {
                 let (sender, stop) = watch::channel(false);
-                let task = tokio::spawn(consume(registry.clone(), log.clone(), name.to_owned(), wish.clone(), stop));
+                let told = Told { registry: registry.clone(), component, generation };
+                let task = tokio::spawn(consume(told, log.clone(), wish.clone(), stop));
                 Following { wish, stop: sender, task }
             });
         }
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { break },
+        let beat = tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break } else { false },
+            () = tokio::time::sleep(LOOK) => true,
             _ = stop.wait_for(|stop| *stop) => break,
+        };
+        if beat {
+            look(&registry, log.as_ref(), &deployed).await;
         }
     }
     end(all.into_values().collect()).await;
+}
+
+/// Looks for generations that other hosts have begun and switched, and switches to those that have come far enough.
+async fn look(registry: &Registry, log: &dyn EventLog, deployed: &[Arc<Loaded>]) {
+    let generations = &registry.engine().shared().capabilities.generations;
+    let looked = async {
+        generations.look().await?;
+        for loaded in deployed {
+            rebuild::switch(registry, log, loaded).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(why) = looked.await {
+        tracing::debug!(%why, "it is looked for generations later");
+    }
 }
 
 /// All of them at once.
@@ -117,17 +172,11 @@ async fn end(all: Vec<Following>) {
     }
 }
 
-/// One component, from its subscription until it is stopped.
-async fn consume(
-    registry: Arc<Registry>,
-    log: Arc<dyn EventLog>,
-    component: String,
-    wish: Wish,
-    mut stop: watch::Receiver<bool>,
-) {
-    let Some(subscription) = subscribe(log.as_ref(), &component, &wish, &mut stop).await else { return };
-    tracing::info!(component, topics = ?wish.topics, "it is told what happens");
-    Arc::new(Consumer::new(registry, component, subscription)).run(stop).await;
+/// One generation of a component, from its subscription until it is stopped.
+async fn consume(told: Told, log: Arc<dyn EventLog>, wish: Wish, mut stop: watch::Receiver<bool>) {
+    let Some(subscription) = subscribe(log.as_ref(), &told.group(), &wish, &mut stop).await else { return };
+    tracing::info!(component = told.group(), topics = ?wish.topics, "it is told what happens");
+    Arc::new(Consumer::new(told, subscription)).run(stop).await;
 }
 
 /// None when it is stopped before the log answers.
