@@ -191,8 +191,8 @@ describe('sessions', () => {
 describe('order', () => {
   // Fewer where the stores share the machine with the test.
   const EACH = Number(process.env.DEVCONNECT_MESSAGES ?? 500);
-  test(`20 pairs × ${EACH} messages each way arrive in exact order on both sides`, { timeout: 240_000 }, async () => {
-    const PAIRS = 20;
+  const PAIRS = Number(process.env.DEVCONNECT_PAIRS ?? 20);
+  test(`${PAIRS} pairs × ${EACH} messages each way arrive in exact order on both sides`, { timeout: 240_000 }, async () => {
     const pairs = await Promise.all(Array.from({ length: PAIRS }, () => pair()));
     await Promise.all(
       pairs.map(async ([ada, bob], at) => {

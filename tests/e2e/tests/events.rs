@@ -163,6 +163,18 @@ async fn operated(stack: &Stack, server: Server, letters: usize) {
         let (said, well) = operate(&["events", "lag"]);
         assert!(well && said.contains("notification-events"), "{said}");
 
+        // What is made of events is made anew, once at a time; what does more than that can't be.
+        let (said, well) = operate(&["events", "rebuild", "analytics"]);
+        assert!(well && said.contains("analytics: generation 1 is read from now on"), "{said}");
+        let (said, well) = operate(&["events", "rebuild", "analytics"]);
+        assert!(!well && said.contains("less than 10s ago"), "{said}");
+        for (component, why) in [("notifications", "nothing that is built from events"), ("nobody", "no component")] {
+            let (said, well) = operate(&["events", "rebuild", component]);
+            assert!(!well && said.contains(why), "{said}");
+        }
+        let (said, _) = operate(&["events", "lag"]);
+        assert!(said.contains("analytics~1"), "{said}");
+
         // Without the token nothing is shown.
         let (said, well) = e2e::operate(&server, std::path::Path::new("/nowhere"), &["events", "lag"]);
         assert!(!well && said.contains("DEVCONNECT_ADMIN_TOKEN"), "{said}");

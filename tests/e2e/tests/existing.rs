@@ -139,7 +139,8 @@ async fn no_question_reads_a_whole_collection() {
     database.run_command(doc! { "profile": 2 }).await.unwrap();
     use_everything(&server).await;
     let url = server.url.clone();
-    spawn_blocking(move || node::test("live.test.mjs", &[&url], &[("DEVCONNECT_MESSAGES", "5")])).await.unwrap();
+    let few = [("DEVCONNECT_PAIRS", "4"), ("DEVCONNECT_MESSAGES", "5")];
+    spawn_blocking(move || node::test("live.test.mjs", &[&url], &few)).await.unwrap();
     database.run_command(doc! { "profile": 0 }).await.unwrap();
 
     let profile = database.collection::<Document>("system.profile");

@@ -26,6 +26,8 @@ pub struct Audit {
     pub counts: String,
     /// What must not be.
     pub wrong: Vec<String>,
+    /// A welcome for each sign-up, and one for each request.
+    of_mails: usize,
 }
 
 /// The stores, seen by a host of this process.
@@ -44,6 +46,8 @@ pub async fn audit(site: &Site, acknowledged: &Acknowledged) -> Audit {
     let stores = Stores { host };
     let late = stores.settle().await;
     let mut audit = stores.look(acknowledged).await;
+    let mails = site.mails(stores.host.documents.as_ref()).await.len();
+    audit.equal("mails", mails, audit.of_mails);
     audit.wrong.extend(late);
     stores.host.close().await;
     audit
@@ -97,7 +101,7 @@ impl Stores {
     }
 
     async fn look(&self, acknowledged: &Acknowledged) -> Audit {
-        let mut audit = Audit { counts: String::new(), wrong: Vec::new() };
+        let mut audit = Audit { counts: String::new(), wrong: Vec::new(), of_mails: 0 };
         let users = self.all("users", doc! {}).await;
         let requests = self.all("connectionrequests", doc! {}).await;
         let messages = self.all("messages", doc! {}).await;
@@ -110,6 +114,7 @@ impl Stores {
         audit.pair("request", &acknowledged.requests, &requests, asked.iter().map(|event| id(event, "requestId")));
         audit.pair("message", &acknowledged.messages, &messages, sent.iter().map(|event| id(event, "messageId")));
         audit.order(&messages, &sent);
+        audit.of_mails = signups.len() + asked.len();
 
         let notifications = self.all("notifications", doc! {}).await;
         let of = |kind: &'static str| {

@@ -1,8 +1,11 @@
 //! Hosts that are killed, or abort at a step of their own, and start again at the same address and with the same data.
 
+use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use devconnect_host::capability::documents::{Documents, Filter, Query};
 use devconnect_host::config::Config;
 use e2e::{Server, ServerOptions};
 use tempfile::TempDir;
@@ -73,9 +76,16 @@ impl Site {
         Self { hosts: hosts.into(), config: network.config(), data, _folder: folder }
     }
 
-    /// The data folders of the hosts.
-    pub fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.hosts.iter().map(|spot| spot.data.as_path())
+    /// The ids of all mails: of those that are files of a host, and of those that wait.
+    pub async fn mails(&self, documents: &dyn Documents) -> BTreeSet<String> {
+        let folders = self.hosts.iter().map(|spot| &spot.data).chain([&self.data]);
+        let files = folders.filter_map(|data| std::fs::read_dir(data.join("mails")).ok()).flatten();
+        let name = |file: std::io::Result<DirEntry>| file.expect("a file").file_name().into_string().ok();
+        let sent = files.filter_map(|file| Some(name(file)?.strip_suffix(".eml")?.to_owned()));
+        // A look shows a thousand; by then most are sent.
+        let waiting = Query::all("host-mails", Filter::from_document(&bson::doc! {}).expect("a filter"));
+        let waiting = documents.find(waiting).await.expect("documents");
+        sent.chain(waiting.iter().map(|row| row.get_object_id("_id").expect("an id").to_hex())).collect()
     }
 
     /// The addresses of the hosts.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test fails where it stands")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use devconnect_host::capability::documents::{Documents, Filter, Query};
@@ -32,15 +32,6 @@ async fn parts(documents: &dyn Documents) -> BTreeMap<i64, Vec<i64>> {
     // Their ids tell the second at most.
     parts.values_mut().for_each(|parts| parts.sort_unstable());
     parts
-}
-
-/// The ids of the mails: of those that are files of a host, and of those that wait.
-async fn mails(site: &Site, documents: &dyn Documents) -> BTreeSet<String> {
-    let files = site.folders().filter_map(|data| std::fs::read_dir(data.join("mails")).ok()).flatten();
-    let names = files.filter_map(|file| file.unwrap().file_name().to_str()?.strip_suffix(".eml").map(str::to_owned));
-    let waiting =
-        documents.find(Query::all("host-mails", Filter::from_document(&bson::doc! {}).unwrap())).await.unwrap();
-    names.chain(waiting.iter().map(|row| row.get_object_id("_id").unwrap().to_hex())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +77,7 @@ async fn each_part_of_a_tick_is_done_once_whoever_dies() {
     site.interrupt().await;
 
     let all = parts(documents.as_ref()).await;
-    let mails = mails(&site, documents.as_ref()).await;
+    let mails = site.mails(documents.as_ref()).await;
     eprintln!("{} ticks, {} mails", all.len(), mails.len());
     // The last one may have been given back before its end.
     for (tick, parts) in all.iter().take(all.len() - 1) {
