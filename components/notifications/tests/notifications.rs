@@ -100,7 +100,8 @@ fn a_request_and_its_answer_are_told_to_whom_they_concern() {
     connection(&app, "CONNECTION_REJECTED", "rejected", &bea, &ada);
     settle(&app);
     assert_eq!(texts(&stored(&app, &ada)), ["Bea accepted your connection request"]);
-    assert_eq!(texts(&stored(&app, &bea))[1], "Ada declined your connection request");
+    // Both are of one moment; their ids order them in no way.
+    assert!(texts(&stored(&app, &bea)).contains(&"Ada declined your connection request"));
 }
 
 #[test]

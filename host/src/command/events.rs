@@ -168,12 +168,15 @@ async fn rebuild(host: &Host, component: &str, wait: bool) -> anyhow::Result<()>
     let begun: Rebuild = host.post(&path).await?;
     let next = begun.building.unwrap_or(begun.serving);
     println!("{component}: generation {next} is being built; {} is read until it has come as far", begun.serving);
+    if !wait {
+        return Ok(());
+    }
     let (mut said, mut left) = (Instant::now(), begun.left);
-    while wait {
+    loop {
         let now: Rebuild = host.get(&path, &[]).await?;
         if now.serving >= next {
             println!("{component}: generation {next} is read from now on");
-            break;
+            return Ok(());
         }
         if said.elapsed() > PROGRESS && now.left != left {
             (said, left) = (Instant::now(), now.left);
@@ -181,7 +184,6 @@ async fn rebuild(host: &Host, component: &str, wait: bool) -> anyhow::Result<()>
         }
         tokio::time::sleep(LOOK).await;
     }
-    Ok(())
 }
 
 async fn list(host: &Host, topic: Option<&str>, json: bool) -> anyhow::Result<()> {

@@ -50,7 +50,8 @@ impl Mailbox {
             let _ = parsed.into_iter().try_for_each(|line: Value| said.send(line));
         });
         let first = lines.recv_timeout(Duration::from_secs(20)).expect("a mail server that listens");
-        let port = first["port"].as_u64().and_then(|port| port.try_into().ok()).expect("its port");
+        let port = first.pointer("/port").and_then(Value::as_u64).and_then(|port| port.try_into().ok());
+        let port = port.expect("its port");
         Self { process, port, lines }
     }
 
@@ -62,8 +63,8 @@ impl Mailbox {
     /// The next mail that it takes; none when there is none within the time. Blocks.
     pub fn next(&self, within: Duration) -> Option<Received> {
         let line = self.lines.recv_timeout(within).ok()?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Some(Received { to: text(&line["to"][0]), text: text(&line["text"]) })
+        let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(Received { to: text("/to/0"), text: text("/text") })
     }
 }
 
