@@ -125,7 +125,6 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = host.registry.deploy_folder(&arguments.components)?;
     runtime.block_on(async move {
-        host.consume();
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
         let operator = Admin::new(&host, Token::of(&secrets)?);
@@ -141,6 +140,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");
         let admin = tokio::spawn(operator.serve(admin));
+        host.consume();
         serve(listener, host.http.clone(), AcceptOptions::default(), interrupted()).await;
         admin.abort();
         host.close().await;
