@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devconnect_host::capability::events::{Event, EventLog as _, Kafka, KafkaOptions};
 use e2e::{Member, Server, Stack, Value, json};
@@ -65,6 +65,8 @@ async fn poison_in_kafka_stops_nobody_and_operators_see_to_it() {
     let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
     summary(&ada, "logins", 0).await;
+    // Who begins with what comes from then on has begun.
+    tokio::task::block_in_place(|| until_consumed(&stack, &server));
     let foreign = Foreign::of(&stack);
     let envelope = |kind: &str, user: &str| {
         json!({ "eventType": kind, "userId": user, "timestamp": "2026-11-25T12:00:00.000Z", "data": {} }).to_string()
@@ -91,6 +93,7 @@ async fn poison_in_kafka_stops_nobody_and_operators_see_to_it() {
     foreign.send(&ada.id, today.to_string().as_bytes(), None).await;
     summary(&again, "logins", 2).await;
 
+    tokio::task::block_in_place(|| until_consumed(&stack, &server));
     let letters = dead(&stack).await;
     let of = |component: &str| {
         let header = |event: &Event, name: &str| {
@@ -104,6 +107,22 @@ async fn poison_in_kafka_stops_nobody_and_operators_see_to_it() {
     assert_eq!(of("activity").len(), 8);
     assert!(letters.iter().all(|event| event.key == ada.id && event.value.len() <= 256 << 10));
     operated(&stack, server, letters.len()).await;
+}
+
+/// Waits until every component has finished what is in the topic. Blocks.
+fn until_consumed(stack: &Stack, server: &Server) {
+    let begun = Instant::now();
+    loop {
+        let (said, well) = e2e::operate(server, &stack.data("host"), &["events", "lag", "--json"]);
+        assert!(begun.elapsed() < Duration::from_secs(60), "{said}");
+        // A broker that was just started does not know its topics yet, and the host says so.
+        let all: Vec<Value> = if well { serde_json::from_str(&said).unwrap() } else { continue };
+        let mut topic = all.iter().filter(|lag| lag["topic"] == TOPIC);
+        if topic.all(|lag| lag["finished"].as_u64() >= lag["end"].as_u64()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// What operators see and do: the rest of the same story.
