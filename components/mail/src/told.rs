@@ -1,20 +1,10 @@
 //! What is told when it happens: that a new member is welcome, and that somebody wants to connect.
 
 use devconnect_sdk::event::{Event, Failure};
-use devconnect_sdk::prelude::*;
-use serde::Deserialize;
+use model::events::ConnectionTold;
 
 use crate::letter::Letter;
 use crate::member::Member;
-
-/// What an event says of a connection request.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request {
-    from_user_id: ObjectId,
-    to_user_id: ObjectId,
-    status: String,
-}
 
 pub(crate) fn signed_up(event: &Event) -> Result<(), Failure> {
     let Some(member) = Member::wanting("welcomeEmail", event.user_id()?)? else { return Ok(()) };
@@ -26,7 +16,7 @@ pub(crate) fn signed_up(event: &Event) -> Result<(), Failure> {
 }
 
 pub(crate) fn requested(event: &Event) -> Result<(), Failure> {
-    let request: Request = event.data()?;
+    let request: ConnectionTold = event.data()?;
     // To be ignored is nobody's business.
     if request.status != "interested" {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use devconnect_sdk::bson::{DateTime, ObjectId};
 use devconnect_sdk::events::Envelope;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Sign-ups, log-ins, log-outs; the key is the user's id.
 pub const USER_EVENTS: &str = "user-events";
@@ -102,6 +102,18 @@ impl Connection<'_> {
         let by = self.to_user_id;
         Envelope::new(if accepted { "CONNECTION_ACCEPTED" } else { "CONNECTION_REJECTED" }, by, self)
     }
+}
+
+/// What consumers read of what happened to a connection request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionTold {
+    /// Who sent it.
+    pub from_user_id: ObjectId,
+    /// Whom it went to.
+    pub to_user_id: ObjectId,
+    /// What it was then.
+    pub status: String,
 }
 
 /// Somebody came or went.

@@ -2,20 +2,11 @@
 
 use devconnect_sdk::event::{Event, Failure};
 use devconnect_sdk::prelude::*;
-use model::events::NOTIFICATION_EVENTS;
+use model::events::{ConnectionTold, NOTIFICATION_EVENTS};
 use model::user;
 use serde::Deserialize;
 
 use crate::stored::{COLLECTION, New};
-
-/// What an event says of a connection request.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request {
-    from_user_id: ObjectId,
-    to_user_id: ObjectId,
-    status: String,
-}
 
 /// What an event says of a message.
 #[derive(Deserialize)]
@@ -26,7 +17,7 @@ struct Message {
 }
 
 pub(crate) fn requested(event: &Event) -> Result<(), Failure> {
-    let request: Request = event.data()?;
+    let request: ConnectionTold = event.data()?;
     // To be ignored is nobody's business.
     if request.status != "interested" {
         return Ok(());
@@ -35,12 +26,12 @@ pub(crate) fn requested(event: &Event) -> Result<(), Failure> {
 }
 
 pub(crate) fn accepted(event: &Event) -> Result<(), Failure> {
-    let request: Request = event.data()?;
+    let request: ConnectionTold = event.data()?;
     about(event, request.from_user_id, request.to_user_id, "accepted your connection request")
 }
 
 pub(crate) fn rejected(event: &Event) -> Result<(), Failure> {
-    let request: Request = event.data()?;
+    let request: ConnectionTold = event.data()?;
     about(event, request.from_user_id, request.to_user_id, "declined your connection request")
 }
 

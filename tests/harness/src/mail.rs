@@ -3,26 +3,12 @@
 use std::time::{Duration, Instant};
 
 use bson::doc;
+use devconnect_host::capability::mail::Mail;
 
 use crate::App;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A mail that is on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
-    /// Whom it goes to.
-    pub to: String,
-    /// Its subject.
-    pub subject: String,
-    /// Its plain text.
-    pub text: String,
-    /// The same as HTML.
-    pub html: Option<String>,
-    /// Where whoever gets it can have no more of them.
-    pub unsubscribe: Option<String>,
-}
 
 impl App {
     /// All mails, in the order in which they were caused. A host without a data folder sends none.
