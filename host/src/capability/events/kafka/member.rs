@@ -1,18 +1,21 @@
 //! A member of a group at the broker. A thread of its own polls, so that the broker hears of it however busy its user is;
 //! another one has offsets remembered.
 //!
-//! What the thread gets waits in lanes, a partition each; a full lane stops its partition at the broker until it has been
-//! emptied. `lanes` is what the thread and the user share, `watch` what happens when partitions come and go.
+//! What the thread gets waits in lanes, a partition each. The client keeps a queue a partition, too, and asks the broker for
+//! no more while that is full; so a full lane is just not read, where pausing it would throw away what came already.
+//! `lanes` is what the thread and the user share, `watch` what happens when partitions come and go.
 
 mod lanes;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rdkafka::TopicPartitionList;
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -22,12 +25,12 @@ use crate::capability::events::{Error, Next, Place, Start, Subscription};
 
 use super::cluster::{Cluster, STEP, unavailable};
 use super::message;
-use lanes::{Batch, Lanes};
+use lanes::{Batch, Lanes, Turns};
 use watch::Watch;
 
 /// How long a member that leaves waits for its last offsets to be remembered.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
-/// Messages that are taken at once between two looks at everything else.
+/// Messages that are taken at once from a queue between two looks at everything else.
 const AT_ONCE: usize = 500;
 
 type Client = BaseConsumer<Watch>;
@@ -52,15 +55,24 @@ impl Member {
             ("enable.auto.offset.store", "false"),
             // Where a group begins is decided in `watch`; this is for what the broker has thrown away since.
             ("auto.offset.reset", "earliest"),
-            ("queued.max.messages.kbytes", "8192"),
-            ("queued.min.messages", "1000"),
+            // Of each partition. What is full is looked at again soon: the default of a second is how long it would be empty.
+            ("queued.max.messages.kbytes", "4096"),
+            ("queued.min.messages", "4000"),
+            ("fetch.queue.backoff.ms", "10"),
+            // A partition that is asked for again waits for the answer of the one before, which has only the others.
+            ("fetch.wait.max.ms", "100"),
             ("fetch.error.backoff.ms", "200"),
         ] {
             config.set(name, value);
         }
         let lanes = Arc::new(Lanes::default());
         let watch = Watch::new(Arc::clone(&lanes), Arc::clone(&cluster), start);
-        let client: Arc<Client> = Arc::new(config.create_with_context(watch).map_err(unavailable)?);
+        let mut client: Client = config.create_with_context(watch).map_err(unavailable)?;
+        client.set_nonempty_callback({
+            let lanes = Arc::clone(&lanes);
+            move || lanes.ring()
+        });
+        let client = Arc::new(client);
         let topics: Vec<String> = topics.iter().map(|topic| cluster.topic(topic)).collect();
         let member = Member { lanes: Arc::clone(&lanes) };
         let remembering = thread("kafka-offsets", {
@@ -100,7 +112,7 @@ fn remember(client: &Client, cluster: &Cluster, lanes: &Lanes, batch: Batch) {
     lanes.answered(batch, done);
 }
 
-fn poll(client: &Client, cluster: &Cluster, lanes: &Lanes, topics: &[String]) {
+fn poll(client: &Arc<Client>, cluster: &Cluster, lanes: &Arc<Lanes>, topics: &[String]) {
     while cluster.ready().is_err() && !lanes.closing() {
         drop(client.poll(STEP));
     }
@@ -109,28 +121,16 @@ fn poll(client: &Client, cluster: &Cluster, lanes: &Lanes, topics: &[String]) {
         lanes.fail(&error.to_string());
         return;
     }
+    let mut reading = Reading { client, cluster, lanes, queues: BTreeMap::new() };
     while !lanes.closing() {
-        // What was stopped because it was full goes on as soon as it has been told.
-        let mut wait = if lanes.are_stopped() { STEP / 20 } else { STEP };
-        for _ in 0..AT_ONCE {
-            match client.poll(wait) {
-                Some(Ok(message)) => {
-                    let name = cluster.name(message.topic()).to_owned();
-                    if lanes.add(message::record(&name, &message)) {
-                        break;
-                    }
-                }
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                    lanes.fail(&error.to_string());
-                    return;
-                }
-                Some(Err(error)) => tracing::debug!(%error, "a subscription goes on"),
-                None => break,
+        match reading.read() {
+            Ok(true) => {}
+            Ok(false) => lanes.wait(STEP),
+            Err(error) => {
+                lanes.fail(&error.to_string());
+                return;
             }
-            wait = Duration::ZERO;
         }
-        lanes.tell();
-        stop_and_go(client, cluster, lanes);
     }
     let begun = Instant::now();
     while lanes.remembering() && begun.elapsed() < LAST_COMMIT {
@@ -138,20 +138,78 @@ fn poll(client: &Client, cluster: &Cluster, lanes: &Lanes, topics: &[String]) {
     }
 }
 
-/// Stops what is full or paused, and lets go on what is neither.
-fn stop_and_go(client: &Client, cluster: &Cluster, lanes: &Lanes) {
-    let (stop, go) = lanes.turns();
-    let list = |places: &[Place]| {
-        let mut list = TopicPartitionList::new();
-        for place in places {
-            list.add_partition(&cluster.topic(&place.topic), place.partition.cast_signed());
+/// What the thread reads: the client's main queue, where partitions come and go, and a queue of each partition.
+struct Reading<'a> {
+    client: &'a Arc<Client>,
+    cluster: &'a Cluster,
+    lanes: &'a Arc<Lanes>,
+    queues: BTreeMap<Place, PartitionQueue<Watch>>,
+}
+
+impl Reading<'_> {
+    /// Takes what there is into the lanes; true when there may be more at once.
+    fn read(&mut self) -> Result<bool, KafkaError> {
+        // What came for a partition before it had a queue is there, and goes first.
+        if !self.read_main()? {
+            return Ok(true);
         }
-        list
-    };
-    let stopped = if stop.is_empty() { Ok(()) } else { client.pause(&list(&stop)) };
-    let going = if go.is_empty() { Ok(()) } else { client.resume(&list(&go)) };
-    if let Err(error) = stopped.and(going) {
-        tracing::debug!(%error, "a partition is stopped or goes on a little later");
+        let Turns { all, came, open } = self.lanes.turns();
+        self.queues.retain(|place, _| all.contains(place));
+        if !came.is_empty() {
+            came.into_iter().for_each(|place| self.split(place));
+            return Ok(true);
+        }
+        let mut more = false;
+        for place in open {
+            let Some(queue) = self.queues.get(&place) else { continue };
+            let mut records = Vec::new();
+            while records.len() < AT_ONCE
+                && let Some(message) = queue.poll(Duration::ZERO)
+            {
+                records.extend(went_on(message)?.map(|message| message::record(&place.topic, &message)));
+            }
+            more |= records.len() == AT_ONCE;
+            if !records.is_empty() {
+                self.lanes.add(&place, records);
+            }
+        }
+        Ok(more)
+    }
+
+    /// True when it is empty.
+    fn read_main(&self) -> Result<bool, KafkaError> {
+        for _ in 0..AT_ONCE {
+            let Some(message) = self.client.poll(Duration::ZERO) else { return Ok(true) };
+            if let Some(message) = went_on(message)? {
+                let topic = self.cluster.name(message.topic()).to_owned();
+                let record = message::record(&topic, &message);
+                self.lanes.add(&Place { topic, partition: record.partition }, vec![record]);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives a partition a queue of its own.
+    fn split(&mut self, place: Place) {
+        // The end of an old one would silence the new one.
+        self.queues.remove(&place);
+        let topic = self.cluster.topic(&place.topic);
+        let Some(mut queue) = self.client.split_partition_queue(&topic, place.partition.cast_signed()) else { return };
+        let lanes = Arc::clone(self.lanes);
+        queue.set_nonempty_callback(move || lanes.ring());
+        self.queues.insert(place, queue);
+    }
+}
+
+/// A subscription goes on after most errors.
+fn went_on<T>(message: Result<T, KafkaError>) -> Result<Option<T>, KafkaError> {
+    match message {
+        Ok(message) => Ok(Some(message)),
+        Err(error @ KafkaError::MessageConsumptionFatal(_)) => Err(error),
+        Err(error) => {
+            tracing::debug!(%error, "a subscription goes on");
+            Ok(None)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is finished while offsets are on their way goes together with the next ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,29 @@ pub(super) struct Lanes {
     changed: Notify,
     /// There are offsets to remember, or none will come any more.
     due: Condvar,
+    /// There is something for the client's thread.
+    bell: Bell,
     gone: watch::Sender<bool>,
+}
+
+/// Wakes the client's thread. Rung while nobody waits, the next wait is over at once.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    ringing: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.ringing.notify_one();
+    }
+
+    fn wait(&self, longest: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ringing.wait_timeout_while(rung, longest, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
 }
 
 #[derive(Default)]
@@ -51,14 +73,25 @@ struct Lane {
     /// What the group is known to have finished; none as long as not even its beginning is remembered.
     remembered: Option<u64>,
     paused: bool,
-    /// The client does not fetch it.
-    stopped: bool,
+    /// The client's thread reads the partition's own queue.
+    read: bool,
 }
 
 impl Lane {
     fn is_full(&self) -> bool {
         self.records.len() >= FULL || self.bytes >= FULL_BYTES
     }
+}
+
+/// Which partitions the client's thread is to read.
+#[derive(Default)]
+pub(super) struct Turns {
+    /// All that are this member's.
+    pub(super) all: BTreeSet<Place>,
+    /// Those that came since it was asked last. They have no queue of their own yet, or an old one.
+    pub(super) came: Vec<Place>,
+    /// Those with room whose user wants more.
+    pub(super) open: Vec<Place>,
 }
 
 /// What is to be remembered.
@@ -94,9 +127,8 @@ impl Lanes {
             if !remembered {
                 state.offsets.waiting.insert(place.clone(), begins);
             }
-            // Stopped, so that one that was stopped when it went is let go on.
             let remembered = remembered.then_some(begins);
-            state.lanes.insert(place, Lane { remembered, stopped: true, ..Lane::default() });
+            state.lanes.insert(place, Lane { remembered, ..Lane::default() });
         }
         self.due.notify_one();
     }
@@ -112,27 +144,47 @@ impl Lanes {
         self.changed.notify_one();
     }
 
-    /// A record that the client got; true when its lane is full now. [`Lanes::tell`] wakes the user.
-    pub(super) fn add(&self, record: Record) -> bool {
-        let place = Place { topic: record.event.topic.clone(), partition: record.partition };
+    /// Records that the client got; true when there is room for more.
+    pub(super) fn add(&self, place: &Place, records: Vec<Record>) {
         let mut state = self.lock();
-        let Some(lane) = state.lanes.get_mut(&place) else { return false };
-        lane.bytes += record.event.value.len();
-        lane.records.push_back(record);
-        lane.is_full()
-    }
-
-    pub(super) fn are_stopped(&self) -> bool {
-        self.lock().lanes.values().any(|lane| lane.stopped && !lane.paused)
-    }
-
-    pub(super) fn tell(&self) {
+        let Some(lane) = state.lanes.get_mut(place) else { return };
+        lane.bytes += records.iter().map(|record| record.event.value.len()).sum::<usize>();
+        lane.records.extend(records);
         self.changed.notify_one();
+    }
+
+    /// Wakes the client's thread: something came for it.
+    pub(super) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Waits until there may be something for the client's thread, but not longer.
+    pub(super) fn wait(&self, longest: Duration) {
+        self.bell.wait(longest);
+    }
+
+    /// What the client's thread is to read.
+    pub(super) fn turns(&self) -> Turns {
+        let mut turns = Turns::default();
+        for (place, lane) in &mut self.lock().lanes {
+            turns.all.insert(place.clone());
+            if !std::mem::replace(&mut lane.read, true) {
+                turns.came.push(place.clone());
+            }
+            if !lane.paused && !lane.is_full() {
+                turns.open.push(place.clone());
+            }
+        }
+        turns
     }
 
     pub(super) async fn next(&self) -> Result<Next, Error> {
         loop {
-            if let Some(next) = self.lock().next()? {
+            let next = self.lock().next()?;
+            if let Some((next, was_full)) = next {
+                if was_full {
+                    self.bell.ring();
+                }
                 // There may be more, and the waking may have been for somebody who is gone.
                 self.changed.notify_one();
                 return Ok(next);
@@ -232,23 +284,7 @@ impl Lanes {
             lane.paused = paused;
         }
         self.changed.notify_one();
-    }
-
-    /// Which partitions the client is to stop, and which may go on.
-    pub(super) fn turns(&self) -> (Vec<Place>, Vec<Place>) {
-        let (mut stop, mut go) = (Vec::new(), Vec::new());
-        for (place, lane) in &mut self.lock().lanes {
-            let full = lane.is_full();
-            let low = lane.records.len() < FULL / 2 && lane.bytes < FULL_BYTES / 2;
-            if !lane.stopped && (full || lane.paused) {
-                lane.stopped = true;
-                stop.push(place.clone());
-            } else if lane.stopped && low && !lane.paused {
-                lane.stopped = false;
-                go.push(place.clone());
-            }
-        }
-        (stop, go)
+        self.bell.ring();
     }
 
     pub(super) fn fail(&self, why: &str) {
@@ -264,6 +300,7 @@ impl Lanes {
         self.lock().closed.get_or_insert(why);
         self.changed.notify_one();
         self.due.notify_one();
+        self.bell.ring();
     }
 
     pub(super) fn closing(&self) -> bool {
@@ -286,12 +323,13 @@ impl Lanes {
 }
 
 impl State {
-    fn next(&mut self) -> Result<Option<Next>, Error> {
+    /// What is next for the user, and whether its lane was full.
+    fn next(&mut self) -> Result<Option<(Next, bool)>, Error> {
         if let Some(error) = &self.closed {
             return Err(error.clone());
         }
         if !self.taken.is_empty() {
-            return Ok(Some(Next::Taken(std::mem::take(&mut self.taken))));
+            return Ok(Some((Next::Taken(std::mem::take(&mut self.taken)), false)));
         }
         let ready = |lane: &Lane| lane.remembered.is_some() && !lane.paused && !lane.records.is_empty();
         let last = self.last.as_ref();
@@ -301,11 +339,12 @@ impl State {
             return Ok(None);
         };
         let Some(lane) = self.lanes.get_mut(&place) else { return Ok(None) };
+        let was_full = lane.is_full();
         lane.bytes = 0;
         let records: Vec<Record> = lane.records.drain(..).collect();
         lane.told = records.last().map(|record| record.offset + 1);
         self.last = Some(place.clone());
-        Ok(Some(Next::Records(place, records)))
+        Ok(Some((Next::Records(place, records), was_full)))
     }
 }
 
