@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use super::{Work, shares};
 use crate::capability::events::{Error, Waiting};
 
-/// Between two looks at a shard, at least, unless it was full: under load what comes one by one is moved together.
-const PACE: Duration = Duration::from_millis(20);
+/// A shard that was not full rests as long as the last turn took, and not longer than this: with a store or a log that is slow,
+/// what comes one by one is moved together.
+const LONGEST_REST: Duration = Duration::from_millis(20);
 
 /// What came of one turn.
 enum Turn {
@@ -38,6 +39,7 @@ pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<
         }
         let looked = Instant::now();
         let turn = turn(&work, shard, until).await;
+        let rested = Instant::now() + looked.elapsed().min(LONGEST_REST);
         failures = if matches!(turn, Turn::Stuck) { failures + 1 } else { 0 };
         let wait = match turn {
             Turn::Moved => continue,
@@ -48,7 +50,7 @@ pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             // While the log is away, new events are no reason to try again.
-            () = wake.notified(), if failures == 0 => tokio::time::sleep_until((looked + PACE).into()).await,
+            () = wake.notified(), if failures == 0 => tokio::time::sleep_until(rested.into()).await,
             held = lease.changed() => if held.is_err() { return },
         }
     }
