@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use wasmtime::Store;
 
 use super::Invocation;
-use crate::capability::events::Event;
+use crate::capability::events::Record;
 use crate::capability::unit::Unit;
 use crate::engine::bindings::{DeliveryRef, EventRef, Unable};
 use crate::engine::{Call, Exports, State};
@@ -17,7 +17,7 @@ pub struct EventCall {
     /// Which.
     pub call: Call,
     /// One or, for a component that wants several at once, some of one key; in order.
-    pub events: Arc<[Event]>,
+    pub records: Arc<[Record]>,
     /// The topic of all of them.
     pub topic: Arc<str>,
     /// 1 the first time.
@@ -42,7 +42,7 @@ impl Invocation for EventCall {
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {
         let handle = exports.event.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no event handler"))?;
-        let events: Vec<EventRef<'_>> = self.events.iter().map(EventRef::of).collect();
+        let events: Vec<EventRef<'_>> = self.records.iter().map(|record| EventRef::of(&record.event)).collect();
         let delivery = DeliveryRef { id: &self.call.id, attempt: self.attempt, events: &events };
         store.data_mut().gather(self.away.clone());
         store.data_mut().at_generation(self.generation);

@@ -1,6 +1,6 @@
-//! One call: a fresh store and instance, in a task of its own, under its limits.
+//! One call: a fresh store and instance, under its limits.
 //!
-//! The task goes on when its caller goes away: what a component began it finishes, or its limits end it. What is called
+//! It goes on when its caller goes away: what a component began it finishes, or its limits end it. What is called
 //! and how its answer is read is a room each: `http`, `socket`, `presence`, `event`, `tick`.
 
 mod event;
@@ -9,9 +9,11 @@ mod presence;
 mod socket;
 mod tick;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -44,29 +46,46 @@ pub trait Invocation: Send + Sync + 'static {
 }
 
 impl Engine {
-    /// Calls a component and counts how it ended.
+    /// Calls a component and counts how it ended, in a task of its own.
     pub async fn invoke<I: Invocation>(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         invocation: I,
     ) -> Result<I::Answer, Failure> {
-        let deadline = Instant::now() + Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
         let (engine, component) = (self.clone(), loaded.clone());
-        let task = tokio::spawn(async move {
-            let (ticks, weight) = (Ticks::default(), component.weights.get(invocation.trigger()));
-            let work = {
-                let (engine, component, ticks) = (engine.clone(), component.clone(), ticks.clone());
-                Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
-            };
-            let driven = engine.lane.drive(work, &ticks, weight.is_some_and(Weight::is_heavy)).await;
-            let result = driven.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
-            if let Some(weight) = weight {
-                weight.learn(ticks.are_heavy());
-            }
-            component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
-            result
-        });
+        let task = tokio::spawn(async move { engine.drive(&component, invocation).await });
         task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+    }
+
+    /// The same in the caller's own task, for one that goes on until the call has ended, whoever waits for it.
+    pub async fn invoke_here<I: Invocation>(
+        self: &Arc<Self>,
+        loaded: &Arc<Loaded>,
+        invocation: I,
+    ) -> Result<I::Answer, Failure> {
+        // What a call shares with others it shares through atomics and locks that outlive a panic.
+        let driven = AssertUnwindSafe(self.drive(loaded, invocation)).catch_unwind().await;
+        driven.unwrap_or_else(|_| Err(Failure::Host("the call panicked".to_owned())))
+    }
+
+    async fn drive<I: Invocation>(
+        self: &Arc<Self>,
+        component: &Arc<Loaded>,
+        invocation: I,
+    ) -> Result<I::Answer, Failure> {
+        let deadline = Instant::now() + Duration::from_millis(u64::from(component.manifest.limits.wall_ms));
+        let (ticks, weight) = (Ticks::default(), component.weights.get(invocation.trigger()));
+        let work = {
+            let (engine, component, ticks) = (self.clone(), component.clone(), ticks.clone());
+            Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
+        };
+        let driven = self.lane.drive(work, &ticks, weight.is_some_and(Weight::is_heavy)).await;
+        let result = driven.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
+        if let Some(weight) = weight {
+            weight.learn(ticks.are_heavy());
+        }
+        component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
+        result
     }
 
     async fn run<I: Invocation>(

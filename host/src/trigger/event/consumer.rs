@@ -112,7 +112,7 @@ impl Consumer {
 
     fn begin(self: &Arc<Self>, place: Place, records: Vec<Record>) {
         // Without it somebody else will begin where this one ends.
-        let Some(trigger) = self.trigger(&place.topic) else { return };
+        let Some(trigger) = self.trigger(&place.topic, EventTrigger::clone) else { return };
         let new = || Arc::new(Partition::new(place.clone()));
         let partition = self.partitions().entry(place.clone()).or_insert_with(new).clone();
         let keys = partition.put(records, |record| trigger.takes(&record.event.kind) && self.is_meant(record));
@@ -124,19 +124,21 @@ impl Consumer {
 
     /// Tells the events of one key, one after the other, as long as there are any.
     async fn lane(self: Arc<Self>, partition: Arc<Partition>, key: String) {
-        let batch = || self.trigger(&partition.place.topic).map_or(1, |trigger| trigger.batch as usize);
-        while let Some(records) = partition.take(&key, batch()) {
+        let batch = |trigger: &EventTrigger| trigger.batch as usize;
+        while let Some(records) = partition.take(&key, self.trigger(&partition.place.topic, batch).unwrap_or(1)) {
             let delivery = Delivery { consumer: &self, partition: &partition };
             if delivery.deliver(records).await == delivery::End::Over {
                 return;
             }
+            // One key's events after another would not let anybody else on this thread.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// What the deployed version of the component says of a topic; none when it does not want it any more.
-    pub(super) fn trigger(&self, topic: &str) -> Option<EventTrigger> {
+    /// Something that the deployed version of the component says of a topic; none when it does not want it any more.
+    pub(super) fn trigger<T>(&self, topic: &str, look: impl FnOnce(&EventTrigger) -> T) -> Option<T> {
         let loaded = self.registry.component(&self.component)?;
-        loaded.manifest.event.iter().find(|trigger| trigger.topic == topic).cloned()
+        loaded.manifest.event.iter().find(|trigger| trigger.topic == topic).map(look)
     }
 
     /// An event is finished.

@@ -50,11 +50,11 @@ pub(super) struct Delivery<'a> {
 impl Delivery<'_> {
     /// Tells events of one key.
     pub(super) async fn deliver(self, records: Vec<Record>) -> End {
-        let mut rest = VecDeque::from([records]);
+        let mut rest: VecDeque<Arc<[Record]>> = VecDeque::from([records.into()]);
         while let Some(records) = rest.pop_front() {
             match self.until_finished(&records).await {
                 None => return End::Over,
-                Some(false) => records.into_iter().rev().for_each(|record| rest.push_front(vec![record])),
+                Some(false) => records.iter().rev().for_each(|record| rest.push_front([record.clone()].into())),
                 Some(true) => records.iter().for_each(|record| self.consumer.finish(self.partition, record)),
             }
         }
@@ -62,20 +62,22 @@ impl Delivery<'_> {
     }
 
     /// Tries until they are finished; false when they are to be told one by one, none when the partition is over.
-    async fn until_finished(self, records: &[Record]) -> Option<bool> {
+    async fn until_finished(self, records: &Arc<[Record]>) -> Option<bool> {
         let (mut failing, mut away) = (Pace::component(), Pace::store());
         let mut attempt = 1;
         let mut dead: Option<String> = None;
         loop {
             let ended = {
                 let _place = tokio::select! {
+                    // Most of the time there is one, and nothing else needs a look.
+                    biased;
                     place = self.consumer.places.acquire() => place.ok()?,
                     () = self.partition.until_over() => return None,
                 };
                 if self.partition.is_over() {
                     return None;
                 }
-                match (&dead, records) {
+                match (&dead, &**records) {
                     (Some(why), [record]) => self.bury(record, why, attempt).await,
                     _ => self.once(records, attempt).await,
                 }
@@ -116,7 +118,7 @@ impl Delivery<'_> {
     }
 
     fn attempts(self) -> u32 {
-        self.consumer.trigger(&self.partition.place.topic).map_or(u32::MAX, |trigger| trigger.attempts)
+        self.consumer.trigger(&self.partition.place.topic, |trigger| trigger.attempts).unwrap_or(u32::MAX)
     }
 
     fn say(self, records: &[Record], why: &str, what: &'static str, loudly: bool) {
@@ -131,7 +133,7 @@ impl Delivery<'_> {
     }
 
     /// One try.
-    async fn once(self, records: &[Record], attempt: u32) -> Try {
+    async fn once(self, records: &Arc<[Record]>, attempt: u32) -> Try {
         if let Some(large) = records.iter().find(|record| record.event.value.len() > MAX_VALUE) {
             let bytes = large.event.value.len();
             return Try::Rejected(format!("its value has {bytes} bytes; at most {MAX_VALUE} are told"));
@@ -142,14 +144,14 @@ impl Delivery<'_> {
         let away = Arc::new(AtomicBool::new(false));
         let call = EventCall {
             call: Call { id: Call::new_id(), identity: None, socket: None },
-            events: records.iter().map(|record| record.event.clone()).collect(),
-            topic: self.partition.place.topic.as_str().into(),
+            records: records.clone(),
+            topic: self.partition.topic.clone(),
             attempt,
             generation: self.consumer.generation,
             away: away.clone(),
         };
         crate::abort::here("handler");
-        let answer = self.consumer.registry.engine().invoke(&loaded, call).await;
+        let answer = self.consumer.registry.engine().invoke_here(&loaded, call).await;
         let failed = |why| if away.load(Ordering::Relaxed) { Try::Held(why) } else { Try::Failed(why) };
         match answer {
             Ok(Ok(unit)) => self.commit(unit, records).await,

@@ -4,7 +4,7 @@
 //! partition goes to another host, `over` says so, and the lanes end without finishing what they have not begun.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -21,6 +21,8 @@ const BYTES: usize = 8 << 20;
 /// One of the partitions.
 pub(super) struct Partition {
     pub(super) place: Place,
+    /// That of its place.
+    pub(super) topic: Arc<str>,
     over: watch::Sender<bool>,
     state: Mutex<State>,
 }
@@ -50,7 +52,8 @@ impl State {
 
 impl Partition {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, over: watch::Sender::new(false), state: Mutex::default() }
+        let topic = place.topic.as_str().into();
+        Self { place, topic, over: watch::Sender::new(false), state: Mutex::default() }
     }
 
     /// Takes events in; the keys whose lanes were empty are answered, and somebody has to begin with them. `wanted` says
