@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use devconnect_host::admin::{Admin, Token};
-use devconnect_host::command::{Connection, events};
+use devconnect_host::command::{Connection, events, show};
 use devconnect_host::config::{Config, Secrets};
 use devconnect_host::registry::Manifest;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
@@ -39,6 +39,13 @@ enum Command {
         connection: Connection,
         #[command(subcommand)]
         task: events::Task,
+    },
+    /// Print what a component of a running host has for operators: the answer of a route with `session = "operator"`.
+    Show {
+        #[command(flatten)]
+        connection: Connection,
+        /// The route with its query, as in /analytics/network?by=hour&windows=24
+        route: String,
     },
 }
 
@@ -77,6 +84,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => run(arguments),
         Command::Check { file } => check(&file),
         Command::Events { connection, task } => ask(events::perform(&connection, task)),
+        Command::Show { connection, route } => ask(show::perform(&connection, &route)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

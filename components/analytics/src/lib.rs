@@ -1,8 +1,12 @@
-//! Analytics: what happened, counted where it belongs by its own time (`rollup`), and what a member did (`summary`).
+//! Analytics: what happened, counted where it belongs by its own time (`rollup`, `skills`), what a member did (`summary`), and
+//! what the whole network did, for operators (`network`).
+//!
 //! All counts of a delivery go up in one commit with the marks of its events, so that whatever comes again or late is counted once and
 //! in its own window.
 
+mod network;
 mod rollup;
+mod skills;
 mod summary;
 
 use devconnect_sdk::event::{Event, Failure};
@@ -12,12 +16,14 @@ use rollup::{Counted, count};
 
 devconnect_sdk::http_component! {
     GET "/analytics/summary" => summary::summary,
+    GET "/analytics/network" => network::network,
 }
 
 devconnect_sdk::event_component! {
     "USER_SIGNUP" => |event| count(event, event.user_id()?, Counted::SIGNUP),
     "USER_LOGIN" => |event| count(event, event.user_id()?, Counted::LOGIN),
     "USER_ONLINE" => |event| count(event, event.user_id()?, Counted::VISIT),
+    "USER_SKILLS" => skills::listed,
     "MESSAGE_SENT" => |event| count(event, event.user_id()?, Counted::MESSAGE),
     "CONNECTION_REQUEST" => requested,
     "CONNECTION_ACCEPTED" => |event| count(event, event.user_id()?, Counted::ACCEPTED),

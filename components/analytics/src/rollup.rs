@@ -10,18 +10,20 @@ use devconnect_sdk::event::{Event, Failure};
 use devconnect_sdk::prelude::*;
 use model::events::ANALYTICS_EVENTS;
 
+use crate::skills::Listed;
+
 /// Rows of hours. `_id` is "start/shard".
-const ROLLUPS: &str = "analyticsrollups";
+pub(crate) const ROLLUPS: &str = "analyticsrollups";
 /// Members that were active in an hour. `_id` is "start/member".
-const ACTIVE: &str = "analyticsactive";
+pub(crate) const ACTIVE: &str = "analyticsactive";
 /// What each member did on a day. `_id` is "member/day".
 pub(crate) const MEMBERS: &str = "useractivity";
 /// Into how many rows an hour is divided.
 const SHARDS: u32 = 16;
 /// Milliseconds.
-const MINUTE: i64 = 60_000;
+pub(crate) const MINUTE: i64 = 60_000;
 /// Milliseconds.
-const HOUR: i64 = 60 * MINUTE;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// No event is of a time after this, 9999-12-31: what says so is wrong.
 const LATEST: i64 = 253_402_214_400_000;
 
@@ -53,6 +55,8 @@ struct Tally {
     active: BTreeMap<String, (DateTime, ObjectId, BTreeSet<String>)>,
     /// By `_id`: the member, the day, and what goes up.
     members: BTreeMap<String, (ObjectId, String, BTreeMap<&'static str, i64>)>,
+    /// Which skills whose members have.
+    listed: Listed,
     /// Who did what, in order.
     told: Vec<(ObjectId, Counted)>,
 }
@@ -64,38 +68,57 @@ thread_local! {
 
 /// Counts what `user` did.
 pub(crate) fn count(event: &Event, user: ObjectId, counted: Counted) -> Result<(), Failure> {
-    let at = event.timestamp()?;
-    if !(0..LATEST).contains(&at.millis()) {
-        return Err(Failure::Reject(format!("its time is {at}")));
-    }
+    let at = time(event)?;
     TALLY.with_borrow_mut(|tally| tally.add(event.key(), at, user, counted));
     Ok(())
+}
+
+/// Notes that `user` has these skills and no others.
+pub(crate) fn list(event: &Event, user: ObjectId, skills: BTreeSet<String>) -> Result<(), Failure> {
+    let at = time(event)?;
+    TALLY.with_borrow_mut(|tally| tally.list(event.key(), at, user, skills))
+}
+
+fn time(event: &Event) -> Result<DateTime, Failure> {
+    let at = event.timestamp()?;
+    if (0..LATEST).contains(&at.millis()) { Ok(at) } else { Err(Failure::Reject(format!("its time is {at}"))) }
 }
 
 /// Writes what was counted.
 pub(crate) fn write() -> Result<(), Failure> {
     let tally = TALLY.take();
-    if tally.told.is_empty() {
-        return Ok(());
+    if !tally.told.is_empty() || !tally.listed.is_empty() {
+        tally.commit().run()?;
     }
-    tally.commit().run()?;
     Ok(())
 }
 
 impl Tally {
     fn add(&mut self, key: &str, at: DateTime, user: ObjectId, counted: Counted) {
         let (hex, day) = (user.to_hex(), at.day());
-        let start = DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR));
-        let minute = format!("minutes.{:02}", at.millis().rem_euclid(HOUR) / MINUTE);
-        let (_, up) = self.rollups.entry(format!("{start}/{}", shard(key))).or_insert_with(|| (start, BTreeMap::new()));
-        for field in [counted.field.to_owned(), format!("{minute}.{}", counted.field)] {
-            *up.entry(field).or_default() += 1;
-        }
+        let (start, minute) = (hour(at), minute(at));
+        self.roll_up(key, at, counted.field);
         let active = || (start, user, BTreeSet::new());
         self.active.entry(format!("{start}/{hex}")).or_insert_with(active).2.insert(minute);
         let (_, _, up) = self.members.entry(format!("{hex}/{day}")).or_insert_with(|| (user, day, BTreeMap::new()));
         *up.entry(counted.field).or_default() += 1;
         self.told.push((user, counted));
+    }
+
+    fn list(&mut self, key: &str, at: DateTime, user: ObjectId, skills: BTreeSet<String>) -> Result<(), Failure> {
+        for field in self.listed.set(user, shard(key), skills)? {
+            self.roll_up(key, at, &format!("skills.{field}"));
+        }
+        Ok(())
+    }
+
+    /// One more of `field` in the hour and in its minute.
+    fn roll_up(&mut self, key: &str, at: DateTime, field: &str) {
+        let start = hour(at);
+        let (_, up) = self.rollups.entry(format!("{start}/{}", shard(key))).or_insert_with(|| (start, BTreeMap::new()));
+        for field in [field.to_owned(), format!("{}.{field}", minute(at))] {
+            *up.entry(field).or_default() += 1;
+        }
     }
 
     /// Collection by collection, which stores do in one go each.
@@ -116,6 +139,7 @@ impl Tally {
             let change = doc! { "$inc": up, "$setOnInsert": { "userId": user, "day": day } };
             commit = commit.update(MEMBERS, doc! { "_id": id }, change).upsert();
         }
+        commit = self.listed.write(commit);
         for (user, counted) in self.told {
             let hex = user.to_hex();
             let told = doc! { "userId": hex.as_str(), (counted.field): 1 };
@@ -123,6 +147,16 @@ impl Tally {
         }
         commit
     }
+}
+
+/// When the hour of a moment begins.
+fn hour(at: DateTime) -> DateTime {
+    DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR))
+}
+
+/// The field of a moment's minute in the row of its hour.
+pub(crate) fn minute(at: DateTime) -> String {
+    format!("minutes.{:02}", at.millis().rem_euclid(HOUR) / MINUTE)
 }
 
 /// FNV-1a: what matters is that keys are spread, the same way each time.

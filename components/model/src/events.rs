@@ -68,6 +68,20 @@ impl Logout {
     }
 }
 
+/// Somebody says which skills the member has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Skills {
+    /// All of them, as stored; what is not among them is no skill of the member's any more.
+    pub skills: Vec<String>,
+}
+
+impl Skills {
+    /// The event, caused by `user`.
+    pub fn event(self, user: ObjectId) -> Envelope<Self> {
+        Envelope::new("USER_SKILLS", user, self)
+    }
+}
+
 /// Something happened to a connection request.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,9 +1,10 @@
 //! A user's own profile, seen and changed by its owner. The view is cached as it goes out, and a change makes it stale in
-//! its commit: a profile that was just changed is never seen as it was. The password is not granted to this component and
+//! its commit: a profile that was just changed is never seen as it was. Which skills a member has is told as an event. The password is not granted to this component and
 //! so never in a document here.
 
 use devconnect_sdk::prelude::*;
 use model::body::Body;
+use model::events::{Skills, USER_EVENTS};
 use model::profile::{self, Form};
 use model::{email, user};
 
@@ -54,8 +55,12 @@ fn change(request: &Request, form: Form) -> Result<Response, Error> {
 /// One update sets all fields or none; false when another account has the e-mail. Of two at once the later one wins,
 /// field by field.
 fn store(me: ObjectId, set: &Document) -> Result<bool, Error> {
-    let set = doc! { "$set": set.clone() };
-    let commit = Commit::new().update(user::COLLECTION, doc! { "_id": me }, set).must_match();
+    let change = doc! { "$set": set.clone() };
+    let mut commit = Commit::new().update(user::COLLECTION, doc! { "_id": me }, change).must_match();
+    if let Some(skills) = set.get_array("skills") {
+        let skills = skills.iter().filter_map(Bson::as_str).map(str::to_owned).collect();
+        commit = commit.envelope(USER_EVENTS, &me.to_hex(), &Skills { skills }.event(me));
+    }
     match commit.stale(user::cache_key(me)).run() {
         Ok(_) => Ok(true),
         Err(documents::Error::Duplicate { .. }) => Ok(false),

@@ -80,6 +80,10 @@ impl DeadLetters {
 
     /// Those that nothing was done with, of one topic or of all, at most `most`.
     pub(super) async fn list(&self, topic: Option<&str>, most: usize) -> Result<Vec<Letter>, Refusal> {
+        if let Some(unknown) = topic.filter(|topic| !self.topics.iter().any(|known| known == topic)) {
+            let why = format!("there is no topic {unknown:?}; there are {:?}", self.topics);
+            return Err(Refusal(StatusCode::NOT_FOUND, why));
+        }
         let mut all = Vec::new();
         for topic in self.topics.iter().filter(|known| topic.is_none_or(|topic| topic == *known)) {
             let name = format!("{topic}{DEAD_LETTERS}");
@@ -92,13 +96,6 @@ impl DeadLetters {
                     all.extend(self.shown(topic, records).await?.into_iter().filter(|letter| letter.settled.is_none()));
                 }
             }
-        }
-        if all.is_empty() && topic.is_some_and(|topic| !self.topics.iter().any(|known| known == topic)) {
-            let topic = topic.unwrap_or_default();
-            return Err(Refusal(
-                StatusCode::NOT_FOUND,
-                format!("there is no topic {topic:?}; there are {:?}", self.topics),
-            ));
         }
         all.sort_by_key(|letter| letter.at);
         all.truncate(most);

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use super::dead_letters::{Address, DeadLetters, Letter};
+use super::lag::{Lag, Lags};
 use crate::capability::events::{EventLog, Record};
-use crate::capability::generations::{Generation, group};
 use crate::host::Host;
-use crate::registry::Registry;
 
 /// The most records or letters of one answer.
 const MOST: u32 = 1_000;
@@ -20,12 +19,12 @@ const MOST: u32 = 1_000;
 #[derive(Clone)]
 struct Events {
     log: Arc<dyn EventLog>,
-    registry: Arc<Registry>,
+    lags: Arc<Lags>,
     letters: Arc<DeadLetters>,
 }
 
 /// The routes, for `/v1`.
-pub(super) fn routes(host: &Host) -> Router {
+pub(super) fn routes(host: &Host, lags: Arc<Lags>) -> Router {
     let letters = Arc::new(DeadLetters::of(host));
     Router::new()
         .route("/topics/{topic}/ends", get(ends))
@@ -35,7 +34,7 @@ pub(super) fn routes(host: &Host) -> Router {
         .route("/dead-letters/{topic}/{partition}/{offset}", get(show))
         .route("/dead-letters/{topic}/{partition}/{offset}/replay", post(replay))
         .route("/dead-letters/{topic}/{partition}/{offset}/drop", post(drop_letter))
-        .with_state(Events { log: host.events.clone(), registry: host.registry.clone(), letters })
+        .with_state(Events { log: host.events.clone(), lags, letters })
 }
 
 /// Where the partitions of a topic end.
@@ -75,28 +74,6 @@ pub struct Records {
     pub records: Vec<Shown>,
 }
 
-/// How far a consumer is in a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lag {
-    /// The component, with its generation behind it when it was rebuilt (`analytics~1`).
-    pub component: String,
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: u32,
-    /// Everything before this offset is finished; none: it has not begun.
-    pub finished: Option<u64>,
-    /// The offset after the newest record.
-    pub end: u64,
-}
-
-impl Lag {
-    /// How many events are not finished.
-    pub fn events(&self) -> u64 {
-        self.finished.map_or(0, |finished| self.end.saturating_sub(finished))
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
@@ -130,27 +107,7 @@ async fn records(
 }
 
 async fn lag(State(events): State<Events>) -> Result<Json<Vec<Lag>>, Refusal> {
-    let mut all = Vec::new();
-    for loaded in events.registry.components() {
-        let generations = &events.registry.engine().shared().capabilities.generations;
-        let Generation { serving, building } = generations.of(&loaded.manifest.component.name);
-        let groups = [Some(serving), building].into_iter().flatten();
-        let groups: Vec<String> = groups.map(|told| group(&loaded.manifest.component.name, told)).collect();
-        let topics = loaded.manifest.event.iter().map(|trigger| trigger.topic.clone());
-        let places: Vec<_> = topics.flat_map(|topic| groups.iter().map(move |group| (topic.clone(), group))).collect();
-        for (topic, component) in places {
-            let (ends, finished) = (events.log.ends(&topic).await?, events.log.committed(component, &topic).await?);
-            let lag = |(partition, (end, finished))| Lag {
-                component: component.clone(),
-                topic: topic.clone(),
-                partition,
-                finished,
-                end,
-            };
-            all.extend((0..).zip(ends.into_iter().zip(finished)).map(lag));
-        }
-    }
-    Ok(Json(all))
+    Ok(Json(events.lags.look().await?))
 }
 
 async fn list(State(events): State<Events>, Query(which): Query<Which>) -> Result<Json<Vec<Letter>>, Refusal> {

@@ -3,36 +3,40 @@
 use std::sync::Arc;
 
 use metrics::{Unit, describe_gauge, gauge, with_local_recorder};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
+use super::lag::Lag;
 use crate::capability::Health;
 use crate::stores::Store;
 
 /// 1 in the state that a store is in, 0 in the others, as OpenMetrics has its state sets.
 const STORE_STATE: &str = "devconnect_store_state";
+/// Events of a partition that a component has not finished.
+const CONSUMER_LAG: &str = "devconnect_consumer_lag";
 
 pub(super) struct Metrics {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
     stores: Arc<Vec<Store>>,
 }
 
 impl Metrics {
     pub(super) fn new(stores: Arc<Vec<Store>>) -> Self {
+        Self { stores }
+    }
+
+    /// None of the lags: the log did not answer.
+    pub(super) fn render(&self, lags: &[Lag]) -> String {
+        // A new one each time: what is not there any more is not said again.
         let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
         with_local_recorder(&recorder, || {
             describe_gauge!(STORE_STATE, Unit::Count, "1 in the state that the store of a capability is in, else 0");
+            describe_gauge!(CONSUMER_LAG, Unit::Count, "events of a partition that a component has not finished");
+            self.states();
+            lags.iter().for_each(say);
         });
-        Self { recorder, handle, stores }
+        recorder.handle().render()
     }
 
-    pub(super) fn render(&self) -> String {
-        with_local_recorder(&self.recorder, || self.look());
-        self.handle.render()
-    }
-
-    fn look(&self) {
+    fn states(&self) {
         for store in self.stores.iter() {
             let now = store.health().name();
             for state in Health::NAMES {
@@ -43,6 +47,12 @@ impl Metrics {
     }
 }
 
+fn say(lag: &Lag) {
+    let labels =
+        [("component", lag.component.clone()), ("topic", lag.topic.clone()), ("partition", lag.partition.to_string())];
+    gauge!(CONSUMER_LAG, &labels).set(lag.events() as f64);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,12 +60,22 @@ mod tests {
     #[test]
     fn every_store_is_in_one_state() {
         let store = Store::embedded("cache", "embedded (in process)");
-        let text = Metrics::new(Arc::new(vec![store])).render();
+        let text = Metrics::new(Arc::new(vec![store])).render(&[]);
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };
         for (state, value) in [("up", 1), ("degraded", 0), ("down", 0)] {
             assert!(text.contains(&format!("{} {value}\n", line(state))), "{text}");
         }
+        assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
+    }
+
+    #[test]
+    fn a_lag_is_what_is_not_finished() {
+        let lag = |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, end: 7 };
+        let text = |finished| Metrics::new(Arc::default()).render(&[lag(finished)]);
+        let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
+        assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));
+        assert!(text(None).contains(&line(0)), "{}", text(None));
     }
 }

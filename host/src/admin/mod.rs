@@ -3,13 +3,16 @@
 //! What is here shows and steers; it serves no member. It may look into every room and is known by none but the binary.
 //! Metrics are for everybody who reaches the listener; everything under `/v1` wants the operator's token.
 
+mod app;
 mod dead_letters;
 mod events;
+mod lag;
 mod metrics;
 mod rebuilds;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -23,10 +26,15 @@ use tokio::net::TcpListener;
 use crate::capability::{documents, events as log};
 use crate::host::Host;
 pub use dead_letters::Letter;
-pub use events::{Ends, Lag, Records, Shown};
+pub use events::{Ends, Records, Shown};
+pub use lag::Lag;
+use lag::Lags;
 use metrics::Metrics;
 pub use rebuilds::Rebuild;
 pub use token::Token;
+
+/// How long whoever reads the metrics waits for the log.
+const LOG_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The admin listener of one host.
 pub struct Admin {
@@ -36,9 +44,11 @@ pub struct Admin {
 impl Admin {
     /// Of a host, for whoever has the token.
     pub fn new(host: &Host, token: Token) -> Self {
-        let metrics = Arc::new(Metrics::new(host.stores.clone()));
-        let steering = events::routes(host)
+        let lags = Arc::new(Lags::of(host));
+        let metrics = (Arc::new(Metrics::new(host.stores.clone())), lags.clone());
+        let steering = events::routes(host, lags)
             .merge(rebuilds::routes(host))
+            .merge(app::routes(host))
             .fallback(nothing)
             .layer(from_fn_with_state(Arc::new(token), token::required));
         let router = Router::new().route("/metrics", get(scrape)).with_state(metrics).nest("/v1", steering);
@@ -54,8 +64,10 @@ impl Admin {
 }
 
 /// In the text format of Prometheus, version 0.0.4.
-async fn scrape(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+async fn scrape(State((metrics, lags)): State<(Arc<Metrics>, Arc<Lags>)>) -> impl IntoResponse {
+    // A log that is away is seen by its state; the rest is said all the same.
+    let lags = tokio::time::timeout(LOG_PATIENCE, lags.look()).await.ok().and_then(Result::ok).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render(&lags))
 }
 
 async fn nothing() -> Refusal {

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 pub mod events;
+pub mod show;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -195,6 +195,8 @@ pub enum SessionRule {
     Optional,
     /// Sessions are not looked at.
     None,
+    /// Operators only: the route is not there for the world. It is on the operator's side, under `/v1/app`.
+    Operator,
 }
 
 /// What a request's body has to be.

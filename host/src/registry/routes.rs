@@ -47,10 +47,15 @@ pub enum Found {
     Nothing,
 }
 
+/// The routes of one side.
+#[derive(Default)]
+struct Side(BTreeMap<Method, matchit::Router<Arc<Route>>>);
+
 /// All routes.
 #[derive(Default)]
 pub struct Routes {
-    methods: BTreeMap<Method, matchit::Router<Arc<Route>>>,
+    world: Side,
+    operators: Side,
     events: BTreeMap<String, Arc<Loaded>>,
     presence: Vec<Arc<Loaded>>,
 }
@@ -68,7 +73,9 @@ impl Routes {
                     body: trigger.body,
                     headers: trigger.headers.iter().filter_map(|name| name.parse().ok()).collect(),
                 };
-                routes.insert(trigger.method, Arc::new(route))?;
+                let operators = route.session == SessionRule::Operator;
+                let side = if operators { &mut routes.operators } else { &mut routes.world };
+                side.insert(trigger.method, Arc::new(route))?;
             }
             for trigger in &component.manifest.socket {
                 routes.answer(&trigger.event, component)?;
@@ -78,22 +85,6 @@ impl Routes {
             }
         }
         Ok(routes)
-    }
-
-    fn insert(&mut self, method: Method, route: Arc<Route>) -> Result<(), RouteConflict> {
-        let table = self.methods.entry(method).or_default();
-        let Err(error) = table.insert(&*route.path, route.clone()) else { return Ok(()) };
-        let other = match error {
-            matchit::InsertError::Conflict { with } => with,
-            error => error.to_string(),
-        };
-        let first = table.at(&other).ok().map(|found| found.value.component.manifest.component.name.clone());
-        Err(RouteConflict {
-            first: first.unwrap_or_else(|| "the router".into()),
-            second: route.component.manifest.component.name.clone(),
-            wanted: format!("{} {}", method.as_str(), route.path),
-            other,
-        })
     }
 
     fn answer(&mut self, event: &str, component: &Arc<Loaded>) -> Result<(), RouteConflict> {
@@ -118,14 +109,41 @@ impl Routes {
         &self.presence
     }
 
-    /// Where a request goes.
+    /// Where a request of the world goes.
     pub fn find(&self, method: Option<Method>, path: &str) -> Found {
-        if let Some(found) = method.and_then(|method| self.methods.get(&method)?.at(path).ok()) {
+        self.world.find(method, path)
+    }
+
+    /// Where an operator's request goes.
+    pub fn find_for_operator(&self, method: Option<Method>, path: &str) -> Found {
+        self.operators.find(method, path)
+    }
+}
+
+impl Side {
+    fn insert(&mut self, method: Method, route: Arc<Route>) -> Result<(), RouteConflict> {
+        let table = self.0.entry(method).or_default();
+        let Err(error) = table.insert(&*route.path, route.clone()) else { return Ok(()) };
+        let other = match error {
+            matchit::InsertError::Conflict { with } => with,
+            error => error.to_string(),
+        };
+        let first = table.at(&other).ok().map(|found| found.value.component.manifest.component.name.clone());
+        Err(RouteConflict {
+            first: first.unwrap_or_else(|| "the router".into()),
+            second: route.component.manifest.component.name.clone(),
+            wanted: format!("{} {}", method.as_str(), route.path),
+            other,
+        })
+    }
+
+    fn find(&self, method: Option<Method>, path: &str) -> Found {
+        if let Some(found) = method.and_then(|method| self.0.get(&method)?.at(path).ok()) {
             let params = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             return Found::Route(found.value.clone(), params);
         }
         let others: Vec<Method> =
-            self.methods.iter().filter(|(_, table)| table.at(path).is_ok()).map(|(method, _)| *method).collect();
+            self.0.iter().filter(|(_, table)| table.at(path).is_ok()).map(|(method, _)| *method).collect();
         if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others) }
     }
 }

@@ -15,12 +15,13 @@ pub struct Request<'a> {
     builder: http::request::Builder,
     body: Bytes,
     peer: IpAddr,
+    by_operator: bool,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(app: &'a App, method: &str, path: &str) -> Self {
         let builder = http::Request::builder().method(method).uri(path).header("host", "devconnect.test");
-        Self { app, builder, body: Bytes::new(), peer: Ipv4Addr::LOCALHOST.into() }
+        Self { app, builder, body: Bytes::new(), peer: Ipv4Addr::LOCALHOST.into(), by_operator: false }
     }
 
     /// With a JSON body.
@@ -51,6 +52,12 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// On the operator's side, where routes with `session = "operator"` are.
+    pub fn by_operator(mut self) -> Self {
+        self.by_operator = true;
+        self
+    }
+
     /// Sends it and waits for the answer.
     pub fn send(self) -> Reply {
         let app = self.app;
@@ -60,6 +67,12 @@ impl<'a> Request<'a> {
     /// Sends it; for tests that race several.
     pub async fn dispatch(self) -> Reply {
         let request = self.builder.body(Full::new(self.body)).unwrap_or_else(|error| panic!("no request: {error}"));
-        Reply::of(self.app.host().http.respond(request, self.peer).await).await
+        let http = &self.app.host().http;
+        let response = if self.by_operator {
+            http.respond_to_operator(request).await
+        } else {
+            http.respond(request, self.peer).await
+        };
+        Reply::of(response).await
     }
 }

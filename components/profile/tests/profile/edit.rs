@@ -223,3 +223,16 @@ fn edits_of_different_fields_at_once_are_all_kept() {
     assert_eq!((&seen["firstName"], &seen["about"], &seen["age"]), (&json!("Augusta"), &json!("Hello"), &json!(36)));
     assert_eq!(seen["skills"], json!(["rust"]));
 }
+
+#[test]
+fn which_skills_a_member_has_is_told_with_the_change() {
+    let (app, ada) = of_ada();
+    let edit = |body| app.patch("/profile/edit").token(&ada.token).json(&body).send();
+    assert_eq!(edit(json!({ "about": "Hello" })).status, 200);
+    assert_eq!(edit(json!({ "skills": ["rust"], "age": 5 })).status, 400);
+    assert!(app.events("user-events").is_empty(), "nothing is told that did not happen");
+    assert_eq!(edit(json!({ "skills": ["rust", " wasm "], "about": "Hello" })).status, 200);
+    let [told] = &app.events("user-events")[..] else { panic!("one event") };
+    assert_eq!((told.kind.as_str(), told.key.clone()), ("USER_SKILLS", ada.id.to_hex()));
+    assert_eq!(told.value["data"], json!({ "skills": ["rust", "wasm"] }));
+}

@@ -72,14 +72,27 @@ impl HttpTrigger {
         if SocketTrigger::answers(request.uri().path()) && *request.method() != Method::OPTIONS {
             return self.socket(request, peer, &id, &verdict).await;
         }
-        let reply = match self.answer(request, peer, &id, &verdict).await {
-            Ok(reply) => reply,
-            Err(refusal) => {
-                tracing::debug!(id, status = refusal.status.as_u16(), "refused: {}", refusal.message);
-                refusal.into_reply()
-            }
+        let answer = self.answer(request, peer, &id, &verdict).await;
+        or_refused(answer, &id).finish(&id, &verdict)
+    }
+
+    /// Answers one request on the operator's side, by a route that is for operators. Whoever calls this has seen to it that
+    /// it is one who asks.
+    pub async fn respond_to_operator<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let id = Call::new_id();
+        let answer = async {
+            let (parts, body) = request.into_parts();
+            let method = RouteMethod::of(&parts.method);
+            let (route, params) = route(self.registry.routes().find_for_operator(method, parts.uri.path()))?;
+            let nowhere = std::net::Ipv4Addr::LOCALHOST.into();
+            let call = request::read(&route, params, parts, body, &id, None, nowhere).await?;
+            self.call(&route, call, &id).await
         };
-        reply.finish(&id, &verdict)
+        or_refused(answer.await, &id).finish(&id, &Verdict::Absent)
     }
 
     async fn answer<B>(
@@ -107,14 +120,7 @@ impl HttpTrigger {
         if *verdict == Verdict::Foreign && method.is_none_or(RouteMethod::changes_state) {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
         }
-        let (route, params) = match self.registry.routes().find(method, path) {
-            Found::Route(route, params) => (route, params),
-            Found::OtherMethods(methods) => {
-                return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "This path has other methods")
-                    .with(header::ALLOW, &allow(&methods)));
-            }
-            Found::Nothing => return Err(Refusal::new(StatusCode::NOT_FOUND, "There is nothing here")),
-        };
+        let (route, params) = route(self.registry.routes().find(method, path))?;
         let identity = self.identity(&route, &parts.headers).await?;
         let client = self.site.proxies.client(peer, &parts.headers);
         let call = request::read(&route, params, parts, body, id, identity, client).await?;
@@ -214,6 +220,25 @@ impl HttpTrigger {
         };
         Ok(Reply::preflight(&methods))
     }
+}
+
+/// The route that was found, with its parameters.
+fn route(found: Found) -> Result<(Arc<Route>, Vec<(String, String)>), Refusal> {
+    match found {
+        Found::Route(route, params) => Ok((route, params)),
+        Found::OtherMethods(methods) => {
+            let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "This path has other methods");
+            Err(refusal.with(header::ALLOW, &allow(&methods)))
+        }
+        Found::Nothing => Err(Refusal::new(StatusCode::NOT_FOUND, "There is nothing here")),
+    }
+}
+
+fn or_refused(answer: Result<Reply, Refusal>, id: &str) -> Reply {
+    answer.unwrap_or_else(|refusal| {
+        tracing::debug!(id, status = refusal.status.as_u16(), "refused: {}", refusal.message);
+        refusal.into_reply()
+    })
 }
 
 /// Every store's state. The whole is up while each answers, degraded while the host serves without one of them, and
