@@ -1,7 +1,7 @@
 //! What operators see of a host: how each store is, as a probe and as a metric, how far consumers are, and what the whole
 //! network does.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 use std::time::{Duration, Instant};
 

@@ -222,8 +222,11 @@ impl HttpTrigger {
     }
 }
 
-/// The route that was found, with its parameters.
-fn route(found: Found) -> Result<(Arc<Route>, Vec<(String, String)>), Refusal> {
+/// A route, and its parameters as they stand in the path.
+type Matched = (Arc<Route>, Vec<(String, String)>);
+
+/// The route that was found.
+fn route(found: Found) -> Result<Matched, Refusal> {
     match found {
         Found::Route(route, params) => Ok((route, params)),
         Found::OtherMethods(methods) => {
