@@ -48,7 +48,7 @@ pub(super) const SUITES: &[Suite] = &[
     suite("format", "cargo fmt", 2, Work::Cargo(&["fmt", "--all", "--check"])),
     suite("deny", "licences, bans, sources", 2, Work::Deny),
     needed("components", "every component builds", 10, Work::Components),
-    needed("build", "host, tools and tests build", 30, Work::Build),
+    needed("build", "host, tools and tests build", 50, Work::Build),
     suite("lint", "clippy", 15, Work::Cargo(CLIPPY)),
     suite("examples", "the examples in doc comments", 6, Work::Examples),
     suite(
