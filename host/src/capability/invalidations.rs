@@ -26,6 +26,9 @@ const AT_ONCE: u32 = 200;
 /// For how long no fill may bring back a value that is over: longer than any call may take from its read to its fill.
 const HOLD: u32 = 60;
 
+/// How long before its commit a session's end may have been written down: longer than any call takes. Milliseconds.
+const CALL: u64 = 600_000;
+
 /// What a commit makes stale.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stale {
@@ -119,7 +122,8 @@ impl Invalidations {
     /// # Errors
     /// [`Error::Invalid`] when it is too large for a document.
     pub fn row(&self, stale: Stale) -> Result<(Row, Option<Write>), Error> {
-        let row = Row { id: ObjectId::new(), stale, at: self.clock.now() };
+        // A session is said to end when the call asks for it, which is before this.
+        let row = Row { id: ObjectId::new(), stale, at: self.clock.now().saturating_sub(CALL) };
         if !self.cache.is_shared() {
             return Ok((row, None));
         }
