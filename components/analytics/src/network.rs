@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use devconnect_sdk::prelude::*;
 
-use crate::rollup::{ACTIVE, HOUR, MEMBERS, MINUTE, ROLLUPS, minute};
+use crate::rollup::{ACTIVE, HOUR, MEMBERS, MINUTE, ROLLUPS, hour, minute};
 use crate::skills::{SKILLS, skill};
 
 const DAY: i64 = 24 * HOUR;
@@ -63,10 +63,7 @@ impl Window {
         let active = match self {
             Self::Day => collection(MEMBERS).count(doc! { "day": start.day() }),
             Self::Hour => collection(ACTIVE).count(doc! { "start": start }),
-            Self::Minute => {
-                let hour = DateTime::from_millis(start.millis() - start.millis().rem_euclid(HOUR));
-                collection(ACTIVE).count(doc! { "start": hour, (minute(start)): true })
-            }
+            Self::Minute => collection(ACTIVE).count(doc! { "start": hour(start), (minute(start)): true }),
         };
         Ok(active?)
     }
@@ -144,7 +141,7 @@ impl Hours {
             rows.iter().for_each(|row| counts.add(row));
             return Ok(counts);
         }
-        let hour = DateTime::from_millis(start.millis() - start.millis().rem_euclid(HOUR));
+        let hour = hour(start);
         if self.last.as_ref().is_none_or(|(read, _)| *read != hour) {
             self.last = Some((hour, collection(ROLLUPS).find(doc! { "start": hour }).limit(PAGE).all()?));
         }

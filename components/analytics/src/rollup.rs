@@ -150,7 +150,7 @@ impl Tally {
 }
 
 /// When the hour of a moment begins.
-fn hour(at: DateTime) -> DateTime {
+pub(crate) fn hour(at: DateTime) -> DateTime {
     DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR))
 }
 
