@@ -2,7 +2,8 @@
 //!
 //! The steps, in the order in which an event passes them: `commit`, `committed` (the one that causes it), `relay`, `relayed`,
 //! `acknowledged` (where the log is another server), `handler`, `effect`, `effected`, `offset`, `remembered`;
-//! of a schedule: `tick`, `ticked`; of a mail: `mailed`.
+//! of a schedule: `tick`, `ticked`; of a mail: `mailed`; of a deploy: `deploy-checked`, `deploy-stored`, `deploy-committed`,
+//! `deploy-served`.
 //! `DEVCONNECT_TEST_ABORT=step:n` ends the process, as a `kill -9` would, when the step is reached for the n-th time. Without
 //! it a step costs a look at a flag.
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::capability::documents::{Collection, Derived, Index, MARKERS, Schema};
 use crate::capability::{events, generations, invalidations, mail};
+use crate::deploy;
 use crate::trigger::schedule;
 
 /// Why an application file is refused.
@@ -215,9 +216,16 @@ impl Application {
             self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
         let rebuilt = self.collections.iter().filter(|(_, rules)| rules.rebuilt_by.is_some());
         collections.extend(rebuilt.map(|(name, rules)| (generations::slot(name, 1), of(rules))));
-        for own in
-            [generations::COLLECTION, MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS, schedule::COLLECTION]
-        {
+        for own in [
+            generations::COLLECTION,
+            MARKERS,
+            invalidations::COLLECTION,
+            events::SETTLED_LETTERS,
+            schedule::COLLECTION,
+            deploy::COLLECTION,
+            deploy::BLOBS,
+            deploy::LOG,
+        ] {
             collections.insert(own.to_owned(), Collection::default());
         }
         collections.insert(events::CONSUMED.to_owned(), events::consumed());

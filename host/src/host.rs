@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use crate::application::{Application, ApplicationError};
 use crate::capability::clocks::{Clock, System};
 use crate::capability::documents::MongoDb;
@@ -18,6 +20,7 @@ use crate::capability::signing::Signing;
 use crate::capability::sockets::{Sockets, SocketsOfHosts};
 use crate::capability::{Capabilities, config::Settings, documents, redis};
 use crate::config::{Config, ConfigError, Secrets};
+use crate::deploy::Deployments;
 use crate::engine::{CodeCache, Engine, EngineError, Shared};
 use crate::registry::{DeployError, Registry};
 use crate::stores::{self, Store, Stores};
@@ -84,8 +87,10 @@ impl HostOptions {
 
 /// A host that is ready to be called.
 pub struct Host {
-    /// What is deployed.
+    /// What is deployed on this host.
     pub registry: Arc<Registry>,
+    /// What is deployed in the cluster.
+    pub deployments: Arc<Deployments>,
     /// The HTTP side.
     pub http: Arc<HttpTrigger>,
     /// The documents, without the checks that components' questions go through: for whoever looks in from outside.
@@ -146,9 +151,23 @@ impl Host {
         };
         let site = site(&config, &application, stores.clone());
         let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
+        let clock = engine.shared().capabilities.clock.clone();
         let registry = Arc::new(Registry::new(Arc::new(engine)));
+        let kept = data.map(|data| data.join("deployed"));
+        let deployments = Arc::new(Deployments::new(registry.clone(), documents.clone(), kept, clock));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
-        Ok(Self { registry, http, documents, events, stores, unprepared, relay, mailer, working: Mutex::default() })
+        Ok(Self {
+            registry,
+            deployments,
+            http,
+            documents,
+            events,
+            stores,
+            unprepared,
+            relay,
+            mailer,
+            working: Mutex::default(),
+        })
     }
 
     /// What must be done before anything is served: looks at the document store, and fills the derived fields of older
@@ -180,13 +199,18 @@ impl Host {
         }
     }
 
-    /// From here on, until [`Host::close`], the components are told what happens and do what is due, and mails are sent.
+    /// From here on, until [`Host::close`], the components are told what happens and do what is due, mails are sent, and what is
+    /// deployed elsewhere is deployed here.
     /// Needs a runtime; twice is once.
     pub fn consume(&self) {
         self.working().get_or_insert_with(|| Working {
             events: EventTrigger::start(self.registry.clone(), self.events.clone()),
             schedules: ScheduleTrigger::start(self.registry.clone()),
             mailing: self.mailer.clone().map(Mailer::start),
+            following: {
+                let deployments = self.deployments.clone();
+                tokio::spawn(async move { deployments.follow().await })
+            },
         });
     }
 
@@ -198,7 +222,8 @@ impl Host {
     /// servers goes there.
     pub async fn close(&self) {
         let working = self.working().take();
-        if let Some(Working { events, schedules, mailing }) = working {
+        if let Some(Working { events, schedules, mailing, following }) = working {
+            following.abort();
             tokio::join!(events.stop(), schedules.stop());
             if let Some(mailing) = mailing {
                 mailing.stop().await;
@@ -215,6 +240,7 @@ struct Working {
     events: EventTrigger,
     schedules: ScheduleTrigger,
     mailing: Option<Mailing>,
+    following: JoinHandle<()>,
 }
 
 /// What a document store needs before it is used.

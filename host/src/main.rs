@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use devconnect_host::admin::{Admin, Token};
-use devconnect_host::command::{Connection, events, show};
+use devconnect_host::command::{Connection, bundle, deploy, events, show};
 use devconnect_host::config::{Config, Secrets};
 use devconnect_host::registry::Manifest;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
@@ -33,12 +33,61 @@ enum Command {
         /// The component.
         file: PathBuf,
     },
+    /// Put a manifest into a component: the one file that deploys.
+    Bundle {
+        /// The component.
+        file: PathBuf,
+        /// The manifest; component.toml beside the component, unless it is named.
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+        /// Where to write it; NAME.wasm beside the component, unless it is named.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Look into a running host's events: topics, how far consumers are, dead letters.
     Events {
         #[command(flatten)]
         connection: Connection,
         #[command(subcommand)]
         task: events::Task,
+    },
+    /// Deploy a component on a running host and on all that share its documents, without a restart.
+    Deploy {
+        #[command(flatten)]
+        connection: Connection,
+        /// The component, with its manifest inside.
+        file: PathBuf,
+        /// Let it reach what it asks for, where that is more than the version that serves.
+        #[arg(long)]
+        accept_grants: bool,
+        /// Say nothing where it serves already.
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// Go back to an earlier version of a component.
+    Rollback {
+        #[command(flatten)]
+        connection: Connection,
+        /// The component.
+        name: String,
+        /// The version whose hash begins like this, as `components` has it; the one before, unless it is named.
+        #[arg(long, value_name = "HASH")]
+        to: Option<String>,
+    },
+    /// Take a component out of service. Its versions stay, for `rollback`.
+    Remove {
+        #[command(flatten)]
+        connection: Connection,
+        /// The component.
+        name: String,
+    },
+    /// Say what is deployed.
+    Components {
+        #[command(flatten)]
+        connection: Connection,
+        /// Print it for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// Print what a component of a running host has for operators: the answer of a route with `session = "operator"`.
     Show {
@@ -51,7 +100,7 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// The folder with application.toml and the components.
+    /// The folder with application.toml, and the components that are deployed unless they ever were.
     #[arg(long, value_name = "DIR")]
     components: PathBuf,
     /// Where everything that lasts is kept; one host at a time.
@@ -83,7 +132,14 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(arguments) => run(arguments),
         Command::Check { file } => check(&file),
+        Command::Bundle { file, manifest, out } => bundle::perform(&file, manifest, out).map(drop),
         Command::Events { connection, task } => ask(events::perform(&connection, task)),
+        Command::Deploy { connection, file, accept_grants, quiet } => {
+            ask(deploy::deploy(&connection, &file, deploy::How { accept_grants, quiet }))
+        }
+        Command::Rollback { connection, name, to } => ask(deploy::roll_back(&connection, &name, to.as_deref())),
+        Command::Remove { connection, name } => ask(deploy::remove(&connection, &name)),
+        Command::Components { connection, json } => ask(deploy::list(&connection, json)),
         Command::Show { connection, route } => ask(show::perform(&connection, &route)),
     };
     match result {
@@ -131,7 +187,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     let host = Host::open(HostOptions::new(config, components, Some(arguments.data.clone())))?;
     drop(entered);
     runtime.block_on(host.prepare(arguments.fill_again))?;
-    let count = host.registry.deploy_folder(&arguments.components)?;
+    let count = runtime.block_on(host.deployments.start(&arguments.components))?;
     runtime.block_on(async move {
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;

@@ -28,14 +28,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Build everything and serve it until Ctrl-C.
+    /// Build everything and serve it until Ctrl-C; a component that changes is built and deployed meanwhile.
     Run {
         /// The port to listen on [default: the variable PORT, or 3000].
         #[arg(long, value_name = "N")]
         port: Option<u16>,
+        /// The port of the operator's side [default: the variable ADMIN_PORT, or 3001].
+        #[arg(long, value_name = "N")]
+        admin_port: Option<u16>,
         /// Where everything that lasts is kept [default: data].
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
+        /// Serve what is deployed, and deploy nothing.
+        #[arg(long)]
+        no_watch: bool,
     },
     /// Run every test, or the named suites, and say how many passed.
     Test {
@@ -91,7 +97,9 @@ fn main() -> ExitCode {
 fn perform(chore: Chore) -> Result<ExitCode> {
     let root = workspace::root()?;
     match chore {
-        Chore::Run { port, data } => run::run(&Workspace::read(root)?, port, data),
+        Chore::Run { port, admin_port, data, no_watch } => {
+            run::run(&Workspace::read(root)?, &run::Options { port, admin_port, data, watch: !no_watch })
+        }
         Chore::Test { list: true, .. } => Ok(test::list()),
         Chore::Test { suites, full, verbose, list: false } => {
             test::run(&Workspace::read(root)?, &suites, test::Options { full, verbose })

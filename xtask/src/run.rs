@@ -1,24 +1,127 @@
-//! `run`: build, then become the host.
+//! `run`: build, serve, and from then on build and deploy each component that changes.
 
-use std::os::unix::process::CommandExt as _;
+mod sources;
+
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use xtask::guests::{self, Selection};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use xtask::guests::{self, Built, Selection};
 
 use crate::build;
 use crate::workspace::Workspace;
+use sources::Sources;
 
-/// Does not come back when it goes well: the host takes this process, so Ctrl-C and its exit code are the host's own.
-pub(crate) fn run(workspace: &Workspace, port: Option<u16>, data: Option<PathBuf>) -> Result<ExitCode> {
-    build::report(&workspace.root, &guests::build(&workspace.root, Selection::Application)?);
+/// Between two looks at the sources and at the host.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// How the host is run.
+pub(crate) struct Options {
+    pub(crate) port: Option<u16>,
+    pub(crate) admin_port: Option<u16>,
+    pub(crate) data: Option<PathBuf>,
+    /// Deploy what changes.
+    pub(crate) watch: bool,
+}
+
+/// A host that runs, and how it is reached.
+struct Running<'a> {
+    workspace: &'a Workspace,
+    host: PathBuf,
+    data: PathBuf,
+    admin_port: u16,
+    child: Child,
+}
+
+/// Serves until Ctrl-C; the exit code is the host's own.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let sources = Sources::of(&workspace.root);
+    let built = guests::build(&workspace.root, Selection::Application)?;
+    build::report(&workspace.root, &built);
     let host = build::host(workspace)?;
+    // Both come to the whole group from a terminal: the host drains, and this waits for it.
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, asked.clone()).context("signals can't be waited for")?;
+    }
+    let data = options.data.clone().unwrap_or_else(|| workspace.root.join("data"));
+    let admin_port = options.admin_port.or_else(|| std::env::var("ADMIN_PORT").ok()?.parse().ok()).unwrap_or(3001);
     let mut serve = Command::new(&host);
     serve.arg("serve").arg("--components").arg(workspace.root.join("target/components"));
-    serve.arg("--data").arg(data.unwrap_or_else(|| workspace.root.join("data")));
-    if let Some(port) = port {
+    serve.arg("--data").arg(&data).arg("--admin-port").arg(admin_port.to_string());
+    if let Some(port) = options.port {
         serve.arg("--port").arg(port.to_string());
     }
-    Err(serve.exec()).with_context(|| format!("{} can't be run", host.display()))
+    let child = serve.spawn().with_context(|| format!("{} can't be run", host.display()))?;
+    let mut running = Running { workspace, host, data, admin_port, child };
+    running.follow(sources, built, &asked, options.watch)
+}
+
+impl Running<'_> {
+    fn follow(&mut self, mut sources: Sources, built: Vec<Built>, asked: &AtomicBool, watch: bool) -> Result<ExitCode> {
+        // What was deployed by an earlier run may be older than what was just built.
+        let mut waiting: Vec<Built> = if watch { built } else { Vec::new() };
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                let code = status.code().and_then(|code| u8::try_from(code).ok());
+                return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+            }
+            if asked.load(Ordering::Relaxed) {
+                // From a supervisor it may have come to this process alone; the host takes it twice.
+                let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+                if let Some(pid) = pid {
+                    let _ = kill_process(pid, Signal::TERM);
+                }
+                let status = self.child.wait()?;
+                return Ok(status
+                    .code()
+                    .and_then(|code| u8::try_from(code).ok())
+                    .map_or(ExitCode::FAILURE, ExitCode::from));
+            }
+            if !waiting.is_empty() && self.serves() {
+                waiting.drain(..).for_each(|component| self.deploy(&component));
+            }
+            if watch && sources.changed() {
+                waiting.extend(self.rebuild());
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// What is different now. That something does not compile has been said by the compiler.
+    fn rebuild(&self) -> Vec<Built> {
+        match guests::build(&self.workspace.root, Selection::Application) {
+            Ok(built) => built.into_iter().filter(|component| component.changed).collect(),
+            Err(error) => {
+                eprintln!("not deployed: {error:#}");
+                Vec::new()
+            }
+        }
+    }
+
+    fn serves(&self) -> bool {
+        let mut command = self.command(&["components", "--json"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    /// The host says what became of it. Who changes a manifest here has accepted what it asks for.
+    fn deploy(&self, component: &Built) {
+        let mut command = self.command(&["deploy", "--quiet", "--accept-grants"]);
+        if let Err(error) = command.arg(&component.wasm).status() {
+            eprintln!("{} is not deployed: {error}", component.name);
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.host);
+        command.args(arguments).arg("--data").arg(&self.data);
+        command.env("DEVCONNECT_ADMIN_URL", format!("http://127.0.0.1:{}", self.admin_port));
+        command
+    }
 }

@@ -4,6 +4,7 @@
 //! Metrics are for everybody who reaches the listener; everything under `/v1` wants the operator's token.
 
 mod app;
+mod components;
 mod dead_letters;
 mod events;
 mod lag;
@@ -25,6 +26,7 @@ use tokio::net::TcpListener;
 
 use crate::capability::{documents, events as log};
 use crate::host::Host;
+pub use components::{Change, Component, Done};
 pub use dead_letters::Letter;
 pub use events::{Ends, Records, Shown};
 pub use lag::Lag;
@@ -49,6 +51,7 @@ impl Admin {
         let steering = events::routes(host, lags)
             .merge(rebuilds::routes(host))
             .merge(app::routes(host))
+            .merge(components::routes(host))
             .fallback(nothing)
             .layer(from_fn_with_state(Arc::new(token), token::required));
         let router = Router::new().route("/metrics", get(scrape)).with_state(metrics).nest("/v1", steering);

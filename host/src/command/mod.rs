@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
+pub mod bundle;
+pub mod deploy;
 pub mod events;
 pub mod show;
 
@@ -75,8 +77,19 @@ impl Host {
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
+        self.send(method, path, query, None).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<T> {
         let url = format!("{}/v1{path}", self.url);
         let request = self.client.request(method, &url).query(query).bearer_auth(self.token.as_str());
+        let request = body.into_iter().fold(request, reqwest::RequestBuilder::body);
         let answer = request.send().await.with_context(|| {
             format!("no host answers at {}; is it running, and is DEVCONNECT_ADMIN_URL right?", self.url)
         })?;

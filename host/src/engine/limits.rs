@@ -45,8 +45,8 @@ impl Limits {
     /// The most table elements that any component may ask for; pool slots are this large.
     pub const MAX_TABLE_ELEMENTS: u32 = 20_000;
 
-    /// Refuses what is outside the ranges above.
-    pub fn check(&self) -> Result<(), String> {
+    /// Refuses what is outside the ranges above: the field, and why.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
         let ranges = [
             ("cpu-ms", self.cpu_ms, 1, 60_000),
             ("wall-ms", self.wall_ms, 1, 300_000),
@@ -56,7 +56,9 @@ impl Limits {
             ("body-kib", self.body_kib, 0, 16_384),
         ];
         match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            Some((name, value, least, most)) => Err(format!("limits.{name} takes {least} to {most}, not {value}")),
+            Some((name, value, least, most)) => {
+                Err((name, format!("limits.{name} takes {least} to {most}, not {value}")))
+            }
             None => Ok(()),
         }
     }
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn limits_out_of_range_are_refused_by_name() {
-        let error = Limits { memory_kib: 1 << 20, ..Limits::default() }.check().unwrap_err();
+        let error = Limits { memory_kib: 1 << 20, ..Limits::default() }.check().unwrap_err().1;
         assert!(error.contains("memory-kib"), "{error}");
     }
 }

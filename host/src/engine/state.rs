@@ -79,6 +79,8 @@ pub struct State {
     gathering: Option<Gathering>,
     /// The generation of the component's effects that the call belongs to; none: to the one that is read.
     generation: Option<u64>,
+    /// Every capability refuses the call.
+    denied: bool,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -86,13 +88,29 @@ pub struct State {
 impl State {
     pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
         let (cookie, turn) = (CookieChange::Keep, KeptTurn::default());
-        Self { shared, manifest, call, cookie, turn, gathering: None, generation: None, meter, wasi: None }
+        Self {
+            shared,
+            manifest,
+            call,
+            cookie,
+            turn,
+            gathering: None,
+            generation: None,
+            denied: false,
+            meter,
+            wasi: None,
+        }
     }
 
     /// From here on the call does nothing durable: what it wants done is gathered. `away` is set when a store does not
     /// answer it.
     pub(super) fn gather(&mut self, away: Arc<AtomicBool>) {
         self.gathering = Some(Gathering { unit: Unit::default(), away });
+    }
+
+    /// From here on every capability refuses the call.
+    pub(super) fn deny(&mut self) {
+        self.denied = true;
     }
 
     /// From here on the call sees and changes this generation of its component's effects.
@@ -130,6 +148,9 @@ impl State {
     /// The door: every call into the host passes here before it does anything. The error stops the component.
     pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<()> {
         tracing::trace!(component = self.component_name(), id = self.call.id, call);
+        if self.denied {
+            return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
+        }
         self.meter.host_call().map_err(wasmtime::Error::new)
     }
 

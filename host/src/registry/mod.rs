@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 pub use manifest::{
-    BodyRule, EventTrigger, From, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger, SECTION,
-    SessionRule, SessionUse, SocketTrigger,
+    About, BodyRule, EventTrigger, From, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger,
+    SECTION, SessionRule, SessionUse, SocketTrigger,
 };
 pub use routes::{Found, Route, RouteConflict, Routes};
 pub use schedule::{Cron, ScheduleTrigger};
@@ -59,6 +60,17 @@ pub enum DeployError {
         /// Why.
         source: EngineError,
     },
+    /// An instance of it can't be made, under its limits and with every capability denied.
+    #[error("{name} is refused: it can't be instantiated: {why}")]
+    Instance {
+        /// The component.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The host failed.
+    #[error("the host failed: {0}")]
+    Host(String),
     /// Another component has the route already.
     #[error("{0}")]
     Conflict(#[from] RouteConflict),
@@ -112,16 +124,34 @@ impl Registry {
         if files.is_empty() {
             return Err(DeployError::Empty(folder.to_owned()));
         }
-        let loaded = std::thread::scope(|scope| {
-            let threads: Vec<_> = files.iter().map(|file| scope.spawn(|| self.load_file(file))).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(DeployError::Empty(folder.to_owned()))))
-                .collect::<Result<Vec<_>, _>>()
-        })?;
+        let loaded = self.load_files(files)?;
         let count = loaded.len();
         self.swap(loaded)?;
         Ok(count)
+    }
+
+    /// The components of a folder by name: the hash and the file of each. None of them is compiled.
+    pub fn seeds(folder: &Path) -> Result<BTreeMap<String, (String, PathBuf)>, DeployError> {
+        let mut seeds = BTreeMap::new();
+        for file in wasm_files(folder)? {
+            let wasm = std::fs::read(&file).map_err(|source| DeployError::Unreadable { path: file.clone(), source })?;
+            let shown = file.display().to_string();
+            let manifest =
+                Manifest::of_component(&wasm).map_err(|source| DeployError::Manifest { name: shown, source })?;
+            seeds.insert(manifest.component.name, (hex::encode(Sha256::digest(&wasm)), file));
+        }
+        Ok(seeds)
+    }
+
+    /// Makes components ready to be called, on all cores, in the order of their files. None of them is deployed.
+    pub fn load_files(&self, files: Vec<PathBuf>) -> Result<Vec<Arc<Loaded>>, DeployError> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = files.iter().map(|file| scope.spawn(|| self.load_file(file))).collect();
+            let loaded = threads.into_iter().map(|thread| {
+                thread.join().unwrap_or_else(|_| Err(DeployError::Host("loading a component panicked".to_owned())))
+            });
+            loaded.collect()
+        })
     }
 
     /// Deploys one component: from here on requests go to it, and the version before it finishes what it has.
@@ -131,12 +161,28 @@ impl Registry {
         Ok(loaded)
     }
 
+    /// From here on exactly these components are deployed.
+    pub fn serve(&self, components: Vec<Arc<Loaded>>) -> Result<(), RouteConflict> {
+        let mut deployed = self.deployed.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = |component: Arc<Loaded>| (component.manifest.component.name.clone(), component);
+        self.replace(&mut deployed, components.into_iter().map(named).collect())
+    }
+
+    /// Whether a component could be deployed beside the others.
+    pub fn fits(&self, component: &Arc<Loaded>) -> Result<(), RouteConflict> {
+        let mut others = self.deployed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        others.remove(&component.manifest.component.name);
+        // It comes last, so that it is the one that is told.
+        Routes::of(others.values().chain([component])).map(drop)
+    }
+
     fn load_file(&self, path: &Path) -> Result<Arc<Loaded>, DeployError> {
         let wasm = std::fs::read(path).map_err(|source| DeployError::Unreadable { path: path.to_owned(), source })?;
         self.load(&path.display().to_string(), &wasm)
     }
 
-    fn load(&self, origin: &str, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
+    /// Makes a component ready to be called. It is not deployed. `origin` names it where its manifest does not.
+    pub fn load(&self, origin: &str, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
         let manifest =
             Manifest::of_component(wasm).map_err(|source| DeployError::Manifest { name: origin.to_owned(), source })?;
         let name = manifest.component.name.clone();
@@ -145,13 +191,21 @@ impl Registry {
         self.engine.load(wasm, manifest).map(Arc::new).map_err(|source| DeployError::Engine { name, source })
     }
 
-    /// The only writer of the route table.
     fn swap(&self, loaded: Vec<Arc<Loaded>>) -> Result<(), DeployError> {
         let mut deployed = self.deployed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = deployed.clone();
         for component in loaded {
             next.insert(component.manifest.component.name.clone(), component);
         }
+        Ok(self.replace(&mut deployed, next)?)
+    }
+
+    /// The only writer of the route table.
+    fn replace(
+        &self,
+        deployed: &mut BTreeMap<String, Arc<Loaded>>,
+        next: BTreeMap<String, Arc<Loaded>>,
+    ) -> Result<(), RouteConflict> {
         let routes = Routes::of(next.values())?;
         *deployed = next;
         self.routes.store(Arc::new(routes));

@@ -150,6 +150,20 @@ pub fn with_fixture(name: &str) -> tempfile::TempDir {
     folder
 }
 
+/// The fixture `stamped` with this number as its stamp: a component of its own, that says so.
+pub fn stamped(number: u64) -> Vec<u8> {
+    let mut wasm = std::fs::read(root().join("target/fixtures/stamped.wasm")).expect("a built fixture");
+    let stamp = wasm.windows(16).position(|window| window == b"STAMP-0000000000").expect("a stamp");
+    let place = wasm.get_mut(stamp..stamp + 16).expect("the place of the stamp");
+    place.copy_from_slice(stamp_of(number).as_bytes());
+    wasm
+}
+
+/// What that component says.
+pub fn stamp_of(number: u64) -> String {
+    format!("STAMP-{number:010}")
+}
+
 /// The workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a workspace above this crate").to_owned()

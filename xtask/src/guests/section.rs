@@ -1,28 +1,14 @@
 //! The manifest inside of a component: a custom section at the top level, behind everything else.
-//! A section is its id (0), its size, its name's size, its name, its bytes; sizes are LEB128.
+
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 /// The section's name, which the host looks for.
 const NAME: &str = "devconnect:manifest";
 
 /// `component` with `manifest` as its last section.
 pub fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
-    let mut name = Vec::new();
-    leb128(&mut name, NAME.len());
-    name.extend_from_slice(NAME.as_bytes());
-    component.push(0);
-    leb128(&mut component, name.len() + manifest.len());
-    component.extend_from_slice(&name);
-    component.extend_from_slice(manifest.as_bytes());
+    CustomSection { name: NAME.into(), data: manifest.as_bytes().into() }.append_to_component(&mut component);
     component
-}
-
-/// Seven bits a byte, the lowest first; the top bit says that there are more.
-fn leb128(out: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 #[cfg(test)]

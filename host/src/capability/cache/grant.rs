@@ -23,6 +23,15 @@ impl Grant {
         Err(format!("not granted; in component.toml: [grants.cache] {key:?} = \"{}\"", wanted.as_str()))
     }
 
+    /// Each thing that is asked for, as a line for an operator.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|(pattern, access)| {
+            let uses = [(Access::Read, "read"), (Access::Write, "write")].into_iter();
+            let uses = uses.filter(|(used, _)| access.includes(*used));
+            uses.map(move |(_, used)| format!("{used} the cache keys {pattern}"))
+        })
+    }
+
     /// The patterns, for checks at deployment.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -39,6 +39,23 @@ impl Grant {
         Ok(())
     }
 
+    /// Each thing that is asked for, as a line for an operator.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|(name, grant)| {
+            let uses = [(Access::Read, "read"), (Access::Write, "write")].into_iter();
+            let uses = uses.filter(|(access, _)| grant.access.includes(*access));
+            let uses = uses.map(move |(_, used)| format!("{used} the collection {name}"));
+            let private = grant.private.iter().map(move |field| format!("see the private field {name}.{field}"));
+            uses.chain(private)
+        })
+    }
+
+    /// The fields of a collection that are left out.
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.0.iter();
+        fields.flat_map(|(name, grant)| grant.except.iter().map(move |field| (name.as_str(), field.as_str())))
+    }
+
     /// The names of the collections.
     pub fn collections(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -68,6 +68,19 @@ impl Engine {
         driven.unwrap_or_else(|_| Err(Failure::Host("the call panicked".to_owned())))
     }
 
+    /// Makes one instance of a component, under its limits and with every capability denied, and drops it.
+    pub async fn try_out(&self, loaded: &Loaded) -> Result<(), Failure> {
+        let call = Call { id: Call::new_id(), identity: None, socket: None };
+        let mut store = self.store(loaded, &call, Ticks::default());
+        store.data_mut().deny();
+        let longest = Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
+        match tokio::time::timeout(longest, loaded.exports.instance.instantiate_async(&mut store)).await {
+            Err(_) => Err(Failure::OutOfTime),
+            Ok(Err(error)) => Err(failure(&store, &error)),
+            Ok(Ok(_)) => Ok(()),
+        }
+    }
+
     async fn drive<I: Invocation>(
         self: &Arc<Self>,
         component: &Arc<Loaded>,

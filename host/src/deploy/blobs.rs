@@ -1,0 +1,116 @@
+//! The files of components in the documents, in chunks, by their hash: a blob is written whole before anything names it, and
+//! what a crash leaves of one is completed by whoever writes it again.
+
+use std::sync::Arc;
+
+use bson::spec::BinarySubtype;
+use bson::{Binary, RawDocumentBuf, doc};
+use sha2::{Digest as _, Sha256};
+
+use crate::capability::documents::{Change, Commit, Documents, Error, Filter, Query, Write};
+
+/// Where they are. A collection of the host, not of the application.
+pub(crate) const COLLECTION: &str = "host-blobs";
+/// Bytes of a chunk: a document holds it with room to spare.
+const CHUNK: usize = 768 << 10;
+/// The largest file, in bytes.
+pub const LARGEST: usize = 64 << 20;
+
+pub(super) struct Blobs(Arc<dyn Documents>);
+
+impl Blobs {
+    pub(super) fn new(documents: Arc<dyn Documents>) -> Self {
+        Self(documents)
+    }
+
+    /// Writes a file unless it is there; answers when all of it is durable.
+    pub(super) async fn put(&self, sha256: &str, bytes: &[u8]) -> Result<(), Error> {
+        for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
+            let bytes = Binary { subtype: BinarySubtype::Generic, bytes: chunk.to_vec() };
+            let document = doc! { "_id": format!("{sha256}/{number:03}"), "sha256": sha256, "bytes": bytes };
+            let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
+            let write = Write::Insert { collection: COLLECTION.to_owned(), document };
+            match self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await {
+                // What is under a hash is what has the hash.
+                Ok(_) | Err(Error::Duplicate { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file; none where it is not there, or not what its name says.
+    pub(super) async fn get(&self, sha256: &str) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = Vec::new();
+        for number in 0..LARGEST.div_ceil(CHUNK) {
+            let filter = Filter::from_document(&doc! { "_id": format!("{sha256}/{number:03}") })?;
+            let found = self.0.find(Query { limit: 1, ..Query::all(COLLECTION, filter) }).await?;
+            let Some(chunk) = found.first().and_then(|chunk| chunk.get_binary("bytes").ok()) else { break };
+            bytes.extend_from_slice(chunk.bytes);
+            if chunk.bytes.len() < CHUNK {
+                break;
+            }
+        }
+        Ok((hex::encode(Sha256::digest(&bytes)) == sha256).then_some(bytes))
+    }
+
+    /// What refuses a commit when a file is not there.
+    pub(super) fn demand(sha256: &str) -> Result<Write, Error> {
+        Ok(Write::Update {
+            collection: COLLECTION.to_owned(),
+            filter: Filter::from_document(&doc! { "_id": format!("{sha256}/000") })?,
+            change: Change::from_document(&doc! { "$set": { "sha256": sha256 } })?,
+            upsert: false,
+            many: false,
+            must_match: true,
+        })
+    }
+
+    /// What takes a file away.
+    pub(super) fn forget(sha256: &str) -> Result<Write, Error> {
+        let filter =
+            Filter::from_document(&doc! { "_id": { "$gte": format!("{sha256}/"), "$lt": format!("{sha256}0") } })?;
+        Ok(Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::documents::{Collection, Embedded, Location, Schema};
+
+    fn store() -> Arc<Embedded> {
+        let collections = [(COLLECTION.to_owned(), Collection::default())].into();
+        Arc::new(Embedded::open(Location::Memory, &Schema { collections }, &Default::default()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_file_of_any_length_comes_back_and_goes() {
+        let blobs = Blobs::new(store());
+        let files = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK]
+            .map(|length| (0..length).map(|n| n as u8).collect::<Vec<u8>>());
+        for file in &files {
+            let sha256 = hex::encode(Sha256::digest(file));
+            blobs.put(&sha256, file).await.unwrap();
+            blobs.put(&sha256, file).await.unwrap();
+        }
+        for file in &files {
+            let sha256 = hex::encode(Sha256::digest(file));
+            // Nothing is nothing, whether it is there or not.
+            assert_eq!(blobs.get(&sha256).await.unwrap().as_ref(), Some(file));
+            blobs.0.commit(Commit { writes: vec![Blobs::forget(&sha256).unwrap()], events: Vec::new() }).await.unwrap();
+            assert_eq!(blobs.get(&sha256).await.unwrap(), file.is_empty().then(Vec::new));
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_file_is_none() {
+        let blobs = Blobs::new(store());
+        let file = vec![7; 2 * CHUNK];
+        let sha256 = hex::encode(Sha256::digest(&file));
+        blobs.put(&sha256, &file[..CHUNK]).await.unwrap();
+        assert_eq!(blobs.get(&sha256).await.unwrap(), None);
+        blobs.put(&sha256, &file).await.unwrap();
+        assert_eq!(blobs.get(&sha256).await.unwrap(), Some(file));
+    }
+}

@@ -1,0 +1,296 @@
+//! Deploying on a running host: what serves before, during and after, what is refused, and what a crash leaves.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use devconnect_host::registry::{Manifest, ManifestError};
+use e2e::{Server, ServerOptions, Stack, Value, on_both_stacks, stamp_of, stamped, with_fixture};
+use tempfile::TempDir;
+
+on_both_stacks!(
+    a_version_is_deployed_gone_back_to_and_removed,
+    what_is_refused_changes_nothing,
+    requests_meet_one_whole_version_each,
+    a_crash_leaves_one_whole_version,
+);
+
+/// A host with the fixture, and how it is operated.
+struct Site {
+    stack: Stack,
+    components: TempDir,
+    files: TempDir,
+}
+
+impl Site {
+    fn new(stack: Stack) -> Arc<Self> {
+        Arc::new(Self { stack, components: with_fixture("stamped"), files: TempDir::new().unwrap() })
+    }
+
+    async fn start(&self, host: &str) -> Server {
+        self.start_with(host, Vec::new()).await
+    }
+
+    async fn start_with(&self, host: &str, environment: Vec<(&'static str, String)>) -> Server {
+        let components = Some(self.components.path().to_owned());
+        self.stack.start_with(host, ServerOptions { components, environment, ..ServerOptions::default() }).await
+    }
+
+    /// A file with a component.
+    fn file(&self, name: &str, wasm: &[u8]) -> PathBuf {
+        let file = self.files.path().join(name);
+        std::fs::write(&file, wasm).unwrap();
+        file
+    }
+
+    fn operate(&self, server: &Server, arguments: &[&str]) -> (String, bool) {
+        tokio::task::block_in_place(|| e2e::operate(server, &self.stack.data("host"), arguments))
+    }
+
+    fn well(&self, server: &Server, arguments: &[&str]) -> String {
+        let (said, well) = self.operate(server, arguments);
+        assert!(well, "{arguments:?}: {said}");
+        said
+    }
+
+    fn deploy(&self, server: &Server, number: u64) -> String {
+        let file = self.file("stamped.wasm", &stamped(number));
+        self.well(server, &["deploy", path(&file)])
+    }
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().unwrap()
+}
+
+async fn stamp(url: &str) -> String {
+    let answer = reqwest::get(format!("{url}/stamp")).await.unwrap();
+    if answer.status() == 404 { "nothing".to_owned() } else { answer.text().await.unwrap() }
+}
+
+/// Waits for something that another host is to do within two seconds.
+async fn within_two_seconds(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < Duration::from_secs(2), "not within two seconds: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn a_version_is_deployed_gone_back_to_and_removed(stack: Stack) {
+    let site = Site::new(stack);
+    let server = site.start("host").await;
+    assert_eq!(stamp(&server.url).await, stamp_of(0), "what is in the folder is deployed");
+    let said = site.deploy(&server, 1);
+    assert!(said.contains("stamped 1.0.0 (") && said.contains(") serves, 1.0.0 ("), "{said}");
+    assert_eq!(stamp(&server.url).await, stamp_of(1));
+    assert!(site.deploy(&server, 1).contains("serves already"));
+    site.deploy(&server, 2);
+
+    let all: Value = serde_json::from_str(&site.well(&server, &["components", "--json"])).unwrap();
+    let found = all.as_array().unwrap().iter().find(|component| component["name"] == "stamped").unwrap();
+    let versions: Vec<&str> =
+        found["versions"].as_array().unwrap().iter().map(|version| version["sha256"].as_str().unwrap()).collect();
+    assert_eq!((versions.len(), found["serving"].as_str()), (3, Some(versions[0])));
+    assert_eq!(
+        found["grants"],
+        serde_json::json!(["read the collection useractivity", "write the collection useractivity"])
+    );
+
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1));
+    site.well(&server, &["rollback", "stamped", "--to", &versions[2][..12]]);
+    assert_eq!(stamp(&server.url).await, stamp_of(0));
+    let (said, well) = site.operate(&server, &["rollback", "stamped"]);
+    assert!(!well && said.contains("no such version to go back to"), "{said}");
+    site.well(&server, &["rollback", "stamped", "--to", &versions[1][..12]]);
+
+    // A host that starts again starts with what is deployed, and not with what is in its folder.
+    assert!(tokio::task::block_in_place(|| server.interrupt()));
+    let server = site.start("host").await;
+    assert_eq!(stamp(&server.url).await, stamp_of(1));
+    assert!(site.well(&server, &["remove", "stamped"]).contains("is removed"));
+    assert_eq!(stamp(&server.url).await, "nothing");
+    let (said, well) = site.operate(&server, &["remove", "stamped"]);
+    assert!(!well && said.contains("no component \"stamped\" is deployed"), "{said}");
+    drop(server);
+    let server = site.start("host").await;
+    assert_eq!(stamp(&server.url).await, "nothing", "what was removed is not deployed again");
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(2), "the one that was deployed last");
+    assert!(!site.well(&server, &["components"]).is_empty());
+}
+
+/// The fixture's code with another manifest.
+fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
+    let wasm = stamped(7);
+    let marker = b"devconnect:manifest";
+    let name = wasm.windows(marker.len()).rposition(|window| window == marker).unwrap();
+    // The section is the last one: its id, its size in two or three bytes, the name's length.
+    let begin = (0..name).rev().take(5).find(|at| wasm[*at] == 0).unwrap();
+    Manifest::bundle(wasm[..begin].to_vec(), text)
+}
+
+async fn what_is_refused_changes_nothing(stack: Stack) {
+    let site = Site::new(stack);
+    let server = site.start("host").await;
+    let head = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n";
+    let other = "[component]\nname = \"other\"\nversion = \"1.0.0\"\n";
+    let route = "[[http]]\nmethod = \"GET\"\npath = \"/stamp\"\nsession = \"none\"\n";
+    let bundled = |text: String| with_manifest(&text).unwrap();
+    for (what, wasm, why) in [
+        ("text", b"no component".to_vec(), "not a WebAssembly component"),
+        ("half", stamped(7)[..1000].to_vec(), "not a WebAssembly component"),
+        ("module", b"\0asm\x01\0\0\0".to_vec(), "it is a core module"),
+        ("bare", b"\0asm\x0d\0\x01\0".to_vec(), "there is no manifest in it"),
+        (
+            "unknown",
+            bundled(format!("{head}[grants.documents]\nnothing = {{ access = \"r\" }}\n")),
+            "the collection \"nothing\"",
+        ),
+        ("presence", bundled(format!("{head}[presence]\n")), "does not export devconnect:platform/presence-handler"),
+        (
+            "wider",
+            bundled(format!("{head}{route}[grants]\nmail = true\n")),
+            "asks for more than the version that serves: send mails",
+        ),
+        (
+            "first",
+            bundled(format!("{other}[grants]\npasswords = true\n")),
+            "hash and verify passwords; accept it with --accept-grants",
+        ),
+        ("conflict", bundled(format!("{other}{route}")), "stamped has /stamp already"),
+    ] {
+        let file = site.file(&format!("{what}.wasm"), &wasm);
+        let (said, well) = site.operate(&server, &["deploy", path(&file)]);
+        assert!(!well && said.contains(why), "{what}: {said}");
+        assert_eq!(stamp(&server.url).await, stamp_of(0), "{what}");
+        // The host says the same to whoever does not look first.
+        let token = std::fs::read_to_string(site.stack.data("host").join("secrets/devconnect_admin_token")).unwrap();
+        let asked = reqwest::Client::new().post(format!("{}/v1/components", server.admin)).bearer_auth(token.trim());
+        let answer = asked.body(wasm).send().await.unwrap();
+        assert!(answer.status().is_client_error(), "{what}: {}", answer.status());
+        assert!(answer.json::<Value>().await.unwrap()["message"].as_str().unwrap().contains(why), "{what}");
+    }
+    // A contradiction has its line and column before anything is sent.
+    let manifest = site.file("component.toml", format!("{head}{route}{route}").as_bytes());
+    let bare = site.file("bare.wasm", b"\0asm\x0d\0\x01\0");
+    let (said, well) = site.operate(&server, &["bundle", path(&bare), "--manifest", path(&manifest)]);
+    assert!(!well && said.contains("line 10, column 8: GET /stamp is there twice"), "{said}");
+
+    let accepted = site.file("wider.wasm", &bundled(format!("{head}{route}[grants]\nmail = true\n")));
+    site.well(&server, &["deploy", "--accept-grants", path(&accepted)]);
+    site.well(&server, &["rollback", "stamped"]);
+    // What was accepted once is.
+    site.well(&server, &["deploy", path(&accepted)]);
+    let asked =
+        reqwest::Client::new().post(format!("{}/v1/components/stamped/rollback", server.admin)).send().await.unwrap();
+    assert_eq!(asked.status(), 401, "not without the token");
+}
+
+async fn requests_meet_one_whole_version_each(stack: Stack) {
+    const VERSIONS: u64 = 30;
+    let site = Site::new(stack);
+    let server = site.start("host").await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (url, ended) = (format!("{}/stamp", server.url), ended.clone());
+            tokio::spawn(async move {
+                let client = reqwest::Client::new();
+                let (mut last, mut count) = (0, 0_u64);
+                while !ended.load(Ordering::Relaxed) {
+                    let answer = client.get(&url).send().await.unwrap();
+                    assert_eq!(answer.status(), 200);
+                    let text = answer.text().await.unwrap();
+                    let number: u64 = text.strip_prefix("STAMP-").unwrap().parse().unwrap();
+                    // One connection after another request never meets an older version again.
+                    assert!((last..=VERSIONS).contains(&number), "{number} after {last}");
+                    (last, count) = (number, count + 1);
+                }
+                count
+            })
+        })
+        .collect();
+    for number in 1..=VERSIONS {
+        site.deploy(&server, number);
+        assert_eq!(stamp(&server.url).await, stamp_of(number));
+    }
+    ended.store(true, Ordering::Relaxed);
+    let mut all = 0;
+    for client in clients {
+        all += client.await.unwrap();
+    }
+    println!("{all} requests during {VERSIONS} deploys, none failed");
+    assert!(all > VERSIONS);
+}
+
+/// The steps of a deploy, and the stamp that serves after a crash there.
+const STEPS: [(&str, u64); 4] =
+    [("deploy-checked", 0), ("deploy-stored", 0), ("deploy-committed", 1), ("deploy-served", 1)];
+
+async fn a_crash_leaves_one_whole_version(stack: Stack) {
+    let site = Site::new(stack);
+    let mut serving = 0;
+    for (number, (step, after)) in (1..).zip(STEPS) {
+        let server = site.start_with("host", vec![("DEVCONNECT_TEST_ABORT", format!("{step}:1"))]).await;
+        assert_eq!(stamp(&server.url).await, stamp_of(serving));
+        let file = site.file("stamped.wasm", &stamped(number));
+        let (said, well) = site.operate(&server, &["deploy", path(&file)]);
+        assert!(!well && said.contains("no host answers"), "{step}: {said}");
+        tokio::task::block_in_place(|| server.wait());
+        if after == 1 {
+            serving = number;
+        }
+        let server = site.start("host").await;
+        assert_eq!(stamp(&server.url).await, stamp_of(serving), "{step}");
+        // It can be done again, and gone on from there.
+        assert!(
+            site.deploy(&server, number).contains(if after == 1 { "serves already" } else { ") serves, " }),
+            "{step}"
+        );
+        serving = number;
+        drop(server);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_host_follows_also_one_that_was_away() {
+    let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
+    let site = Site::new(stack);
+    let (one, other) = tokio::join!(site.start("host"), site.start("other"));
+    assert_eq!([stamp(&one.url).await, stamp(&other.url).await], [stamp_of(0), stamp_of(0)]);
+    site.deploy(&one, 1);
+    within_two_seconds("the other host has it", async || stamp(&other.url).await == stamp_of(1)).await;
+    drop(other);
+    site.deploy(&one, 2);
+    let other = site.start("other").await;
+    assert_eq!(stamp(&other.url).await, stamp_of(2), "it starts right");
+    site.well(&one, &["rollback", "stamped"]);
+    within_two_seconds("the other host has gone back", async || stamp(&other.url).await == stamp_of(1)).await;
+
+    // Two at once: one wins, and the other is told.
+    let files = [3, 4].map(|number| site.file(&format!("{number}.wasm"), &stamped(number)));
+    let data = site.stack.data("host");
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        let both = files.each_ref().map(|file| {
+            let (file, data, url) = (file.clone(), data.clone(), one.admin.clone());
+            tokio::spawn(async move {
+                let token = std::fs::read_to_string(data.join("secrets/devconnect_admin_token")).unwrap();
+                let asked = reqwest::Client::new().post(format!("{url}/v1/components")).bearer_auth(token.trim());
+                asked.body(std::fs::read(file).unwrap()).send().await.unwrap().status().as_u16()
+            })
+        });
+        for answer in both {
+            said.push(answer.await.unwrap());
+        }
+        let now = stamp(&one.url).await;
+        assert!([stamp_of(3), stamp_of(4)].contains(&now), "{now}");
+        within_two_seconds("both hosts have one", async || stamp(&other.url).await == stamp(&one.url).await).await;
+    }
+    assert!(said.iter().all(|status| [200, 409].contains(status)), "{said:?}");
+}
