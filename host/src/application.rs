@@ -223,12 +223,13 @@ impl Application {
             events::SETTLED_LETTERS,
             schedule::COLLECTION,
             deploy::COLLECTION,
-            deploy::BLOBS,
             deploy::LOG,
+            deploy::TRIALS,
         ] {
             collections.insert(own.to_owned(), Collection::default());
         }
         collections.insert(events::CONSUMED.to_owned(), events::consumed());
+        collections.insert(deploy::BLOBS.to_owned(), deploy::blobs());
         collections.insert(mail::COLLECTION.to_owned(), mail::collection());
         Schema { collections }
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::capability::events::KafkaOptions;
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, Limits};
 use crate::trigger::http::Proxies;
 use crate::trigger::socket::SocketOptions;
 
@@ -81,6 +81,7 @@ struct File {
     engine: EngineFile,
     sockets: SocketFile,
     documents: DocumentsFile,
+    limits: LimitsFile,
     settings: BTreeMap<String, String>,
 }
 
@@ -127,6 +128,32 @@ impl SocketFile {
     }
 }
 
+/// The most that components may ask for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct LimitsFile {
+    cpu_ms: Option<u32>,
+    wall_ms: Option<u32>,
+    memory_kib: Option<u32>,
+    table_elements: Option<u32>,
+    host_calls: Option<u32>,
+    body_kib: Option<u32>,
+}
+
+impl LimitsFile {
+    fn ceilings(&self) -> Limits {
+        let most = Limits::MOST;
+        Limits {
+            cpu_ms: self.cpu_ms.unwrap_or(most.cpu_ms),
+            wall_ms: self.wall_ms.unwrap_or(most.wall_ms),
+            memory_kib: self.memory_kib.unwrap_or(most.memory_kib),
+            table_elements: self.table_elements.unwrap_or(most.table_elements),
+            host_calls: self.host_calls.unwrap_or(most.host_calls),
+            body_kib: self.body_kib.unwrap_or(most.body_kib),
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct DocumentsFile {
@@ -161,6 +188,7 @@ impl Config {
             warm: file.engine.warm.unwrap_or(default.warm),
             lanes: file.engine.lanes.unwrap_or(default.lanes),
             pooling: file.engine.pooling.unwrap_or(default.pooling),
+            ceilings: file.limits.ceilings(),
         };
         let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
         let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
@@ -305,6 +333,13 @@ mod tests {
         assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
         let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
+    }
+
+    #[test]
+    fn an_operator_says_how_much_components_may_ask_for() {
+        assert_eq!(parse("", &[]).unwrap().engine.ceilings, Limits::MOST);
+        let ceilings = parse("[limits]\ncpu-ms = 100", &[]).unwrap().engine.ceilings;
+        assert_eq!(ceilings, Limits { cpu_ms: 100, ..Limits::MOST });
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::capability::sockets::{Sockets, SocketsOfHosts};
 use crate::capability::{Capabilities, config::Settings, documents, redis};
 use crate::config::{Config, ConfigError, Secrets};
 use crate::deploy::Deployments;
-use crate::engine::{CodeCache, Engine, EngineError, Shared};
+use crate::engine::{CodeCache, Compiling, Engine, EngineError, Shared};
 use crate::registry::{DeployError, Registry};
 use crate::stores::{self, Store, Stores};
 use crate::trigger::event::EventTrigger;
@@ -75,13 +75,15 @@ pub struct HostOptions {
     pub passwords: Cost,
     /// What carries things out to clients; none: the host's own Socket.IO server.
     pub sockets: Option<Arc<dyn Sockets>>,
+    /// Where components are compiled.
+    pub compiling: Compiling,
 }
 
 impl HostOptions {
     /// With the machine's clock and the full cost of a password.
     pub fn new(config: Config, components: PathBuf, data: Option<PathBuf>) -> Self {
         let (clock, passwords) = (Arc::new(System::default()), Cost::default());
-        Self { config, components, data, clock, passwords, sockets: None }
+        Self { config, components, data, clock, passwords, sockets: None, compiling: Compiling::Here }
     }
 }
 
@@ -109,7 +111,7 @@ impl Host {
     /// Opens the stores and makes an engine, with nothing deployed yet. [`Host::prepare`] comes next. Needs a runtime where
     /// the configuration names a server.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { config, components, data, clock, passwords, sockets } = options;
+        let HostOptions { config, components, data, clock, passwords, sockets, compiling } = options;
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
         let Stores { cache, documents, checked, unprepared, events, relay, leases, meeting, mailer, all } =
@@ -125,6 +127,7 @@ impl Host {
         invalidations.start();
         let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
         let server = SocketServer::new(config.sockets, clock.clone(), leases);
+        let bell = meeting.as_ref().map(|(redis, _)| redis.clone());
         let sockets = sockets.unwrap_or_else(|| match meeting {
             None => Arc::new(server.engine()),
             Some((redis, heard)) => Arc::new(SocketsOfHosts::new(server.engine(), redis, heard)),
@@ -150,11 +153,11 @@ impl Host {
             }
         };
         let site = site(&config, &application, stores.clone());
-        let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code)?;
+        let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code, compiling)?;
         let clock = engine.shared().capabilities.clock.clone();
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let kept = data.map(|data| data.join("deployed"));
-        let deployments = Arc::new(Deployments::new(registry.clone(), documents.clone(), kept, clock));
+        let deployments = Arc::new(Deployments::new(registry.clone(), documents.clone(), kept, clock).with_bell(bell));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
         Ok(Self {
             registry,

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use devconnect_host::admin::{Admin, Token};
 use devconnect_host::command::{Connection, bundle, deploy, events, show};
 use devconnect_host::config::{Config, Secrets};
+use devconnect_host::engine::{COMPILE, Compiling, compile_as_child};
 use devconnect_host::registry::Manifest;
 use devconnect_host::trigger::http::{AcceptOptions, serve};
 use devconnect_host::{Host, HostOptions};
@@ -44,6 +45,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// What the host has done in a process of its own: a component on standard input to machine code on standard output.
+    #[command(name = COMPILE, hide = true)]
+    Compile {
+        /// For a host without a pool of instances.
+        #[arg(long)]
+        no_pool: bool,
+    },
     /// Look into a running host's events: topics, how far consumers are, dead letters.
     Events {
         #[command(flatten)]
@@ -57,14 +65,17 @@ enum Command {
         connection: Connection,
         /// The component, with its manifest inside.
         file: PathBuf,
-        /// Let it reach what it asks for, where that is more than the version that serves.
-        #[arg(long)]
-        accept_grants: bool,
-        /// Say nothing where it serves already.
-        #[arg(long)]
-        quiet: bool,
+        #[command(flatten)]
+        how: deploy::How,
     },
-    /// Go back to an earlier version of a component.
+    /// Have the canary of a component serve all.
+    Promote {
+        #[command(flatten)]
+        connection: Connection,
+        /// The component.
+        name: String,
+    },
+    /// Go back from the canary of a component or, without one, to an earlier version.
     Rollback {
         #[command(flatten)]
         connection: Connection,
@@ -88,6 +99,14 @@ enum Command {
         /// Print it for programs.
         #[arg(long)]
         json: bool,
+    },
+    /// Say what was deployed, promoted, gone back from and removed, the newest first.
+    Deploys {
+        #[command(flatten)]
+        connection: Connection,
+        /// How many lines at most (1 to 1,000).
+        #[arg(long, value_name = "LINES", default_value_t = 20)]
+        max: u32,
     },
     /// Print what a component of a running host has for operators: the answer of a route with `session = "operator"`.
     Show {
@@ -133,19 +152,31 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => run(arguments),
         Command::Check { file } => check(&file),
         Command::Bundle { file, manifest, out } => bundle::perform(&file, manifest, out).map(drop),
+        Command::Compile { no_pool } => return compile(no_pool),
         Command::Events { connection, task } => ask(events::perform(&connection, task)),
-        Command::Deploy { connection, file, accept_grants, quiet } => {
-            ask(deploy::deploy(&connection, &file, deploy::How { accept_grants, quiet }))
-        }
+        Command::Deploy { connection, file, how } => ask(deploy::deploy(&connection, &file, &how)),
+        Command::Promote { connection, name } => ask(deploy::promote(&connection, &name)),
         Command::Rollback { connection, name, to } => ask(deploy::roll_back(&connection, &name, to.as_deref())),
         Command::Remove { connection, name } => ask(deploy::remove(&connection, &name)),
         Command::Components { connection, json } => ask(deploy::list(&connection, json)),
+        Command::Deploys { connection, max } => ask(deploy::log(&connection, max)),
         Command::Show { connection, route } => ask(show::perform(&connection, &route)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is wrong goes to the host, in these words.
+fn compile(no_pool: bool) -> ExitCode {
+    match compile_as_child(no_pool) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -184,7 +215,8 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
     let components = arguments.components.clone();
     let secrets = Secrets::new(Some(arguments.data.join("secrets")), config.production);
     let entered = runtime.enter();
-    let host = Host::open(HostOptions::new(config, components, Some(arguments.data.clone())))?;
+    let options = HostOptions::new(config, components, Some(arguments.data.clone()));
+    let host = Host::open(HostOptions { compiling: Compiling::Apart, ..options })?;
     drop(entered);
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = runtime.block_on(host.deployments.start(&arguments.components))?;

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
-use super::Refusal;
 use crate::host::Host;
 use crate::trigger::http::HttpTrigger;
 
@@ -20,9 +18,7 @@ pub(super) fn routes(host: &Host) -> Router {
 }
 
 async fn answer(State(http): State<Arc<HttpTrigger>>, mut request: Request) -> Response {
-    let Some(uri) = within(request.uri()) else {
-        return Refusal(StatusCode::NOT_FOUND, "there is nothing at this address".to_owned()).into_response();
-    };
+    let Some(uri) = within(request.uri()) else { return super::nothing().await.into_response() };
     *request.uri_mut() = uri;
     http.respond_to_operator(request).await.map(Body::new)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use bson::{Bson, RawDocumentBuf, doc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Refusal;
 use crate::capability::clocks::Clock;
@@ -33,7 +34,7 @@ impl std::fmt::Display for Address {
 }
 
 /// A letter, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Letter {
     /// Its name: `topic/partition/offset` of the letter.
     pub name: String,

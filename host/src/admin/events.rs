@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::Refusal;
 use super::dead_letters::{Address, DeadLetters, Letter};
+use super::extract::{Path, Query};
 use super::lag::{Lag, Lags};
+use super::{Refusal, Said};
 use crate::capability::events::{EventLog, Record};
 use crate::host::Host;
 
@@ -24,28 +27,28 @@ struct Events {
 }
 
 /// The routes, for `/v1`.
-pub(super) fn routes(host: &Host, lags: Arc<Lags>) -> Router {
+pub(super) fn routes(host: &Host, lags: Arc<Lags>) -> OpenApiRouter {
     let letters = Arc::new(DeadLetters::of(host));
-    Router::new()
-        .route("/topics/{topic}/ends", get(ends))
-        .route("/topics/{topic}/records", get(records))
-        .route("/lag", get(lag))
-        .route("/dead-letters", get(list))
-        .route("/dead-letters/{topic}/{partition}/{offset}", get(show))
-        .route("/dead-letters/{topic}/{partition}/{offset}/replay", post(replay))
-        .route("/dead-letters/{topic}/{partition}/{offset}/drop", post(drop_letter))
+    OpenApiRouter::new()
+        .routes(routes!(ends))
+        .routes(routes!(records))
+        .routes(routes!(lag))
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(replay))
+        .routes(routes!(drop_letter))
         .with_state(Events { log: host.events.clone(), lags, letters })
 }
 
 /// Where the partitions of a topic end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ends {
     /// The offset after the newest record of each.
     pub ends: Vec<u64>,
 }
 
 /// A record of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "as in capability::events::Record")]
 pub struct Shown {
     pub partition: u32,
@@ -68,17 +71,20 @@ impl From<Record> for Shown {
 }
 
 /// Some records of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Records {
     /// In order.
     pub records: Vec<Shown>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Part {
     partition: u32,
+    /// The first offset.
     from: u64,
+    /// How many at most; 1,000 at the most.
     #[serde(default = "most")]
     max: u32,
 }
@@ -87,16 +93,34 @@ fn most() -> u32 {
     MOST
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Which {
+    /// Of this topic alone.
     topic: Option<String>,
 }
 
+/// Where the partitions of a topic end.
+#[utoipa::path(
+    get,
+    path = "/topics/{topic}/ends",
+    tag = "events",
+    params(("topic" = String, Path, description = "Its name")),
+    responses((status = 200, description = "Done", body = Ends), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn ends(State(events): State<Events>, Path(topic): Path<String>) -> Result<Json<Ends>, Refusal> {
     Ok(Json(Ends { ends: events.log.ends(&topic).await? }))
 }
 
+/// Some records of a partition.
+#[utoipa::path(
+    get,
+    path = "/topics/{topic}/records",
+    tag = "events",
+    params(("topic" = String, Path, description = "Its name"), Part),
+    responses((status = 200, description = "Done", body = Records), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn records(
     State(events): State<Events>,
     Path(topic): Path<String>,
@@ -106,22 +130,61 @@ async fn records(
     Ok(Json(Records { records: found.into_iter().map(Shown::from).collect() }))
 }
 
+/// How far every consumer is in every partition.
+#[utoipa::path(
+    get,
+    path = "/lag",
+    tag = "events",
+    responses((status = 200, description = "Done", body = Vec<Lag>), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn lag(State(events): State<Events>) -> Result<Json<Vec<Lag>>, Refusal> {
     Ok(Json(events.lags.look().await?))
 }
 
+/// Dead letters that nothing was done with.
+#[utoipa::path(
+    get,
+    path = "/dead-letters",
+    tag = "events",
+    params(Which),
+    responses((status = 200, description = "Done", body = Vec<Letter>), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn list(State(events): State<Events>, Query(which): Query<Which>) -> Result<Json<Vec<Letter>>, Refusal> {
     Ok(Json(events.letters.list(which.topic.as_deref(), MOST as usize).await?))
 }
 
+/// One dead letter.
+#[utoipa::path(
+    get,
+    path = "/dead-letters/{topic}/{partition}/{offset}",
+    tag = "events",
+    params(("topic" = String, Path, description = "The topic of the event"), ("partition" = u32, Path, description = "Of the letter"), ("offset" = u64, Path, description = "Of the letter")),
+    responses((status = 200, description = "Done", body = Letter), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn show(State(events): State<Events>, Path(address): Path<Address>) -> Result<Json<Letter>, Refusal> {
     Ok(Json(events.letters.show(&address).await?))
 }
 
+/// Publishes its event again, for its component alone.
+#[utoipa::path(
+    post,
+    path = "/dead-letters/{topic}/{partition}/{offset}/replay",
+    tag = "events",
+    params(("topic" = String, Path, description = "The topic of the event"), ("partition" = u32, Path, description = "Of the letter"), ("offset" = u64, Path, description = "Of the letter")),
+    responses((status = 200, description = "Done", body = Letter), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn replay(State(events): State<Events>, Path(address): Path<Address>) -> Result<Json<Letter>, Refusal> {
     Ok(Json(events.letters.replay(&address).await?))
 }
 
+/// Never lists it again.
+#[utoipa::path(
+    post,
+    path = "/dead-letters/{topic}/{partition}/{offset}/drop",
+    tag = "events",
+    params(("topic" = String, Path, description = "The topic of the event"), ("partition" = u32, Path, description = "Of the letter"), ("offset" = u64, Path, description = "Of the letter")),
+    responses((status = 200, description = "Done", body = Letter), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn drop_letter(State(events): State<Events>, Path(address): Path<Address>) -> Result<Json<Letter>, Refusal> {
     Ok(Json(events.letters.give_up(&address).await?))
 }

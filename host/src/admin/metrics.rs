@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use metrics::{Unit, describe_gauge, gauge, with_local_recorder};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::lag::Lag;
 use crate::capability::Health;
+use crate::engine::{Counts, Outcome};
 use crate::stores::Store;
 
 /// 1 in the state that a store is in, 0 in the others, as OpenMetrics has its state sets.
 const STORE_STATE: &str = "devconnect_store_state";
+/// Calls of a component that ended so, over all its versions.
+const CALLS: &str = "devconnect_calls_total";
+/// Calls of a component that have begun and not ended, over all its versions.
+const RUNNING: &str = "devconnect_calls_running";
 /// Events of a partition that a component has not finished.
 const CONSUMER_LAG: &str = "devconnect_consumer_lag";
 
@@ -23,15 +28,18 @@ impl Metrics {
         Self { stores }
     }
 
-    /// None of the lags: the log did not answer.
-    pub(super) fn render(&self, lags: &[Lag]) -> String {
+    /// None of the lags: the log did not answer. `calls` are counted by component.
+    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)]) -> String {
         // A new one each time: what is not there any more is not said again.
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
             describe_gauge!(STORE_STATE, Unit::Count, "1 in the state that the store of a capability is in, else 0");
             describe_gauge!(CONSUMER_LAG, Unit::Count, "events of a partition that a component has not finished");
+            describe_counter!(CALLS, Unit::Count, "calls of a component that ended so, over all its versions");
+            describe_gauge!(RUNNING, Unit::Count, "calls of a component that have begun and not ended");
             self.states();
             lags.iter().for_each(say);
+            calls.iter().for_each(|(component, counts)| count(component, counts));
         });
         recorder.handle().render()
     }
@@ -53,6 +61,14 @@ fn say(lag: &Lag) {
     gauge!(CONSUMER_LAG, &labels).set(lag.events() as f64);
 }
 
+fn count(component: &str, counts: &Counts) {
+    gauge!(RUNNING, "component" => component.to_owned()).set(counts.running() as f64);
+    for outcome in Outcome::ALL {
+        counter!(CALLS, "component" => component.to_owned(), "outcome" => outcome.as_str())
+            .absolute(counts.of(outcome));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +76,7 @@ mod tests {
     #[test]
     fn every_store_is_in_one_state() {
         let store = Store::embedded("cache", "embedded (in process)");
-        let text = Metrics::new(Arc::new(vec![store])).render(&[]);
+        let text = Metrics::new(Arc::new(vec![store])).render(&[], &[("c".to_owned(), Arc::default())]);
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };
@@ -68,12 +84,13 @@ mod tests {
             assert!(text.contains(&format!("{} {value}\n", line(state))), "{text}");
         }
         assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
+        assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
     }
 
     #[test]
     fn a_lag_is_what_is_not_finished() {
         let lag = |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, end: 7 };
-        let text = |finished| Metrics::new(Arc::default()).render(&[lag(finished)]);
+        let text = |finished| Metrics::new(Arc::default()).render(&[lag(finished)], &[]);
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));
         assert!(text(None).contains(&line(0)), "{}", text(None));

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::Refusal;
+use super::extract::Path;
+use super::{Refusal, Said};
 use crate::capability::events::EventLog;
 use crate::capability::generations::{self, Generation};
 use crate::host::Host;
@@ -22,13 +25,13 @@ struct Rebuilds {
 }
 
 /// The routes, for `/v1`.
-pub(super) fn routes(host: &Host) -> Router {
+pub(super) fn routes(host: &Host) -> OpenApiRouter {
     let state = Rebuilds { log: host.events.clone(), registry: host.registry.clone() };
-    Router::new().route("/components/{component}/rebuild", post(begin).get(show)).with_state(state)
+    OpenApiRouter::new().routes(routes!(begin, show)).with_state(state)
 }
 
 /// How far a component's rebuilding is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rebuild {
     /// The component.
     pub component: String,
@@ -49,12 +52,28 @@ impl From<generations::Refusal> for Refusal {
     }
 }
 
+/// Begins to rebuild what a component makes of events.
+#[utoipa::path(
+    post,
+    path = "/components/{component}/rebuild",
+    tag = "events",
+    params(("component" = String, Path, description = "Its name")),
+    responses((status = 200, description = "Done", body = Rebuild), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn begin(State(rebuilds): State<Rebuilds>, Path(component): Path<String>) -> Result<Json<Rebuild>, Refusal> {
     rebuilds.is_known(&component)?;
     EventTrigger::rebuild(&rebuilds.registry, &component).await?;
     rebuilds.shown(component).await
 }
 
+/// How far that is.
+#[utoipa::path(
+    get,
+    path = "/components/{component}/rebuild",
+    tag = "events",
+    params(("component" = String, Path, description = "Its name")),
+    responses((status = 200, description = "Done", body = Rebuild), (status = "default", description = "Why it is not done", body = Said))
+)]
 async fn show(State(rebuilds): State<Rebuilds>, Path(component): Path<String>) -> Result<Json<Rebuild>, Refusal> {
     rebuilds.is_known(&component)?;
     rebuilds.shown(component).await

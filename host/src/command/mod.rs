@@ -22,6 +22,9 @@ use crate::admin::Token;
 /// No answer of a host takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// No answer to a component takes longer.
+const DEPLOY_PATIENCE: Duration = Duration::from_secs(180);
+
 /// Which host is asked, and by what right.
 #[derive(Debug, Args)]
 pub struct Connection {
@@ -89,7 +92,9 @@ impl Host {
     ) -> anyhow::Result<T> {
         let url = format!("{}/v1{path}", self.url);
         let request = self.client.request(method, &url).query(query).bearer_auth(self.token.as_str());
-        let request = body.into_iter().fold(request, reqwest::RequestBuilder::body);
+        // A host that is sent something compiles it.
+        let long = body.as_ref().map_or(PATIENCE, |_| DEPLOY_PATIENCE);
+        let request = body.into_iter().fold(request.timeout(long), reqwest::RequestBuilder::body);
         let answer = request.send().await.with_context(|| {
             format!("no host answers at {}; is it running, and is DEVCONNECT_ADMIN_URL right?", self.url)
         })?;

@@ -7,7 +7,9 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, RawDocumentBuf, doc};
 use sha2::{Digest as _, Sha256};
 
-use crate::capability::documents::{Change, Commit, Documents, Error, Filter, Query, Write};
+use crate::capability::documents::{
+    Change, Collection, Commit, Documents, Error, Filter, Index, Projection, Query, Write, date,
+};
 
 /// Where they are. A collection of the host, not of the application.
 pub(crate) const COLLECTION: &str = "host-blobs";
@@ -15,6 +17,16 @@ pub(crate) const COLLECTION: &str = "host-blobs";
 const CHUNK: usize = 768 << 10;
 /// The largest file, in bytes.
 pub const LARGEST: usize = 64 << 20;
+/// In the first chunk of a file that nothing names yet: when it was written.
+const UNNAMED: &str = "unnamed";
+/// For how long such a file is kept: longer than a deploy takes from its file to its commit. Milliseconds.
+const PATIENCE: u64 = 3_600_000;
+
+/// What the documents' engines make of it.
+pub(crate) fn collection() -> Collection {
+    let unnamed = Index { fields: vec![UNNAMED.to_owned()], unique: false, where_exists: vec![UNNAMED.to_owned()] };
+    Collection { indexes: vec![unnamed], ..Collection::default() }
+}
 
 pub(super) struct Blobs(Arc<dyn Documents>);
 
@@ -23,11 +35,14 @@ impl Blobs {
         Self(documents)
     }
 
-    /// Writes a file unless it is there; answers when all of it is durable.
-    pub(super) async fn put(&self, sha256: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Writes a file unless it is there; answers when all of it is durable. `now` is in milliseconds since 1970.
+    pub(super) async fn put(&self, sha256: &str, bytes: &[u8], now: u64) -> Result<(), Error> {
         for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
             let bytes = Binary { subtype: BinarySubtype::Generic, bytes: chunk.to_vec() };
-            let document = doc! { "_id": format!("{sha256}/{number:03}"), "sha256": sha256, "bytes": bytes };
+            let mut document = doc! { "_id": format!("{sha256}/{number:03}"), "sha256": sha256, "bytes": bytes };
+            if number == 0 {
+                document.insert(UNNAMED, date(now));
+            }
             let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
             let write = Write::Insert { collection: COLLECTION.to_owned(), document };
             match self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await {
@@ -54,16 +69,31 @@ impl Blobs {
         Ok((hex::encode(Sha256::digest(&bytes)) == sha256).then_some(bytes))
     }
 
-    /// What refuses a commit when a file is not there.
-    pub(super) fn demand(sha256: &str) -> Result<Write, Error> {
+    /// What refuses a commit when a file is not there; with it the file has a name.
+    pub(super) fn name(sha256: &str) -> Result<Write, Error> {
         Ok(Write::Update {
             collection: COLLECTION.to_owned(),
             filter: Filter::from_document(&doc! { "_id": format!("{sha256}/000") })?,
-            change: Change::from_document(&doc! { "$set": { "sha256": sha256 } })?,
+            change: Change::from_document(&doc! { "$set": { "sha256": sha256 }, "$unset": { UNNAMED: 1 } })?,
             upsert: false,
             many: false,
             must_match: true,
         })
+    }
+
+    /// Takes files away that nothing came to name: their deploy was refused after they were written, or its host died.
+    pub(super) async fn forget_unnamed(&self, now: u64) -> Result<(), Error> {
+        let filter = Filter::from_document(&doc! { UNNAMED: { "$lt": date(now.saturating_sub(PATIENCE)) } })?;
+        let fields =
+            RawDocumentBuf::try_from(&doc! { "sha256": 1 }).map_err(|error| Error::Invalid(error.to_string()))?;
+        let query = Query { projection: Projection::parse(&fields)?, ..Query::all(COLLECTION, filter) };
+        let found = self.0.find(query).await?;
+        let writes: Vec<Write> =
+            found.iter().filter_map(|row| Some(Self::forget(row.get_str("sha256").ok()?))).collect::<Result<_, _>>()?;
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.0.commit(Commit { writes, events: Vec::new() }).await.map(drop)
     }
 
     /// What takes a file away.
@@ -77,10 +107,10 @@ impl Blobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::documents::{Collection, Embedded, Location, Schema};
+    use crate::capability::documents::{Embedded, Location, Schema};
 
     fn store() -> Arc<Embedded> {
-        let collections = [(COLLECTION.to_owned(), Collection::default())].into();
+        let collections = [(COLLECTION.to_owned(), collection())].into();
         Arc::new(Embedded::open(Location::Memory, &Schema { collections }, &Default::default()).unwrap())
     }
 
@@ -91,8 +121,8 @@ mod tests {
             .map(|length| (0..length).map(|n| n as u8).collect::<Vec<u8>>());
         for file in &files {
             let sha256 = hex::encode(Sha256::digest(file));
-            blobs.put(&sha256, file).await.unwrap();
-            blobs.put(&sha256, file).await.unwrap();
+            blobs.put(&sha256, file, 1).await.unwrap();
+            blobs.put(&sha256, file, 2).await.unwrap();
         }
         for file in &files {
             let sha256 = hex::encode(Sha256::digest(file));
@@ -108,9 +138,25 @@ mod tests {
         let blobs = Blobs::new(store());
         let file = vec![7; 2 * CHUNK];
         let sha256 = hex::encode(Sha256::digest(&file));
-        blobs.put(&sha256, &file[..CHUNK]).await.unwrap();
+        blobs.put(&sha256, &file[..CHUNK], 1).await.unwrap();
         assert_eq!(blobs.get(&sha256).await.unwrap(), None);
-        blobs.put(&sha256, &file).await.unwrap();
+        blobs.put(&sha256, &file, 1).await.unwrap();
         assert_eq!(blobs.get(&sha256).await.unwrap(), Some(file));
+    }
+
+    #[tokio::test]
+    async fn what_nothing_names_goes_after_a_while() {
+        let blobs = Blobs::new(store());
+        let files: [(&[u8], u64); 3] = [(b"named", 0), (b"unnamed", 0), (b"unnamed and new", 1)];
+        let files = files.map(|(file, at)| (hex::encode(Sha256::digest(file)), file, at));
+        for (sha256, file, at) in &files {
+            blobs.put(sha256, file, *at).await.unwrap();
+        }
+        let named = vec![Blobs::name(&files[0].0).unwrap()];
+        blobs.0.commit(Commit { writes: named, events: Vec::new() }).await.unwrap();
+        blobs.forget_unnamed(PATIENCE + 1).await.unwrap();
+        for ((sha256, file, _), stays) in files.iter().zip([true, false, true]) {
+            assert_eq!(blobs.get(sha256).await.unwrap(), stays.then(|| file.to_vec()));
+        }
     }
 }

@@ -6,8 +6,11 @@
 //! it every host has the new version, the one that died when it starts. Touches the documents, the registry and a folder.
 
 mod blobs;
+mod change;
+mod cluster;
 mod kept;
 mod row;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,20 +18,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bson::oid::ObjectId;
 use bson::{RawDocumentBuf, doc};
+use futures_util::StreamExt as _;
 
-pub(crate) use blobs::COLLECTION as BLOBS;
 pub use blobs::LARGEST;
+pub(crate) use blobs::{COLLECTION as BLOBS, collection as blobs};
+pub use change::{How, Share};
 pub(crate) use row::COLLECTION;
 pub use row::{Row, Version};
+pub(crate) use trial::COLLECTION as TRIALS;
+pub use trial::{Rule, Tally, Trial};
 
 use crate::capability::clocks::Clock;
-use crate::capability::documents::{Commit, Documents, Error, Filter, Query, Sort, Write, date};
+use crate::capability::documents::{Commit, Documents, Error, Filter, Query, Sort};
+use crate::capability::redis::Redis;
 use crate::engine::Loaded;
-use crate::registry::{DeployError, Registry};
+use crate::registry::{Canary, DRAIN, DeployError, Registry, Served};
 use blobs::Blobs;
+use cluster::{Cluster, head};
 use kept::Kept;
+use trial::Tallies;
 
 /// Where it is written down what was deployed when. A collection of the host, not of the application.
 pub(crate) const LOG: &str = "host-deploys";
@@ -51,6 +60,16 @@ pub enum Refusal {
         /// Each thing that is new.
         beyond: Vec<String>,
     },
+    /// Who is asked would depend on who answers.
+    #[error(
+        "{name} can't be tried out on some: {route} has another session rule than in the version that serves; deploy it without --weight"
+    )]
+    Untriable {
+        /// The component.
+        name: String,
+        /// Method and path.
+        route: String,
+    },
     /// Somebody else changed the same component meanwhile.
     #[error("another change of {0} came first; look at `devconnect components`, and try again")]
     Conflict(String),
@@ -63,7 +82,7 @@ pub enum Refusal {
 }
 
 /// What a change did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Deployed {
     /// What is deployed of the component now.
     pub row: Row,
@@ -73,34 +92,16 @@ pub struct Deployed {
     pub changed: bool,
 }
 
-/// All rows at one revision of the head.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Cluster {
-    /// -1 before the first look.
-    revision: i64,
-    rows: BTreeMap<String, Row>,
-}
-
-impl Cluster {
-    /// What is deployed of a component.
-    fn row(&self, name: &str) -> Row {
-        self.rows.get(name).cloned().unwrap_or_else(|| Row::new(name))
-    }
-}
-
-/// A change of one row: what it becomes, and which versions are forgotten for it.
-struct Plan {
-    row: Row,
-    forgotten: Vec<Version>,
-}
-
 /// Follows what the cluster has deployed, and changes it.
 pub struct Deployments {
     registry: Arc<Registry>,
     documents: Arc<dyn Documents>,
     blobs: Blobs,
+    tallies: Tallies,
     kept: Option<Kept>,
     clock: Arc<dyn Clock>,
+    /// What hosts tell each other over that they have changed something; they look all the same.
+    bell: Option<Arc<Redis>>,
     /// Where this host is. Who has the lock brings it to where the cluster is.
     here: tokio::sync::Mutex<Cluster>,
     /// Before it is, the registry is somebody else's.
@@ -122,14 +123,22 @@ impl Deployments {
         Self {
             registry,
             blobs: Blobs::new(documents.clone()),
+            tallies: Tallies::new(documents.clone()),
             documents,
             kept: folder.map(Kept::new),
             clock,
-            here: tokio::sync::Mutex::new(Cluster { revision: -1, rows: BTreeMap::new() }),
+            bell: None,
+            here: tokio::sync::Mutex::new(Cluster::unknown()),
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
             failing: Mutex::default(),
         }
+    }
+
+    /// With a way to tell other hosts at once.
+    #[must_use]
+    pub fn with_bell(self, bell: Option<Arc<Redis>>) -> Self {
+        Self { bell, ..self }
     }
 
     /// Brings this host to where the cluster is, after what is in the folder `seeds` and nobody ever deployed is deployed;
@@ -142,7 +151,7 @@ impl Deployments {
         let found = Registry::seeds(seeds)?;
         *self.seeds.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
         self.started.store(true, Ordering::Relaxed);
-        let why = match tokio::time::timeout(PATIENCE, self.head()).await {
+        let why = match tokio::time::timeout(PATIENCE, head(self.documents.as_ref())).await {
             Ok(Ok(_)) => match self.catch_up().await {
                 Ok(_) => None,
                 Err(Refusal::Component(error)) => return Err(error),
@@ -170,17 +179,35 @@ impl Deployments {
             return Ok(());
         }
         let registry = self.registry.clone();
-        let files = seeds.into_values().map(|(_, file)| file).collect();
-        let loaded = blocking(move || registry.load_files(files)).await?;
-        Ok(self.registry.serve(loaded)?)
+        let files: Vec<PathBuf> = seeds.into_values().map(|(_, file)| file).collect();
+        let loaded = blocking(move || registry.load_files(&files)).await?;
+        Ok(self.registry.serve(loaded.into_iter().map(Served::whole).collect())?)
     }
 
-    /// Until it is dropped; nothing where it was not started.
+    /// Until it is dropped. A host that was not started only cuts what does not drain.
     pub async fn follow(&self) {
-        while self.started.load(Ordering::Relaxed) {
-            tokio::time::sleep(LOOK).await;
-            match self.catch_up().await {
-                Ok(_) => {}
+        let mut rung = self.bell.as_ref().map(|bell| bell.deploys());
+        loop {
+            let ringing = async {
+                match &mut rung {
+                    Some(rung) => rung.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            // What is not heard is seen.
+            let heard = tokio::time::timeout(LOOK, ringing).await;
+            if heard == Ok(false) {
+                rung = None;
+            }
+            if self.registry.cut(DRAIN) {
+                give_back().await;
+            }
+            if !self.started.load(Ordering::Relaxed) {
+                continue;
+            }
+            let looked = async { self.judge(self.catch_up().await?.rows.values()).await };
+            match looked.await {
+                Ok(()) => {}
                 Err(Refusal::Component(error)) => {
                     tracing::error!(%error, "what is in the folder of components and nobody deployed yet can't be deployed");
                     self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -200,152 +227,19 @@ impl Deployments {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned()
     }
 
+    /// How the calls of a canary ended, on all hosts.
+    pub async fn tally_of(&self, row: &Row) -> Result<Option<Tally>, Refusal> {
+        match &row.canary {
+            Some(trial) => Ok(Some(self.tally(row, trial).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// What was deployed, removed and gone back to, the newest first.
     pub async fn log(&self, most: u32) -> Result<Vec<RawDocumentBuf>, Refusal> {
         let sort = Sort::from_document(&doc! { "_id": -1 })?;
         let query = Query { sort, limit: most, ..Query::all(LOG, Filter::from_document(&doc! {})?) };
         Ok(self.documents.find(query).await?)
-    }
-
-    /// Deploys a component: when it answers, this host serves it, and the others are about to.
-    pub async fn deploy(&self, wasm: Vec<u8>, accept_grants: bool) -> Result<Deployed, Refusal> {
-        let registry = self.registry.clone();
-        let (wasm, loaded) = blocking(move || {
-            let loaded = registry.load("the component", &wasm)?;
-            Ok::<_, DeployError>((wasm, loaded))
-        })
-        .await?;
-        self.try_out(&loaded).await?;
-        crate::abort::here("deploy-checked");
-        let name = loaded.manifest.component.name.as_str();
-        let version = Version {
-            sha256: loaded.sha256.clone(),
-            version: loaded.manifest.component.version.clone(),
-            at: self.clock.now(),
-        };
-        let decide = |row: &Row| {
-            self.registry.fits(&loaded).map_err(DeployError::from)?;
-            let accepted = accept_grants || row.versions.iter().any(|known| known.sha256 == loaded.sha256);
-            let running = self.registry.component(name).filter(|_| row.serving.is_some());
-            let granted = running.map(|running| running.manifest.grants.clone()).unwrap_or_default();
-            let beyond = loaded.manifest.grants.beyond(&granted);
-            if !accepted && !beyond.is_empty() {
-                return Err(Refusal::Grants { name: name.to_owned(), beyond });
-            }
-            let mut row = row.clone();
-            let forgotten = row.serve(version.clone());
-            Ok(Plan { row, forgotten })
-        };
-        // What is refused leaves nothing behind, and what is named is there.
-        decide(&self.row(name).await?)?;
-        self.blobs.put(&loaded.sha256, &wasm).await?;
-        if let Some(kept) = &self.kept {
-            kept.keep_file(&loaded.sha256, &wasm);
-        }
-        crate::abort::here("deploy-stored");
-        self.change(name, "deploy", Some(&loaded), decide).await
-    }
-
-    /// Goes back to an earlier version: the one whose hash begins like `to`, or the one before.
-    pub async fn roll_back(&self, name: &str, to: Option<&str>) -> Result<Deployed, Refusal> {
-        let row = self.row(name).await?;
-        let target = match to {
-            Some(to) => row.versions.iter().find(|version| !to.is_empty() && version.sha256.starts_with(to)),
-            None => row.before(),
-        };
-        let Some(target) = target.cloned() else {
-            let known: Vec<&str> = row.versions.iter().filter_map(|version| version.sha256.get(..12)).collect();
-            let why = format!("{name} has no such version to go back to; the last ones are {}", known.join(", "));
-            return Err(Refusal::Unknown(why));
-        };
-        let loaded = self.fetch(&target.sha256).await?;
-        let before = row.serving.clone();
-        self.change(name, "rollback", Some(&loaded), |row| {
-            self.registry.fits(&loaded).map_err(DeployError::from)?;
-            if row.serving != before || !row.versions.contains(&target) {
-                return Err(Refusal::Conflict(name.to_owned()));
-            }
-            Ok(Plan { row: Row { serving: Some(target.sha256.clone()), ..row.clone() }, forgotten: Vec::new() })
-        })
-        .await
-    }
-
-    /// Takes a component out of service. Its versions stay, to be gone back to.
-    pub async fn remove(&self, name: &str) -> Result<Deployed, Refusal> {
-        self.change(name, "remove", None, |row| {
-            if row.serving.is_none() {
-                return Err(unknown(name));
-            }
-            Ok(Plan { row: Row { serving: None, ..row.clone() }, forgotten: Vec::new() })
-        })
-        .await
-    }
-
-    async fn row(&self, name: &str) -> Result<Row, Refusal> {
-        Ok(self.catch_up().await?.row(name))
-    }
-
-    /// Instantiates it once, with every capability denied.
-    async fn try_out(&self, loaded: &Arc<Loaded>) -> Result<(), Refusal> {
-        let tried = self.registry.engine().try_out(loaded).await;
-        let name = loaded.manifest.component.name.clone();
-        Ok(tried.map_err(|failure| DeployError::Instance { name, why: failure.to_string() })?)
-    }
-
-    /// Decides on a row as it is and commits it, again where other components changed meanwhile. Where this one did, whoever
-    /// asked decided on something else.
-    async fn change(
-        &self,
-        name: &str,
-        what: &str,
-        loaded: Option<&Arc<Loaded>>,
-        decide: impl Fn(&Row) -> Result<Plan, Refusal>,
-    ) -> Result<Deployed, Refusal> {
-        let mut first: Option<Row> = None;
-        loop {
-            let cluster = self.catch_up().await?;
-            let row = cluster.row(name);
-            if first.get_or_insert_with(|| row.clone()) != &row {
-                return Err(Refusal::Conflict(name.to_owned()));
-            }
-            let plan = decide(&row)?;
-            let before = row.serving;
-            if before == plan.row.serving {
-                return Ok(Deployed { row: plan.row, before, changed: false });
-            }
-            let commit = self.commit(&plan, what, before.as_deref(), cluster.revision)?;
-            match self.documents.commit(commit).await {
-                Ok(_) => {
-                    crate::abort::here("deploy-committed");
-                    let ready = loaded.map(|loaded| (loaded.sha256.clone(), loaded.clone()));
-                    self.catch_up_with(ready.into_iter().collect()).await?;
-                    crate::abort::here("deploy-served");
-                    return Ok(Deployed { row: plan.row, before, changed: true });
-                }
-                Err(Error::Unmet(0)) => {}
-                Err(Error::Unmet(_)) => return Err(Refusal::Conflict(name.to_owned())),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn commit(&self, plan: &Plan, what: &str, before: Option<&str>, revision: i64) -> Result<Commit, Error> {
-        let said = doc! {
-            "_id": ObjectId::new(), "at": date(self.clock.now()), "component": &plan.row.name, "what": what,
-            "from": before, "to": plan.row.serving.clone(), "revision": revision + 1,
-        };
-        let document = RawDocumentBuf::try_from(&said).map_err(|error| Error::Invalid(error.to_string()))?;
-        let mut writes = vec![row::raise(revision)?];
-        // Somebody may have just forgotten it.
-        if let Some(serving) = &plan.row.serving {
-            writes.push(Blobs::demand(serving)?);
-        }
-        writes.push(plan.row.write()?);
-        writes.push(Write::Insert { collection: LOG.to_owned(), document });
-        for version in &plan.forgotten {
-            writes.push(Blobs::forget(&version.sha256)?);
-        }
-        Ok(Commit { writes, events: Vec::new() })
     }
 
     /// Brings this host to where the cluster is; answers where that is.
@@ -359,55 +253,16 @@ impl Deployments {
             return Err(Error::Unavailable("this host does not follow what is deployed".to_owned()).into());
         }
         let mut here = self.here.lock().await;
-        let mut cluster = self.look(&here).await?;
+        let documents = self.documents.as_ref();
+        let mut cluster = Cluster::look(documents, &here).await?;
         while self.plant(&cluster, &mut ready).await? {
-            cluster = self.look(&cluster).await?;
+            cluster = Cluster::look(documents, &cluster).await?;
         }
         if cluster.revision != here.revision {
-            self.apply(&cluster.rows, ready).await;
-            *here = cluster.clone();
+            let settled = self.apply(&cluster.rows, ready).await;
+            *here = if settled { cluster.clone() } else { Cluster::unknown() };
         }
         Ok(cluster)
-    }
-
-    /// The cluster; what is known of it where the head has not moved.
-    async fn look(&self, known: &Cluster) -> Result<Cluster, Error> {
-        let mut revision = self.head().await?;
-        if revision == known.revision {
-            return Ok(known.clone());
-        }
-        loop {
-            let rows = self.read_rows().await?;
-            let now = self.head().await?;
-            if now == revision {
-                return Ok(Cluster { revision, rows });
-            }
-            revision = now;
-        }
-    }
-
-    async fn head(&self) -> Result<i64, Error> {
-        let query = Query { limit: 1, ..Query::all(COLLECTION, Filter::from_document(&doc! { "_id": row::HEAD })?) };
-        if let Some(head) = self.documents.find(query).await?.first() {
-            return head.get_i64("revision").map_err(|error| Error::Invalid(error.to_string()));
-        }
-        match self.documents.commit(Commit { writes: vec![row::head()?], events: Vec::new() }).await {
-            Ok(_) | Err(Error::Duplicate { .. }) => Ok(0),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn read_rows(&self) -> Result<BTreeMap<String, Row>, Error> {
-        let mut rows = BTreeMap::new();
-        let mut after = row::HEAD.to_owned();
-        loop {
-            let found =
-                self.documents.find(Query::all(COLLECTION, Filter::from_document(&doc! { "_id": { "$gt": &after } })?));
-            let found: Vec<Row> = found.await?.iter().filter_map(|document| Row::read(document)).collect();
-            let Some(last) = found.last() else { return Ok(rows) };
-            after.clone_from(&last.name);
-            rows.extend(found.into_iter().map(|row| (row.name.clone(), row)));
-        }
     }
 
     /// Deploys the seeds that nobody ever deployed; true when there were some, or others came first.
@@ -431,14 +286,15 @@ impl Deployments {
         let files: Vec<PathBuf> = unknown.into_values().collect();
         let loaded = blocking({
             let files = files.clone();
-            move || registry.load_files(files)
+            move || registry.load_files(&files)
         })
         .await
         .map_err(Refusal::Component)?;
         let mut writes = vec![row::raise(cluster.revision)?];
         for (loaded, file) in loaded.iter().zip(&files) {
-            let wasm = std::fs::read(file).map_err(|source| DeployError::Unreadable { path: file.clone(), source })?;
-            self.blobs.put(&loaded.sha256, &wasm).await?;
+            let wasm = std::fs::read(file).map_err(|why| DeployError::Unreadable { path: file.clone(), why })?;
+            self.blobs.put(&loaded.sha256, &wasm, self.clock.now()).await?;
+            writes.push(Blobs::name(&loaded.sha256)?);
             if let Some(kept) = &self.kept {
                 kept.keep_file(&loaded.sha256, &wasm);
             }
@@ -455,28 +311,37 @@ impl Deployments {
         Ok(true)
     }
 
-    /// Serves these rows, as far as this host can: what it can't load stays as it is here.
-    async fn apply(&self, rows: &BTreeMap<String, Row>, mut ready: BTreeMap<String, Arc<Loaded>>) {
-        let (mut next, mut failing) = (Vec::new(), BTreeMap::new());
-        for row in rows.values() {
-            let Some(serving) = &row.serving else { continue };
-            let here = self.registry.component(&row.name);
-            if here.as_ref().is_some_and(|here| here.sha256 == *serving) {
-                next.extend(here);
-                continue;
-            }
-            let loaded = match ready.remove(serving) {
-                Some(loaded) => Ok(loaded),
-                None => self.fetch(serving).await,
-            };
+    /// Serves these rows, as far as this host can: what it can't load stays as it is here. True when nothing is to be tried
+    /// again.
+    async fn apply(&self, rows: &BTreeMap<String, Row>, mut ready: BTreeMap<String, Arc<Loaded>>) -> bool {
+        let mut failing = BTreeMap::new();
+        let mut settled = true;
+        for (name, sha256, loaded) in self.fetch_lacking(rows, &ready).await {
             match loaded {
-                Ok(loaded) => next.push(loaded),
+                Ok(loaded) => _ = ready.insert(sha256, loaded),
                 Err(error) => {
-                    tracing::error!(component = row.name, %error, "this host can't load what is deployed, and keeps what it has");
-                    failing.insert(row.name.clone(), error.to_string());
-                    next.extend(here);
+                    tracing::error!(component = name, %error, "this host can't load what is deployed, and keeps what it has");
+                    settled &= matches!(error, Refusal::Component(_));
+                    failing.insert(name, error.to_string());
                 }
             }
+        }
+        let mut next = Vec::new();
+        for row in rows.values() {
+            let Some(serving) = &row.serving else { continue };
+            let here = self.registry.served(&row.name);
+            let version = |sha256: &str| {
+                ready.get(sha256).or_else(|| here.as_ref().and_then(|here| here.version(sha256))).cloned()
+            };
+            let Some(stable) = version(serving) else {
+                next.extend(here);
+                continue;
+            };
+            let canary = row
+                .canary
+                .as_ref()
+                .and_then(|trial| Some(Canary { version: version(&trial.sha256)?, weight: trial.weight }));
+            next.push(Served { stable, canary });
         }
         if let Err(conflict) = self.registry.serve(next) {
             tracing::error!(%conflict, "this host can't serve what is deployed, and keeps what it has");
@@ -484,17 +349,51 @@ impl Deployments {
         }
         *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
         self.keep(rows).await;
+        settled
+    }
+
+    /// Loads what the rows name and this host does not have, as many at a time as there are cores.
+    async fn fetch_lacking(
+        &self,
+        rows: &BTreeMap<String, Row>,
+        ready: &BTreeMap<String, Arc<Loaded>>,
+    ) -> Vec<(String, String, Result<Arc<Loaded>, Refusal>)> {
+        let mut lacking = Vec::new();
+        for row in rows.values().filter(|row| row.serving.is_some()) {
+            let here = self.registry.served(&row.name);
+            let has = |sha256: &str| {
+                ready.contains_key(sha256) || here.as_ref().is_some_and(|here| here.version(sha256).is_some())
+            };
+            lacking
+                .extend(row.named().filter(|sha256| !has(sha256)).map(|sha256| (row.name.clone(), sha256.to_owned())));
+        }
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let fetched = lacking.into_iter().map(async |(name, sha256)| {
+            let loaded = self.fetch(&sha256).await;
+            (name, sha256, loaded)
+        });
+        futures_util::stream::iter(fetched).buffer_unordered(cores).collect().await
     }
 
     /// Keeps what this host needs to start without the documents.
     async fn keep(&self, rows: &BTreeMap<String, Row>) {
         let Some(kept) = &self.kept else { return };
-        for serving in rows.values().filter_map(|row| row.serving.as_ref()).filter(|serving| !kept.has(serving)) {
-            if let Ok(Some(wasm)) = self.blobs.get(serving).await {
-                kept.keep_file(serving, &wasm);
+        for named in rows.values().flat_map(Row::named).filter(|named| !kept.has(named)) {
+            if let Ok(Some(wasm)) = self.blobs.get(named).await {
+                kept.keep_file(named, &wasm);
             }
         }
         kept.keep_rows(&rows.values().collect::<Vec<_>>());
+        let known = rows.values().flat_map(|row| &row.versions).map(|version| version.sha256.as_str());
+        self.registry.engine().forget_code(&known.collect());
+    }
+
+    /// A version that this host serves to some, or may have to load.
+    async fn fetch_here(&self, name: &str, sha256: &str) -> Result<Arc<Loaded>, Refusal> {
+        match self.registry.served(name).and_then(|served| served.version(sha256).cloned()) {
+            Some(here) => Ok(here),
+            None => self.fetch(sha256).await,
+        }
     }
 
     /// A version from this host's folder or from the documents, ready to be called.
@@ -516,8 +415,17 @@ impl Deployments {
     }
 }
 
-fn unknown(name: &str) -> Refusal {
-    Refusal::Unknown(format!("no component {name:?} is deployed"))
+/// Has the allocator give back to the system what versions had taken: by itself it keeps most of it, in pieces.
+async fn give_back() {
+    #[cfg(target_env = "gnu")]
+    let _ = tokio::task::spawn_blocking(|| {
+        // SAFETY: it takes a number and touches what is free, under the allocator's own locks.
+        #[expect(unsafe_code, reason = "a function of the C library")]
+        unsafe {
+            libc::malloc_trim(0)
+        }
+    })
+    .await;
 }
 
 /// Compiling takes long, and reading files may.

@@ -4,6 +4,7 @@
 //! it. A file's name is the component's SHA-256 and the engine's hash: an engine upgrade compiles anew and breaks
 //! nothing. Files are written whole and renamed; a crash leaves at most a stray temporary file.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use wasmtime::component::Component;
 use zeroize::Zeroizing;
+
+use super::compile;
 
 /// Compiled components in a folder that only this host may enter.
 pub struct CodeCache {
@@ -37,22 +40,35 @@ impl CodeCache {
             tracing::warn!(file = %path.display(), "this compiled code is not this host's own; compiling anew");
             return None;
         }
-        // SAFETY: the tag says that this host serialized exactly these bytes, for this engine.
+        // SAFETY: the tag says that this host compiled exactly these bytes, for this engine.
         #[expect(unsafe_code, reason = "loading native code; authenticated just above")]
-        let component = unsafe { Component::deserialize(engine, code) };
+        let component = unsafe { compile::component(engine, code) };
         component.inspect_err(|error| tracing::warn!("compiled code does not load ({error:#}); compiling anew")).ok()
     }
 
     /// Keeps the compiled form. Failing to is no failure of the component.
-    pub(super) fn store(&self, engine: &wasmtime::Engine, sha256: &str, component: &Component) {
+    pub(super) fn store(&self, engine: &wasmtime::Engine, sha256: &str, code: &[u8]) {
         let path = self.path(engine, sha256);
-        let kept = component.serialize().map_err(std::io::Error::other).and_then(|code| {
-            let mac = self.mac(sha256, &code).ok_or_else(|| std::io::Error::other("no key"))?;
-            let tag = mac.finalize().into_bytes();
-            write_whole(&path, &[tag.as_slice(), &code])
-        });
+        let mac = self.mac(sha256, code).ok_or_else(|| std::io::Error::other("no key"));
+        let kept = mac.and_then(|mac| write_whole(&path, &[mac.finalize().into_bytes().as_slice(), code]));
         if let Err(error) = kept {
             tracing::warn!(file = %path.display(), %error, "compiled code is not kept; the next start compiles again");
+        }
+    }
+
+    /// Forgets all but those of these components.
+    pub(super) fn forget(&self, but: &BTreeSet<&str>) {
+        let forgotten = std::fs::read_dir(&self.folder).map(|files| {
+            for file in files.filter_map(Result::ok) {
+                let name = file.file_name();
+                let sha256 = name.to_str().and_then(|name| name.strip_suffix(".compiled")?.split('-').next());
+                if sha256.is_some_and(|sha256| !but.contains(sha256)) {
+                    let _ = std::fs::remove_file(file.path());
+                }
+            }
+        });
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "compiled code of old versions stays");
         }
     }
 

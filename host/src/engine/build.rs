@@ -18,12 +18,14 @@ pub struct EngineOptions {
     pub lanes: usize,
     /// Use the pool. Off only to test the fallback.
     pub pooling: bool,
+    /// The most that a component's manifest may ask for.
+    pub ceilings: Limits,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { instances: 1_000, warm: 256, lanes: (cores / 2).max(1), pooling: true }
+        Self { instances: 1_000, warm: 256, lanes: (cores / 2).max(1), pooling: true, ceilings: Limits::MOST }
     }
 }
 

@@ -45,22 +45,46 @@ impl Limits {
     /// The most table elements that any component may ask for; pool slots are this large.
     pub const MAX_TABLE_ELEMENTS: u32 = 20_000;
 
+    /// The least that a component may ask for.
+    pub const LEAST: Self =
+        Self { cpu_ms: 1, wall_ms: 1, memory_kib: 64, table_elements: 0, host_calls: 1, body_kib: 0 };
+    /// The most that any component may ask for.
+    pub const MOST: Self = Self {
+        cpu_ms: 60_000,
+        wall_ms: 300_000,
+        memory_kib: Self::MAX_MEMORY_KIB,
+        table_elements: Self::MAX_TABLE_ELEMENTS,
+        host_calls: 100_000,
+        body_kib: 16_384,
+    };
+
     /// Refuses what is outside the ranges above: the field, and why.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let ranges = [
-            ("cpu-ms", self.cpu_ms, 1, 60_000),
-            ("wall-ms", self.wall_ms, 1, 300_000),
-            ("memory-kib", self.memory_kib, 64, Self::MAX_MEMORY_KIB),
-            ("table-elements", self.table_elements, 0, Self::MAX_TABLE_ELEMENTS),
-            ("host-calls", self.host_calls, 1, 100_000),
-            ("body-kib", self.body_kib, 0, 16_384),
-        ];
-        match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            Some((name, value, least, most)) => {
-                Err((name, format!("limits.{name} takes {least} to {most}, not {value}")))
+        let bounds = Self::LEAST.named().into_iter().zip(Self::MOST.named());
+        for ((name, value), ((_, least), (_, most))) in self.named().into_iter().zip(bounds) {
+            if !(least..=most).contains(&value) {
+                return Err((name, format!("limits.{name} takes {least} to {most}, not {value}")));
             }
-            None => Ok(()),
         }
+        Ok(())
+    }
+
+    /// The first that is larger than the operator's: its name, what it is, and what the operator allows.
+    pub fn beyond(&self, ceilings: &Self) -> Option<(&'static str, u32, u32)> {
+        let pairs = self.named().into_iter().zip(ceilings.named());
+        pairs.into_iter().find_map(|((name, value), (_, most))| (value > most).then_some((name, value, most)))
+    }
+
+    /// As a manifest names them.
+    fn named(&self) -> [(&'static str, u32); 6] {
+        [
+            ("cpu-ms", self.cpu_ms),
+            ("wall-ms", self.wall_ms),
+            ("memory-kib", self.memory_kib),
+            ("table-elements", self.table_elements),
+            ("host-calls", self.host_calls),
+            ("body-kib", self.body_kib),
+        ]
     }
 }
 
@@ -230,6 +254,13 @@ mod tests {
         let turn: Vec<Tick> = (LIGHT_TICKS + 2..=TURN).map(|_| meter.tick()).collect();
         assert_eq!(turn.iter().filter(|tick| **tick == Tick::Yield).count(), 1);
         assert_eq!(turn.last(), Some(&Tick::Yield));
+    }
+
+    #[test]
+    fn an_operator_may_allow_less() {
+        let asked = Limits { cpu_ms: 300, ..Limits::default() };
+        assert_eq!(asked.beyond(&Limits::MOST), None);
+        assert_eq!(asked.beyond(&Limits { cpu_ms: 299, ..Limits::MOST }), Some(("cpu-ms", 300, 299)));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod aot;
 pub mod bindings;
 mod build;
+mod compile;
 mod invoke;
 mod lane;
 mod limits;
@@ -15,16 +16,19 @@ mod ticker;
 mod wasi;
 mod weight;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 pub use aot::CodeCache;
 pub use bindings::Unable;
 pub use build::EngineOptions;
+pub use compile::{COMMAND as COMPILE, Compiling, child as compile_as_child};
 pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
 pub use limits::{Exceeded, Limits, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
@@ -41,6 +45,16 @@ pub enum EngineError {
     /// The component does not compile.
     #[error("it does not compile: {0}")]
     Compile(String),
+    /// Its manifest asks for more than the operator allows.
+    #[error("its limits.{name} is {asked}, and at most {most} is allowed here (limits.{name} in devconnect.toml)")]
+    Ceiling {
+        /// Of the limit.
+        name: &'static str,
+        /// What the manifest says.
+        asked: u32,
+        /// What the operator says.
+        most: u32,
+    },
     /// It imports something that this host does not have.
     #[error("it imports what this host does not have: {0}")]
     Imports(String),
@@ -62,7 +76,10 @@ pub struct Engine {
     places: Arc<Semaphore>,
     lane: lane::SlowLane,
     cache: Option<CodeCache>,
+    compiling: Compiling,
+    ceilings: Limits,
     pooled: bool,
+    totals: Mutex<BTreeMap<String, Arc<Counts>>>,
 }
 
 /// A component ready to be called.
@@ -71,8 +88,11 @@ pub struct Loaded {
     pub manifest: Arc<Manifest>,
     /// The hex SHA-256 of its file: its version, to the host.
     pub sha256: String,
-    /// Its calls by outcome.
+    /// Its calls, since it was loaded.
     pub counts: Counts,
+    /// Those of all versions of the component.
+    total: Arc<Counts>,
+    cut: CancellationToken,
     exports: Exports,
     weights: weight::Weights,
 }
@@ -82,6 +102,11 @@ impl Loaded {
     pub fn version(&self) -> String {
         let hash = self.sha256.get(..12).unwrap_or_default();
         format!("{} ({hash})", self.manifest.component.version)
+    }
+
+    /// Ends the calls that run, and those that begin after: each fails with [`Failure::Cut`].
+    pub fn cut(&self) {
+        self.cut.cancel();
     }
 }
 
@@ -105,7 +130,12 @@ enum HttpExport {
 
 impl Engine {
     /// An engine with its ticker running. `cache` keeps compiled code between starts.
-    pub fn new(options: &EngineOptions, shared: Arc<Shared>, cache: Option<CodeCache>) -> Result<Self, EngineError> {
+    pub fn new(
+        options: &EngineOptions,
+        shared: Arc<Shared>,
+        cache: Option<CodeCache>,
+        compiling: Compiling,
+    ) -> Result<Self, EngineError> {
         let build = |error: wasmtime::Error| EngineError::Build(format!("{error:#}"));
         let (wasm, pooled) = build::build(options).map_err(build)?;
         let system = |error: std::io::Error| EngineError::Build(error.to_string());
@@ -115,7 +145,8 @@ impl Engine {
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker).map_err(build)?;
         let places = Arc::new(Semaphore::new(options.instances as usize));
-        Ok(Self { wasm, linker, shared, places, lane, cache, pooled })
+        let (ceilings, totals) = (options.ceilings, Mutex::default());
+        Ok(Self { wasm, linker, shared, places, lane, cache, compiling, ceilings, pooled, totals })
     }
 
     /// Whether instances come from the pool.
@@ -123,30 +154,65 @@ impl Engine {
         self.pooled
     }
 
+    /// The calls of each component by outcome, over all its versions since the host started.
+    pub fn totals(&self) -> Vec<(String, Arc<Counts>)> {
+        let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()
+    }
+
+    fn total(&self, component: &str) -> Arc<Counts> {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.entry(component.to_owned()).or_default().clone()
+    }
+
     /// What every call shares.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Forgets the compiled forms of all components but these, by their hashes.
+    pub fn forget_code(&self, but: &BTreeSet<&str>) {
+        if let Some(cache) = &self.cache {
+            cache.forget(but);
+        }
     }
 
     /// Compiles a component, or takes its compiled form from the cache, and makes it ready to be called.
     ///
     /// Takes tens of milliseconds per 100 KB when it compiles: call it off the request path.
     pub fn load(&self, wasm: &[u8], manifest: Manifest) -> Result<Loaded, EngineError> {
+        if let Some((name, asked, most)) = manifest.limits.beyond(&self.ceilings) {
+            return Err(EngineError::Ceiling { name, asked, most });
+        }
         let sha256 = hex::encode(Sha256::digest(wasm));
         let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, &sha256)) {
             Some(component) => component,
-            None => {
-                let component =
-                    Component::new(&self.wasm, wasm).map_err(|error| EngineError::Compile(format!("{error:#}")))?;
-                if let Some(cache) = &self.cache {
-                    cache.store(&self.wasm, &sha256, &component);
-                }
-                component
-            }
+            None => self.compile(wasm, &sha256)?,
         };
         let exports = self.exports(&component, &manifest)?;
         let weights = weight::Weights::of(&manifest);
-        Ok(Loaded { manifest: Arc::new(manifest), sha256, counts: Counts::default(), exports, weights })
+        let total = self.total(&manifest.component.name);
+        Ok(Loaded {
+            manifest: Arc::new(manifest),
+            sha256,
+            counts: Counts::default(),
+            total,
+            cut: CancellationToken::new(),
+            exports,
+            weights,
+        })
+    }
+
+    fn compile(&self, wasm: &[u8], sha256: &str) -> Result<Component, EngineError> {
+        let code = self.compiling.compile(&self.wasm, self.pooled, wasm)?;
+        // SAFETY: it was compiled just above, by this program.
+        #[expect(unsafe_code, reason = "loading native code that was just compiled")]
+        let component = unsafe { compile::component(&self.wasm, &code) };
+        let component = component.map_err(|error| EngineError::Compile(format!("{error:#}")))?;
+        if let Some(cache) = &self.cache {
+            cache.store(&self.wasm, sha256, &code);
+        }
+        Ok(component)
     }
 
     /// Finds what the manifest's triggers call.

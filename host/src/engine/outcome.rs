@@ -19,6 +19,9 @@ pub enum Failure {
     /// All places for instances were taken for as long as the call may take.
     #[error("the host has no place for another instance")]
     Busy,
+    /// Its version was replaced, and it had not ended when that one's time was over.
+    #[error("the version of the component was replaced, and its time to end was over")]
+    Cut,
     /// The host itself failed.
     #[error("the host failed: {0}")]
     Host(String),
@@ -29,25 +32,30 @@ pub enum Failure {
 #[expect(missing_docs, reason = "named after the variants of Failure and Exceeded")]
 pub enum Outcome {
     Answered,
+    /// It answered that it can't: an HTTP status of 500 and more, an event that it fails at.
+    Unable,
     Trap,
     Cpu,
     Memory,
     HostCalls,
     OutOfTime,
     Busy,
+    Cut,
     Host,
 }
 
 impl Outcome {
     /// All of them, in the order of [`Counts`].
-    pub const ALL: [Outcome; 8] = [
+    pub const ALL: [Outcome; 10] = [
         Outcome::Answered,
+        Outcome::Unable,
         Outcome::Trap,
         Outcome::Cpu,
         Outcome::Memory,
         Outcome::HostCalls,
         Outcome::OutOfTime,
         Outcome::Busy,
+        Outcome::Cut,
         Outcome::Host,
     ];
 
@@ -55,13 +63,24 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Answered => "answered",
+            Outcome::Unable => "unable",
             Outcome::Trap => "trap",
             Outcome::Cpu => "cpu",
             Outcome::Memory => "memory",
             Outcome::HostCalls => "host-calls",
             Outcome::OutOfTime => "out-of-time",
             Outcome::Busy => "busy",
+            Outcome::Cut => "cut",
             Outcome::Host => "host",
+        }
+    }
+
+    /// Whether the component is to blame for it, and not the host, its stores or the operator.
+    pub fn is_failure(self) -> bool {
+        use Outcome::{Answered, Busy, Cpu, Cut, Host, HostCalls, Memory, OutOfTime, Trap, Unable};
+        match self {
+            Unable | Trap | Cpu | Memory | HostCalls | OutOfTime => true,
+            Answered | Busy | Cut | Host => false,
         }
     }
 }
@@ -76,24 +95,54 @@ impl Failure {
             Failure::Exceeded(Exceeded::HostCalls) => Outcome::HostCalls,
             Failure::OutOfTime => Outcome::OutOfTime,
             Failure::Busy => Outcome::Busy,
+            Failure::Cut => Outcome::Cut,
             Failure::Host(_) => Outcome::Host,
         }
     }
 }
 
-/// A component's calls by outcome, since it was loaded.
+/// Calls: those that run, and those that ended, by outcome.
 #[derive(Debug, Default)]
-pub struct Counts([AtomicU64; Outcome::ALL.len()]);
+pub struct Counts {
+    ended: [AtomicU64; Outcome::ALL.len()],
+    running: AtomicU64,
+}
+
+/// A call that has begun and, until this is dropped, not ended.
+pub(super) struct Running<'a>(&'a Counts);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Counts {
+    pub(super) fn begin(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(self)
+    }
+
+    /// How many have begun and not ended.
+    pub fn running(&self) -> u64 {
+        self.running.load(Ordering::Relaxed)
+    }
+
     pub(super) fn add(&self, outcome: Outcome) {
-        if let Some(count) = self.0.get(outcome as usize) {
+        if let Some(count) = self.ended.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// How many calls ended so.
     pub fn of(&self, outcome: Outcome) -> u64 {
-        self.0.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.ended.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// All calls for whose end the component answers, and those of them that failed.
+    pub fn judged(&self) -> (u64, u64) {
+        let failed =
+            Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure()).map(|outcome| self.of(outcome)).sum();
+        (self.of(Outcome::Answered) + failed, failed)
     }
 }

@@ -102,6 +102,15 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// A route that another version has with another session rule: method and path.
+    pub fn other_session_rule(&self, other: &Self) -> Option<String> {
+        let has_other = |route: &&HttpTrigger| {
+            let same = |there: &&HttpTrigger| (there.method, &there.path) == (route.method, &route.path);
+            other.http.iter().find(same).is_some_and(|there| there.session != route.session)
+        };
+        self.http.iter().find(has_other).map(|route| format!("{} {}", route.method.as_str(), route.path))
+    }
+
     fn check(&self) -> Result<(), Problem> {
         let name = &self.component.name;
         let valid = (1..=64).contains(&name.len())

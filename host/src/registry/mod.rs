@@ -3,46 +3,53 @@
 //! The route table sits behind an `ArcSwap`: a request takes one snapshot and is served by exactly one version, and a
 //! replacement waits for nobody. Writers are serialised by a lock that no request takes.
 
+mod draining;
 mod manifest;
 mod routes;
 mod schedule;
+mod served;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
+pub use draining::{DRAIN, Drain};
 pub use manifest::{
     About, BodyRule, EventTrigger, From, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger,
     SECTION, SessionRule, SessionUse, SocketTrigger,
 };
 pub use routes::{Found, Route, RouteConflict, Routes};
 pub use schedule::{Cron, ScheduleTrigger};
+pub use served::{Canary, Served};
 
 use crate::application::Application;
 use crate::engine::{Engine, EngineError, Loaded};
+use draining::Draining;
 
 /// Why a component is not deployed. What served before goes on serving.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// The file can't be read.
-    #[error("can't read {path}: {source}")]
+    #[error("can't read {path}: {why}")]
     Unreadable {
         /// Which file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// Its manifest is refused.
-    #[error("{name} is refused: {source}")]
+    #[error("{name} is refused: {why}")]
     Manifest {
         /// The component, or its file while its name is not known.
         name: String,
         /// Why.
-        source: ManifestError,
+        why: ManifestError,
     },
     /// It asks for a collection, topic or secret that the application does not have.
     #[error("{name} is refused: its manifest names {what}, which application.toml does not have")]
@@ -53,12 +60,12 @@ pub enum DeployError {
         what: String,
     },
     /// The engine can't load it.
-    #[error("{name} is refused: {source}")]
+    #[error("{name} is refused: {why}")]
     Engine {
         /// The component.
         name: String,
         /// Why.
-        source: EngineError,
+        why: EngineError,
     },
     /// An instance of it can't be made, under its limits and with every capability denied.
     #[error("{name} is refused: it can't be instantiated: {why}")]
@@ -82,7 +89,8 @@ pub enum DeployError {
 /// What is deployed on this host.
 pub struct Registry {
     engine: Arc<Engine>,
-    deployed: Mutex<BTreeMap<String, Arc<Loaded>>>,
+    deployed: Mutex<BTreeMap<String, Served>>,
+    draining: Draining,
     routes: ArcSwap<Routes>,
     changed: watch::Sender<()>,
 }
@@ -90,7 +98,13 @@ pub struct Registry {
 impl Registry {
     /// With nothing deployed.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, deployed: Mutex::default(), routes: ArcSwap::default(), changed: watch::Sender::new(()) }
+        Self {
+            engine,
+            deployed: Mutex::default(),
+            draining: Draining::default(),
+            routes: ArcSwap::default(),
+            changed: watch::Sender::new(()),
+        }
     }
 
     /// The engine that its components run on.
@@ -108,14 +122,33 @@ impl Registry {
         self.changed.subscribe()
     }
 
-    /// A deployed component.
+    /// The version of a component that serves.
     pub fn component(&self, name: &str) -> Option<Arc<Loaded>> {
-        self.deployed.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.deployed().get(name).map(|served| served.stable.clone())
     }
 
-    /// All deployed components, by name.
+    /// The versions of all components that serve, by name.
     pub fn components(&self) -> Vec<Arc<Loaded>> {
-        self.deployed.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.deployed().values().map(|served| served.stable.clone()).collect()
+    }
+
+    /// A component with its canary.
+    pub fn served(&self, name: &str) -> Option<Served> {
+        self.deployed().get(name).cloned()
+    }
+
+    /// The versions that are out of service and not drained.
+    pub fn draining(&self) -> Vec<Drain> {
+        self.draining.all()
+    }
+
+    /// Cuts the calls of versions that have been out of service for so long; true when some have drained since the last time.
+    pub fn cut(&self, time: Duration) -> bool {
+        self.draining.cut(time)
+    }
+
+    fn deployed(&self) -> MutexGuard<'_, BTreeMap<String, Served>> {
+        self.deployed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Deploys every `.wasm` of a folder, or none of them. Compiles what is not compiled yet, on all cores.
@@ -124,7 +157,7 @@ impl Registry {
         if files.is_empty() {
             return Err(DeployError::Empty(folder.to_owned()));
         }
-        let loaded = self.load_files(files)?;
+        let loaded = self.load_files(&files)?;
         let count = loaded.len();
         self.swap(loaded)?;
         Ok(count)
@@ -134,24 +167,34 @@ impl Registry {
     pub fn seeds(folder: &Path) -> Result<BTreeMap<String, (String, PathBuf)>, DeployError> {
         let mut seeds = BTreeMap::new();
         for file in wasm_files(folder)? {
-            let wasm = std::fs::read(&file).map_err(|source| DeployError::Unreadable { path: file.clone(), source })?;
+            let wasm = std::fs::read(&file).map_err(|why| DeployError::Unreadable { path: file.clone(), why })?;
             let shown = file.display().to_string();
-            let manifest =
-                Manifest::of_component(&wasm).map_err(|source| DeployError::Manifest { name: shown, source })?;
+            let manifest = Manifest::of_component(&wasm).map_err(|why| DeployError::Manifest { name: shown, why })?;
             seeds.insert(manifest.component.name, (hex::encode(Sha256::digest(&wasm)), file));
         }
         Ok(seeds)
     }
 
-    /// Makes components ready to be called, on all cores, in the order of their files. None of them is deployed.
-    pub fn load_files(&self, files: Vec<PathBuf>) -> Result<Vec<Arc<Loaded>>, DeployError> {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = files.iter().map(|file| scope.spawn(|| self.load_file(file))).collect();
-            let loaded = threads.into_iter().map(|thread| {
-                thread.join().unwrap_or_else(|_| Err(DeployError::Host("loading a component panicked".to_owned())))
+    /// Makes components ready to be called, a file a core at a time, in the order of the files. None of them is deployed.
+    pub fn load_files(&self, files: &[PathBuf]) -> Result<Vec<Arc<Loaded>>, DeployError> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mine = std::iter::from_fn(|| {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                files.get(number).map(|file| self.load_file(file).map(|loaded| (number, loaded)))
             });
-            loaded.collect()
-        })
+            mine.collect::<Result<Vec<_>, _>>()
+        };
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let mut all = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..cores.min(files.len())).map(|_| scope.spawn(work)).collect();
+            let panicked = |_| Err(DeployError::Host("loading a component panicked".to_owned()));
+            let loaded = threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked));
+            loaded.collect::<Result<Vec<_>, _>>()
+        })?
+        .concat();
+        all.sort_by_key(|(number, _)| *number);
+        Ok(all.into_iter().map(|(_, loaded)| loaded).collect())
     }
 
     /// Deploys one component: from here on requests go to it, and the version before it finishes what it has.
@@ -162,40 +205,39 @@ impl Registry {
     }
 
     /// From here on exactly these components are deployed.
-    pub fn serve(&self, components: Vec<Arc<Loaded>>) -> Result<(), RouteConflict> {
-        let mut deployed = self.deployed.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = |component: Arc<Loaded>| (component.manifest.component.name.clone(), component);
-        self.replace(&mut deployed, components.into_iter().map(named).collect())
+    pub fn serve(&self, components: Vec<Served>) -> Result<(), RouteConflict> {
+        let named = |served: Served| (served.name().to_owned(), served);
+        self.replace(&mut self.deployed(), components.into_iter().map(named).collect())
     }
 
     /// Whether a component could be deployed beside the others.
     pub fn fits(&self, component: &Arc<Loaded>) -> Result<(), RouteConflict> {
-        let mut others = self.deployed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut others = self.deployed().clone();
         others.remove(&component.manifest.component.name);
         // It comes last, so that it is the one that is told.
-        Routes::of(others.values().chain([component])).map(drop)
+        Routes::of(others.values().chain([&Served::whole(component.clone())])).map(drop)
     }
 
     fn load_file(&self, path: &Path) -> Result<Arc<Loaded>, DeployError> {
-        let wasm = std::fs::read(path).map_err(|source| DeployError::Unreadable { path: path.to_owned(), source })?;
+        let wasm = std::fs::read(path).map_err(|why| DeployError::Unreadable { path: path.to_owned(), why })?;
         self.load(&path.display().to_string(), &wasm)
     }
 
     /// Makes a component ready to be called. It is not deployed. `origin` names it where its manifest does not.
     pub fn load(&self, origin: &str, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
         let manifest =
-            Manifest::of_component(wasm).map_err(|source| DeployError::Manifest { name: origin.to_owned(), source })?;
+            Manifest::of_component(wasm).map_err(|why| DeployError::Manifest { name: origin.to_owned(), why })?;
         let name = manifest.component.name.clone();
         check_names(&manifest, &self.engine.shared().application)
             .map_err(|what| DeployError::Unknown { name: name.clone(), what })?;
-        self.engine.load(wasm, manifest).map(Arc::new).map_err(|source| DeployError::Engine { name, source })
+        self.engine.load(wasm, manifest).map(Arc::new).map_err(|why| DeployError::Engine { name, why })
     }
 
     fn swap(&self, loaded: Vec<Arc<Loaded>>) -> Result<(), DeployError> {
-        let mut deployed = self.deployed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deployed = self.deployed();
         let mut next = deployed.clone();
         for component in loaded {
-            next.insert(component.manifest.component.name.clone(), component);
+            next.insert(component.manifest.component.name.clone(), Served::whole(component));
         }
         Ok(self.replace(&mut deployed, next)?)
     }
@@ -203,19 +245,25 @@ impl Registry {
     /// The only writer of the route table.
     fn replace(
         &self,
-        deployed: &mut BTreeMap<String, Arc<Loaded>>,
-        next: BTreeMap<String, Arc<Loaded>>,
+        deployed: &mut BTreeMap<String, Served>,
+        next: BTreeMap<String, Served>,
     ) -> Result<(), RouteConflict> {
         let routes = Routes::of(next.values())?;
-        *deployed = next;
+        let before = std::mem::replace(deployed, next);
         self.routes.store(Arc::new(routes));
+        for version in before.values().flat_map(Served::versions) {
+            let stays = |served: &Served| served.versions().any(|stays| Arc::ptr_eq(stays, version));
+            if !deployed.get(&version.manifest.component.name).is_some_and(stays) {
+                self.draining.add(version);
+            }
+        }
         self.changed.send_replace(());
         Ok(())
     }
 }
 
 fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>, DeployError> {
-    let unreadable = |source| DeployError::Unreadable { path: folder.to_owned(), source };
+    let unreadable = |why| DeployError::Unreadable { path: folder.to_owned(), why };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{BodyRule, Method, SessionRule};
+use super::{BodyRule, Canary, HttpTrigger, Method, Served, SessionRule};
 use crate::engine::Loaded;
 
 /// Two components that want the same route or socket event.
@@ -35,6 +35,27 @@ pub struct Route {
     pub body: BodyRule,
     /// The request headers that the component asked for.
     pub headers: Vec<http::HeaderName>,
+    /// The canary's route of the same method and path.
+    canary: Option<(Canary, Arc<Route>)>,
+}
+
+impl Route {
+    fn of(component: &Arc<Loaded>, trigger: &HttpTrigger) -> Self {
+        Self {
+            component: component.clone(),
+            path: trigger.path.as_str().into(),
+            session: trigger.session,
+            body: trigger.body,
+            headers: trigger.headers.iter().filter_map(|name| name.parse().ok()).collect(),
+            canary: None,
+        }
+    }
+
+    /// The route for somebody: this one, or the canary's.
+    pub fn pick(&self, who: impl FnOnce() -> String) -> Option<&Arc<Route>> {
+        let (canary, route) = self.canary.as_ref()?;
+        canary.takes(&who()).then_some(route)
+    }
 }
 
 /// What a path leads to.
@@ -56,43 +77,44 @@ struct Side(BTreeMap<Method, matchit::Router<Arc<Route>>>);
 pub struct Routes {
     world: Side,
     operators: Side,
-    events: BTreeMap<String, Arc<Loaded>>,
-    presence: Vec<Arc<Loaded>>,
+    events: BTreeMap<String, Served>,
+    presence: Vec<Served>,
 }
 
 impl Routes {
     /// Of these components, in this order.
-    pub fn of<'a>(components: impl IntoIterator<Item = &'a Arc<Loaded>>) -> Result<Self, RouteConflict> {
+    pub fn of<'a>(components: impl IntoIterator<Item = &'a Served>) -> Result<Self, RouteConflict> {
         let mut routes = Self::default();
-        for component in components {
-            for trigger in &component.manifest.http {
-                let route = Route {
-                    component: component.clone(),
-                    path: trigger.path.as_str().into(),
-                    session: trigger.session,
-                    body: trigger.body,
-                    headers: trigger.headers.iter().filter_map(|name| name.parse().ok()).collect(),
-                };
+        for served in components {
+            let manifest = &served.stable.manifest;
+            for trigger in &manifest.http {
+                let mut route = Route::of(&served.stable, trigger);
+                route.canary = served.canary.as_ref().and_then(|canary| {
+                    let same = |other: &&HttpTrigger| other.is_same_route(trigger);
+                    let trigger = canary.version.manifest.http.iter().find(same)?;
+                    Some((canary.clone(), Arc::new(Route::of(&canary.version, trigger))))
+                });
                 let operators = route.session == SessionRule::Operator;
                 let side = if operators { &mut routes.operators } else { &mut routes.world };
                 side.insert(trigger.method, Arc::new(route))?;
             }
-            for trigger in &component.manifest.socket {
-                routes.answer(&trigger.event, component)?;
+            for trigger in &manifest.socket {
+                routes.answer(&trigger.event, served)?;
             }
-            if component.manifest.presence.is_some() {
-                routes.presence.push(component.clone());
+            if manifest.presence.is_some() {
+                routes.presence.push(served.where_canary(|canary| canary.presence.is_some()));
             }
         }
         Ok(routes)
     }
 
-    fn answer(&mut self, event: &str, component: &Arc<Loaded>) -> Result<(), RouteConflict> {
-        match self.events.insert(event.to_owned(), component.clone()) {
+    fn answer(&mut self, event: &str, served: &Served) -> Result<(), RouteConflict> {
+        let answering = served.where_canary(|canary| canary.socket.iter().any(|trigger| trigger.event == event));
+        match self.events.insert(event.to_owned(), answering) {
             None => Ok(()),
             Some(first) => Err(RouteConflict {
-                first: first.manifest.component.name.clone(),
-                second: component.manifest.component.name.clone(),
+                first: first.name().to_owned(),
+                second: served.name().to_owned(),
                 wanted: format!("the socket event {event:?}"),
                 other: "it".into(),
             }),
@@ -100,12 +122,12 @@ impl Routes {
     }
 
     /// Who answers a socket's event.
-    pub fn event(&self, name: &str) -> Option<&Arc<Loaded>> {
+    pub fn event(&self, name: &str) -> Option<&Served> {
         self.events.get(name)
     }
 
     /// Who is told when users come and go.
-    pub fn presence(&self) -> &[Arc<Loaded>] {
+    pub fn presence(&self) -> &[Served] {
         &self.presence
     }
 

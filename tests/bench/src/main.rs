@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
+mod density;
+mod deploys;
 mod events;
 mod invoke;
 mod login;
@@ -23,6 +25,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// A thousand components on one host beside ten: start, memory, a request.
+    Density {
+        /// How many components.
+        #[arg(long, default_value_t = 1_000)]
+        components: usize,
+    },
+    /// Deploying and going back, and requests meanwhile beside requests without.
+    Deploy,
     /// Consuming events: nothing done, one effect each beside the store's own rate, and the time from publishing to effect.
     Events,
     /// One invocation of a fresh instance, beside the same handler called natively.
@@ -43,6 +53,8 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.bench {
+        Bench::Density { components } => show(&density::measure(components)?, cli.json),
+        Bench::Deploy => show(&deploys::measure()?, cli.json),
         Bench::Events => show(&events::measure()?, cli.json),
         Bench::Invoke => show(&invoke::measure()?, cli.json),
         Bench::Login => show(&login::measure()?, cli.json),

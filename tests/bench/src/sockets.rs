@@ -201,7 +201,7 @@ fn sent_at(text: &str) -> Option<u64> {
 }
 
 /// The resident memory of a process, in KiB.
-fn resident(process: u32) -> anyhow::Result<u64> {
+pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("its resident memory")?;
     Ok(line.split_whitespace().next().context("a number")?.parse()?)

@@ -3,12 +3,19 @@
 //! A [`Server`] is the built binary in a process of its own with a data folder of its own; it is asked over a socket and
 //! killed by a signal. A server that can't start panics: this is test code.
 
-#![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that can't be set up should fail loudly, right here"
+)]
 
 pub mod mailbox;
 mod member;
 pub mod network;
 pub mod node;
+pub mod schemathesis;
+mod site;
 mod stack;
 
 use std::io::{BufRead as _, BufReader};
@@ -17,6 +24,7 @@ use std::process::{Child, Command, Stdio};
 
 pub use member::{Member, PASSWORD, email};
 pub use serde_json::{Value, json};
+pub use site::{Site, stamp, token};
 pub use stack::Stack;
 
 /// The secret that tests sign their own tokens with.
@@ -156,6 +164,21 @@ pub fn stamped(number: u64) -> Vec<u8> {
     let stamp = wasm.windows(16).position(|window| window == b"STAMP-0000000000").expect("a stamp");
     let place = wasm.get_mut(stamp..stamp + 16).expect("the place of the stamp");
     place.copy_from_slice(stamp_of(number).as_bytes());
+    wasm
+}
+
+/// The fixture `numbered` with this number: a component with a name and a route of its own, `/numbered/NUMBER` in seven digits.
+pub fn numbered(number: u64) -> Vec<u8> {
+    let mut wasm = std::fs::read(root().join("target/fixtures/numbered-0000000.wasm")).expect("a built fixture");
+    let digits = format!("{number:07}");
+    for old in ["numbered/0000000", "numbered-0000000"] {
+        let places: Vec<usize> =
+            (0..wasm.len() - old.len()).filter(|at| wasm[*at..].starts_with(old.as_bytes())).collect();
+        assert!(!places.is_empty(), "{old} is in the fixture");
+        for place in places {
+            wasm[place + old.len() - 7..place + old.len()].copy_from_slice(digits.as_bytes());
+        }
+    }
     wasm
 }
 

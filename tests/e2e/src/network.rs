@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use bson::{doc, oid::ObjectId};
-use devconnect_host::Host;
 use devconnect_host::capability::documents::{Commit, Write};
+use devconnect_host::capability::passwords::Cost;
+use devconnect_host::config::{Address, Config};
+use devconnect_host::{Host, HostOptions};
 use serde::Serialize;
+
+use crate::{Stack, root};
 
 /// A member with a session.
 #[derive(Debug, Clone, Serialize)]
@@ -44,6 +48,24 @@ pub async fn pairs(host: &Host, count: usize) -> Vec<[Account; 2]> {
     }
     commit(host, writes).await;
     all
+}
+
+/// Members with sessions for a host of a stack that does not run yet.
+pub async fn members(stack: &Stack, host: &str, count: usize) -> Vec<Account> {
+    let data = stack.data(host);
+    share_secret(&data);
+    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+    let components = root().join("target/components");
+    let config = Config {
+        mongodb: stack.has("MONGODB_URI").then(|| stack.variable("MONGODB_URI").to_owned()).map(Address),
+        ..Config::default()
+    };
+    let options = HostOptions::new(config, components, Some(data));
+    let host = Host::open(HostOptions { passwords, ..options }).expect("a host that opens");
+    host.prepare(false).await.expect("a store that is there");
+    let pairs = pairs(&host, count.div_ceil(2)).await;
+    host.close().await;
+    pairs.into_iter().flatten().take(count).collect()
 }
 
 /// Has every host on a data folder sign with the secret of [`crate::Server`].

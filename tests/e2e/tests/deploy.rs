@@ -1,15 +1,21 @@
 //! Deploying on a running host: what serves before, during and after, what is refused, and what a crash leaves.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails where it stands, and says what it saw"
+)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use devconnect_host::registry::{Manifest, ManifestError};
-use e2e::{Server, ServerOptions, Stack, Value, on_both_stacks, stamp_of, stamped, with_fixture};
-use tempfile::TempDir;
+use e2e::{Server, ServerOptions, Site, Stack, Value, on_both_stacks, stamp, stamp_of, stamped, token};
+use sha2::{Digest as _, Sha256};
 
 on_both_stacks!(
     a_version_is_deployed_gone_back_to_and_removed,
@@ -18,57 +24,8 @@ on_both_stacks!(
     a_crash_leaves_one_whole_version,
 );
 
-/// A host with the fixture, and how it is operated.
-struct Site {
-    stack: Stack,
-    components: TempDir,
-    files: TempDir,
-}
-
-impl Site {
-    fn new(stack: Stack) -> Arc<Self> {
-        Arc::new(Self { stack, components: with_fixture("stamped"), files: TempDir::new().unwrap() })
-    }
-
-    async fn start(&self, host: &str) -> Server {
-        self.start_with(host, Vec::new()).await
-    }
-
-    async fn start_with(&self, host: &str, environment: Vec<(&'static str, String)>) -> Server {
-        let components = Some(self.components.path().to_owned());
-        self.stack.start_with(host, ServerOptions { components, environment, ..ServerOptions::default() }).await
-    }
-
-    /// A file with a component.
-    fn file(&self, name: &str, wasm: &[u8]) -> PathBuf {
-        let file = self.files.path().join(name);
-        std::fs::write(&file, wasm).unwrap();
-        file
-    }
-
-    fn operate(&self, server: &Server, arguments: &[&str]) -> (String, bool) {
-        tokio::task::block_in_place(|| e2e::operate(server, &self.stack.data("host"), arguments))
-    }
-
-    fn well(&self, server: &Server, arguments: &[&str]) -> String {
-        let (said, well) = self.operate(server, arguments);
-        assert!(well, "{arguments:?}: {said}");
-        said
-    }
-
-    fn deploy(&self, server: &Server, number: u64) -> String {
-        let file = self.file("stamped.wasm", &stamped(number));
-        self.well(server, &["deploy", path(&file)])
-    }
-}
-
 fn path(file: &Path) -> &str {
     file.to_str().unwrap()
-}
-
-async fn stamp(url: &str) -> String {
-    let answer = reqwest::get(format!("{url}/stamp")).await.unwrap();
-    if answer.status() == 404 { "nothing".to_owned() } else { answer.text().await.unwrap() }
 }
 
 /// Waits for something that another host is to do within two seconds.
@@ -84,20 +41,23 @@ async fn a_version_is_deployed_gone_back_to_and_removed(stack: Stack) {
     let site = Site::new(stack);
     let server = site.start("host").await;
     assert_eq!(stamp(&server.url).await, stamp_of(0), "what is in the folder is deployed");
-    let said = site.deploy(&server, 1);
+    let said = site.deploy(&server, 1, &[]);
     assert!(said.contains("stamped 1.0.0 (") && said.contains(") serves, 1.0.0 ("), "{said}");
     assert_eq!(stamp(&server.url).await, stamp_of(1));
-    assert!(site.deploy(&server, 1).contains("serves already"));
-    site.deploy(&server, 2);
+    assert!(site.deploy(&server, 1, &[]).contains("serves already"));
+    site.deploy(&server, 2, &[]);
 
-    let all: Value = serde_json::from_str(&site.well(&server, &["components", "--json"])).unwrap();
-    let found = all.as_array().unwrap().iter().find(|component| component["name"] == "stamped").unwrap();
+    let found = site.component(&server, "stamped");
     let versions: Vec<&str> =
         found["versions"].as_array().unwrap().iter().map(|version| version["sha256"].as_str().unwrap()).collect();
     assert_eq!((versions.len(), found["serving"].as_str()), (3, Some(versions[0])));
     assert_eq!(
         found["grants"],
-        serde_json::json!(["read the collection useractivity", "write the collection useractivity"])
+        serde_json::json!([
+            "publish to the topic analytics-events",
+            "read the collection useractivity",
+            "write the collection useractivity"
+        ])
     );
 
     site.well(&server, &["rollback", "stamped"]);
@@ -124,6 +84,11 @@ async fn a_version_is_deployed_gone_back_to_and_removed(stack: Stack) {
     assert!(!site.well(&server, &["components"]).is_empty());
 }
 
+/// The hash of the fixture with this stamp.
+fn hash(number: u64) -> String {
+    hex::encode(Sha256::digest(stamped(number)))
+}
+
 /// The fixture's code with another manifest.
 fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
     let wasm = stamped(7);
@@ -134,9 +99,19 @@ fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
     Manifest::bundle(wasm[..begin].to_vec(), text)
 }
 
+/// A component whose code is none: a function that returns nothing where a number is due.
+fn broken() -> Vec<u8> {
+    let module = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
+    let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
+    component.push(module.len() as u8);
+    component.extend(module);
+    Manifest::bundle(component, "[component]\nname = \"broken\"\nversion = \"1.0.0\"\n").unwrap()
+}
+
 async fn what_is_refused_changes_nothing(stack: Stack) {
     let site = Site::new(stack);
-    let server = site.start("host").await;
+    let config = Some("[limits]\nmemory-kib = 65535\n");
+    let server = site.start_with("host", ServerOptions { config, ..ServerOptions::default() }).await;
     let head = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n";
     let other = "[component]\nname = \"other\"\nversion = \"1.0.0\"\n";
     let route = "[[http]]\nmethod = \"GET\"\npath = \"/stamp\"\nsession = \"none\"\n";
@@ -162,6 +137,12 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
             bundled(format!("{other}[grants]\npasswords = true\n")),
             "hash and verify passwords; accept it with --accept-grants",
         ),
+        (
+            "large",
+            bundled(format!("{head}{route}[limits]\nmemory-kib = 65_536\n")),
+            "its limits.memory-kib is 65536, and at most 65535 is allowed here",
+        ),
+        ("broken", broken(), "it does not compile"),
         ("conflict", bundled(format!("{other}{route}")), "stamped has /stamp already"),
     ] {
         let file = site.file(&format!("{what}.wasm"), &wasm);
@@ -169,8 +150,7 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
         assert!(!well && said.contains(why), "{what}: {said}");
         assert_eq!(stamp(&server.url).await, stamp_of(0), "{what}");
         // The host says the same to whoever does not look first.
-        let token = std::fs::read_to_string(site.stack.data("host").join("secrets/devconnect_admin_token")).unwrap();
-        let asked = reqwest::Client::new().post(format!("{}/v1/components", server.admin)).bearer_auth(token.trim());
+        let asked = reqwest::Client::new().post(format!("{}/v1/components", server.admin)).bearer_auth(site.token());
         let answer = asked.body(wasm).send().await.unwrap();
         assert!(answer.status().is_client_error(), "{what}: {}", answer.status());
         assert!(answer.json::<Value>().await.unwrap()["message"].as_str().unwrap().contains(why), "{what}");
@@ -216,7 +196,7 @@ async fn requests_meet_one_whole_version_each(stack: Stack) {
         })
         .collect();
     for number in 1..=VERSIONS {
-        site.deploy(&server, number);
+        site.deploy(&server, number, &[]);
         assert_eq!(stamp(&server.url).await, stamp_of(number));
     }
     ended.store(true, Ordering::Relaxed);
@@ -232,11 +212,15 @@ async fn requests_meet_one_whole_version_each(stack: Stack) {
 const STEPS: [(&str, u64); 4] =
     [("deploy-checked", 0), ("deploy-stored", 0), ("deploy-committed", 1), ("deploy-served", 1)];
 
+fn aborting(step: &str) -> ServerOptions {
+    ServerOptions { environment: vec![("DEVCONNECT_TEST_ABORT", format!("{step}:1"))], ..ServerOptions::default() }
+}
+
 async fn a_crash_leaves_one_whole_version(stack: Stack) {
     let site = Site::new(stack);
     let mut serving = 0;
     for (number, (step, after)) in (1..).zip(STEPS) {
-        let server = site.start_with("host", vec![("DEVCONNECT_TEST_ABORT", format!("{step}:1"))]).await;
+        let server = site.start_with("host", aborting(step)).await;
         assert_eq!(stamp(&server.url).await, stamp_of(serving));
         let file = site.file("stamped.wasm", &stamped(number));
         let (said, well) = site.operate(&server, &["deploy", path(&file)]);
@@ -249,7 +233,7 @@ async fn a_crash_leaves_one_whole_version(stack: Stack) {
         assert_eq!(stamp(&server.url).await, stamp_of(serving), "{step}");
         // It can be done again, and gone on from there.
         assert!(
-            site.deploy(&server, number).contains(if after == 1 { "serves already" } else { ") serves, " }),
+            site.deploy(&server, number, &[]).contains(if after == 1 { "serves already" } else { ") serves, " }),
             "{step}"
         );
         serving = number;
@@ -261,16 +245,27 @@ async fn a_crash_leaves_one_whole_version(stack: Stack) {
 async fn every_host_follows_also_one_that_was_away() {
     let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
     let site = Site::new(stack);
-    let (one, other) = tokio::join!(site.start("host"), site.start("other"));
-    assert_eq!([stamp(&one.url).await, stamp(&other.url).await], [stamp_of(0), stamp_of(0)]);
-    site.deploy(&one, 1);
-    within_two_seconds("the other host has it", async || stamp(&other.url).await == stamp_of(1)).await;
-    drop(other);
-    site.deploy(&one, 2);
-    let other = site.start("other").await;
-    assert_eq!(stamp(&other.url).await, stamp_of(2), "it starts right");
+    let (one, other, third) = tokio::join!(site.start("host"), site.start("other"), site.start("third"));
+    let all_have = async |hosts: &[&Server], number: u64| {
+        for host in hosts {
+            within_two_seconds("it has it", async || stamp(&host.url).await == stamp_of(number)).await;
+        }
+    };
+    all_have(&[&one, &other, &third], 0).await;
+    site.deploy(&one, 1, &[]);
+    all_have(&[&one, &other, &third], 1).await;
     site.well(&one, &["rollback", "stamped"]);
-    within_two_seconds("the other host has gone back", async || stamp(&other.url).await == stamp_of(1)).await;
+    all_have(&[&one, &other, &third], 0).await;
+    drop(third);
+    site.deploy(&one, 2, &[]);
+    all_have(&[&one, &other], 2).await;
+    let third = site.start("third").await;
+    assert_eq!(stamp(&third.url).await, stamp_of(2), "it starts right");
+    drop(third);
+    site.well(&one, &["rollback", "stamped", "--to", &hash(1)[..12]]);
+    all_have(&[&one, &other], 1).await;
+    let third = site.start("third").await;
+    assert_eq!(stamp(&third.url).await, stamp_of(1), "it starts right after going back, too");
 
     // Two at once: one wins, and the other is told.
     let files = [3, 4].map(|number| site.file(&format!("{number}.wasm"), &stamped(number)));
@@ -280,8 +275,7 @@ async fn every_host_follows_also_one_that_was_away() {
         let both = files.each_ref().map(|file| {
             let (file, data, url) = (file.clone(), data.clone(), one.admin.clone());
             tokio::spawn(async move {
-                let token = std::fs::read_to_string(data.join("secrets/devconnect_admin_token")).unwrap();
-                let asked = reqwest::Client::new().post(format!("{url}/v1/components")).bearer_auth(token.trim());
+                let asked = reqwest::Client::new().post(format!("{url}/v1/components")).bearer_auth(token(&data));
                 asked.body(std::fs::read(file).unwrap()).send().await.unwrap().status().as_u16()
             })
         });
@@ -293,4 +287,37 @@ async fn every_host_follows_also_one_that_was_away() {
         within_two_seconds("both hosts have one", async || stamp(&other.url).await == stamp(&one.url).await).await;
     }
     assert!(said.iter().all(|status| [200, 409].contains(status)), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_can_not_load_a_version_says_so_and_keeps_the_one_it_has() {
+    let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
+    let site = Site::new(stack);
+    let config = Some("[limits]\ntable-elements = 10000\n");
+    let (one, other) = tokio::join!(
+        site.start("host"),
+        site.start_with("other", ServerOptions { config, ..ServerOptions::default() })
+    );
+    let manifest = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n[[http]]\nmethod = \"GET\"\npath = \"/stamp\"\n\
+                    session = \"none\"\n[limits]\ntable-elements = 15_000\n";
+    let file = site.file("large.wasm", &with_manifest(manifest).unwrap());
+    site.well(&one, &["deploy", path(&file)]);
+    assert_eq!(stamp(&one.url).await, stamp_of(7));
+    let asked = || {
+        let (admin, data) = (other.admin.clone(), site.stack.data("other"));
+        async move {
+            let client = reqwest::Client::new();
+            let asked = client.get(format!("{admin}/v1/components/stamped")).bearer_auth(token(&data));
+            asked.send().await.unwrap().json::<Value>().await.unwrap()
+        }
+    };
+    within_two_seconds("it says why not", async || {
+        asked().await["failing"].as_str().is_some_and(|why| why.contains("at most 10000 is allowed here"))
+    })
+    .await;
+    assert_eq!(stamp(&other.url).await, stamp_of(0), "it keeps what it has");
+    // What comes next it can load.
+    site.deploy(&one, 8, &["--accept-grants"]);
+    within_two_seconds("it follows again", async || stamp(&other.url).await == stamp_of(8)).await;
+    assert_eq!(asked().await["failing"], Value::Null);
 }

@@ -60,11 +60,10 @@ impl Setup {
         let options = HostOptions {
             // Every test of a component shows that its questions have their indexes.
             config: Config { refuse_scans: true, ..self.config },
-            components: components_folder(),
-            data: None,
             clock: clock.clone(),
             passwords: self.passwords,
             sockets: Some(sockets.clone()),
+            ..HostOptions::new(Config::default(), components_folder(), None)
         };
         let host = {
             let _inside = runtime.enter();

@@ -10,8 +10,9 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, Client, Msg, PushInfo, PushKind, RedisError, Value};
 use bytes::Bytes;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 
-use super::{Near, Redis};
+use super::{Channel, Near, Redis};
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_millis(80);
@@ -26,9 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 struct Listener {
     seeds: Vec<Client>,
     prefix: String,
-    channel: String,
     near: Weak<Near>,
     heard: UnboundedSender<Bytes>,
+    deploys: watch::Sender<()>,
 }
 
 /// Listens until nobody wants to hear it.
@@ -36,9 +37,9 @@ pub(super) fn start(redis: &Redis, heard: UnboundedSender<Bytes>) {
     let listener = Listener {
         seeds: redis.connection.seeds(),
         prefix: redis.prefix.clone(),
-        channel: redis.channel(),
         near: std::sync::Arc::downgrade(&redis.near),
         heard,
+        deploys: redis.deploys.clone(),
     };
     tokio::spawn(listener.run());
 }
@@ -75,7 +76,10 @@ impl Listener {
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(pushes);
         let mut connection = seed.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.subscribe(&self.channel).await?;
+        for channel in Channel::ALL {
+            connection.subscribe(self.channel(channel)).await?;
+        }
+        self.deploys.send_replace(());
         let prefixes = self.near.upgrade().map(|near| near.prefixes().to_vec()).unwrap_or_default();
         if !prefixes.is_empty() {
             let mut track = ::redis::cmd("CLIENT");
@@ -128,7 +132,10 @@ impl Listener {
                 _ => near.forget_all(),
             },
             PushKind::Message => {
-                if let Some(message) = Msg::from_push_info(push) {
+                let Some(message) = Msg::from_push_info(push) else { return };
+                if message.get_channel_name() == self.channel(Channel::Deploys) {
+                    self.deploys.send_replace(());
+                } else {
                     // Nobody hears it any more: the host ends.
                     let _ = self.heard.send(Bytes::copy_from_slice(message.get_payload_bytes()));
                 }
@@ -136,6 +143,10 @@ impl Listener {
             PushKind::Disconnection => near.forget_all(),
             _ => {}
         }
+    }
+
+    fn channel(&self, channel: Channel) -> String {
+        format!("{}{}", self.prefix, channel.name())
     }
 
     fn changed(&self, near: &Near, key: &Value) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ::redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 use super::Health;
 use super::circuit::Circuit;
@@ -48,16 +49,37 @@ pub struct Options {
     pub near: Vec<String>,
 }
 
+/// What hosts tell each other over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// What is for sockets of others.
+    Sockets,
+    /// That something else is deployed.
+    Deploys,
+}
+
+impl Channel {
+    const ALL: [Self; 2] = [Self::Sockets, Self::Deploys];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sockets => "sockets",
+            Self::Deploys => "deploys",
+        }
+    }
+}
+
 /// A Redis server or cluster.
 pub struct Redis {
     connection: Connection,
     prefix: String,
     circuit: Circuit,
     near: Arc<Near>,
+    deploys: watch::Sender<()>,
 }
 
 impl Redis {
-    /// The server or cluster of a URL, and what it will say on the network's channel. It need not be there yet. Needs a
+    /// The server or cluster of a URL, and what it will say on the channel for sockets. It need not be there yet. Needs a
     /// runtime.
     ///
     /// # Errors
@@ -68,7 +90,8 @@ impl Redis {
         let near = if connection.is_cluster() { Vec::new() } else { options.near };
         let near = Arc::new(Near::new(near));
         let (heard, listening) = tokio::sync::mpsc::unbounded_channel();
-        let redis = Self { connection, prefix: options.prefix, circuit: Circuit::new(PAUSE), near };
+        let (prefix, circuit, deploys) = (options.prefix, Circuit::new(PAUSE), watch::Sender::new(()));
+        let redis = Self { connection, prefix, circuit, near, deploys };
         listening::start(&redis, heard);
         let redis = Arc::new(redis);
         tokio::spawn(watch(Arc::downgrade(&redis)));
@@ -106,14 +129,15 @@ impl Redis {
     }
 
     /// Says something to all who listen, this process too.
-    pub async fn publish(&self, message: &[u8]) -> Result<(), Error> {
+    pub async fn publish(&self, channel: Channel, message: &[u8]) -> Result<(), Error> {
         let mut command = ::redis::cmd("PUBLISH");
-        command.arg(self.channel()).arg(message);
+        command.arg(self.key(channel.name())).arg(message);
         self.ask(&command).await
     }
 
-    fn channel(&self) -> String {
-        self.key("sockets")
+    /// Changes each time that something was said on [`Channel::Deploys`], and each time that something may have been missed.
+    pub fn deploys(&self) -> watch::Receiver<()> {
+        self.deploys.subscribe()
     }
 
     /// One call within the patience of a caller, or none while Redis is known to be away.

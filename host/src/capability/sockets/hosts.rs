@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
 use tokio::sync::oneshot;
 
 use super::{Error, SocketIoEngine, Sockets, Target};
-use crate::capability::redis::Redis;
+use crate::capability::redis::{Channel, Redis};
 use crate::capability::sessions::Ending;
 
 /// What waits to be told, at most; then a sender learns that the others are not reached.
@@ -196,7 +196,7 @@ async fn tell(redis: Arc<Redis>, host: String, mut waiting: Receiver<What>) {
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let told: Vec<Told> = batch.drain(..).map(|what| Told { from: host.clone(), what }).collect();
         let published = match serde_json::to_vec(&told) {
-            Ok(message) => redis.publish(&message).await.map_err(|error| error.to_string()),
+            Ok(message) => redis.publish(Channel::Sockets, &message).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = published {

@@ -1,7 +1,7 @@
 //! An event's way into a component, and what the component did for it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::Store;
 
@@ -9,7 +9,7 @@ use super::Invocation;
 use crate::capability::events::Record;
 use crate::capability::unit::Unit;
 use crate::engine::bindings::{DeliveryRef, EventRef, Unable};
-use crate::engine::{Call, Exports, State};
+use crate::engine::{Call, Exports, Outcome, State};
 
 /// Events on their way to a component.
 #[derive(Debug, Clone)]
@@ -38,6 +38,10 @@ impl Invocation for EventCall {
 
     fn trigger(&self) -> &str {
         &self.topic
+    }
+
+    fn outcome(&self, answer: &Self::Answer) -> Outcome {
+        if answer.is_err() && !self.away.load(Ordering::Relaxed) { Outcome::Unable } else { Outcome::Answered }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {

@@ -12,7 +12,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use super::Invocation;
 use crate::engine::bindings::{IdentityRef, RequestRef, Response};
-use crate::engine::{Call, CookieChange, Exports, HttpExport, State};
+use crate::engine::{Call, CookieChange, Exports, HttpExport, Outcome, State};
 
 /// A request on its way to a component.
 #[derive(Debug, Clone)]
@@ -55,6 +55,10 @@ impl Invocation for HttpCall {
 
     fn trigger(&self) -> &str {
         &self.route
+    }
+
+    fn outcome(&self, answer: &Answer) -> Outcome {
+        if answer.response.status >= 500 { Outcome::Unable } else { Outcome::Answered }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Answer> {

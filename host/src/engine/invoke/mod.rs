@@ -37,6 +37,11 @@ pub trait Invocation: Send + Sync + 'static {
     /// What of the manifest brings it here: a route's path, an event's name.
     fn trigger(&self) -> &str;
 
+    /// How a call with this answer counts.
+    fn outcome(&self, _answer: &Self::Answer) -> Outcome {
+        Outcome::Answered
+    }
+
     /// Instantiates the component in `store` and calls what it exports for this.
     fn run(
         &self,
@@ -86,6 +91,7 @@ impl Engine {
         component: &Arc<Loaded>,
         invocation: I,
     ) -> Result<I::Answer, Failure> {
+        let _running = (component.counts.begin(), component.total.begin());
         let deadline = Instant::now() + Duration::from_millis(u64::from(component.manifest.limits.wall_ms));
         let (ticks, weight) = (Ticks::default(), component.weights.get(invocation.trigger()));
         let work = {
@@ -97,8 +103,10 @@ impl Engine {
         if let Some(weight) = weight {
             weight.learn(ticks.are_heavy());
         }
-        component.counts.add(result.as_ref().map_or_else(Failure::outcome, |_| Outcome::Answered));
-        result
+        let outcome = result.as_ref().map_or_else(Failure::outcome, |(_, outcome)| *outcome);
+        component.counts.add(outcome);
+        component.total.add(outcome);
+        result.map(|(answer, _)| answer)
     }
 
     async fn run<I: Invocation>(
@@ -107,14 +115,23 @@ impl Engine {
         invocation: I,
         ticks: Ticks,
         deadline: Instant,
-    ) -> Result<I::Answer, Failure> {
+    ) -> Result<(I::Answer, Outcome), Failure> {
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(Failure::Busy) };
         let mut store = self.store(loaded, invocation.call(), ticks);
-        match tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)).await {
+        let answered = tokio::select! {
+            // Most calls end before they would ask whether they are cut.
+            biased;
+            answered = tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)) => answered,
+            () = loaded.cut.cancelled() => return Err(Failure::Cut),
+        };
+        match answered {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                let outcome = invocation.outcome(&answer);
+                Ok((answer, outcome))
+            }
         }
     }
 

@@ -1,14 +1,14 @@
 //! A tick's way into a component, and what the component did for it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::Store;
 
 use super::Invocation;
 use crate::capability::unit::Unit;
 use crate::engine::bindings::{TickRef, Unable};
-use crate::engine::{Call, Exports, State};
+use crate::engine::{Call, Exports, Outcome, State};
 
 /// A part of a tick on its way to a component.
 #[derive(Debug, Clone)]
@@ -35,6 +35,10 @@ impl Invocation for TickCall {
 
     fn trigger(&self) -> &str {
         &self.cron
+    }
+
+    fn outcome(&self, answer: &Self::Answer) -> Outcome {
+        if answer.is_err() && !self.away.load(Ordering::Relaxed) { Outcome::Unable } else { Outcome::Answered }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {

@@ -98,7 +98,7 @@ mod tests {
             (at!["http", 1, "path"], Some((6, 10))),
             (at!["http", 1, "headers", 2], Some((8, 8))),
             (at!["é", "b", "c"], Some((10, 7))),
-            (at!["http", 1, "session"], place(text, &at!["http", 1])),
+            (at!["http", 1, "session"], Some((5, 1))),
             (at!["nothing"], None),
             (at!["a", "b"], Some((1, 5))),
         ] {

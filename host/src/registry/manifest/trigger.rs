@@ -25,6 +25,13 @@ pub struct HttpTrigger {
     pub body: BodyRule,
 }
 
+impl HttpTrigger {
+    /// Whether another version's route is this one: who has it decides nothing else before the call.
+    pub(in crate::registry) fn is_same_route(&self, other: &Self) -> bool {
+        (self.method, self.path.as_str(), self.session) == (other.method, other.path.as_str(), other.session)
+    }
+}
+
 /// One event of sockets that a component answers. Sockets always have a session.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

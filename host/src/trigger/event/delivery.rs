@@ -138,7 +138,7 @@ impl Delivery<'_> {
             let bytes = large.event.value.len();
             return Try::Rejected(format!("its value has {bytes} bytes; at most {MAX_VALUE} are told"));
         }
-        let Some(loaded) = self.consumer.registry.component(&self.consumer.component) else {
+        let Some(loaded) = self.version(records) else {
             return Try::Held("the component is not deployed".to_owned());
         };
         let away = Arc::new(AtomicBool::new(false));
@@ -157,9 +157,18 @@ impl Delivery<'_> {
             Ok(Ok(unit)) => self.commit(unit, records).await,
             Ok(Err(Unable::Retry(why))) => failed(why),
             Ok(Err(Unable::Reject(why))) => Try::Rejected(why),
-            Err(failure @ (Failure::Busy | Failure::Host(_))) => Try::Held(failure.to_string()),
+            Err(failure @ (Failure::Busy | Failure::Cut | Failure::Host(_))) => Try::Held(failure.to_string()),
             Err(failure) => failed(failure.to_string()),
         }
+    }
+
+    /// The version that is told events of this key.
+    fn version(self, records: &[Record]) -> Option<Arc<Loaded>> {
+        let served = self.consumer.registry.served(&self.consumer.component)?;
+        let topic = &self.partition.place.topic;
+        let served = served.where_canary(|canary| canary.event.iter().any(|trigger| trigger.topic == *topic));
+        let key = records.first().map(|record| record.event.key.as_str()).unwrap_or_default();
+        Some(served.pick(key).clone())
     }
 
     /// Commits what is wanted for these events, once.
@@ -216,7 +225,7 @@ impl Delivery<'_> {
         if self.consumer.is_building() {
             return Try::Done;
         }
-        let version = self.consumer.registry.component(&self.consumer.component);
+        let version = self.version(std::slice::from_ref(record));
         let version = version.as_deref().map(Loaded::version).unwrap_or_default();
         let now = self.consumer.registry.engine().shared().capabilities.clock.now();
         let death = dead_letter::Death { component: &self.consumer.component, version: &version, why, attempts };

@@ -123,8 +123,10 @@ impl HttpTrigger {
         let (route, params) = route(self.registry.routes().find(method, path))?;
         let identity = self.identity(&route, &parts.headers).await?;
         let client = self.site.proxies.client(peer, &parts.headers);
-        let call = request::read(&route, params, parts, body, id, identity, client).await?;
-        self.call(&route, call, id).await
+        let who = || identity.as_ref().map_or_else(|| client.to_string(), |identity| identity.subject.clone());
+        let route = route.pick(who).unwrap_or(&route);
+        let call = request::read(route, params, parts, body, id, identity, client).await?;
+        self.call(route, call, id).await
     }
 
     /// A request of a socket. A page of another site gets no connection, whatever it would be used for.
@@ -162,6 +164,10 @@ impl HttpTrigger {
             Err(failure @ Failure::Busy) => {
                 tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
                 Err(Refusal::busy("The host is busy; try again in a moment"))
+            }
+            Err(failure @ Failure::Cut) => {
+                tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
+                Err(Refusal::busy("An update ended this; try again"))
             }
             Err(failure) => Err(self.incident(route, id, &failure.to_string())),
         }

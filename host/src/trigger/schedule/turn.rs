@@ -154,7 +154,7 @@ impl Schedule {
             Ok(Ok((unit, next))) => self.commit(turn, unit, next).await,
             Ok(Err(Unable::Retry(why))) => failed(why),
             Ok(Err(Unable::Reject(why))) => Try::Rejected(why),
-            Err(failure @ (Failure::Busy | Failure::Host(_))) => Try::Held(failure.to_string()),
+            Err(failure @ (Failure::Busy | Failure::Cut | Failure::Host(_))) => Try::Held(failure.to_string()),
             Err(failure) => failed(failure.to_string()),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::engine::{Call, Exceeded, Failure, Identity, Loaded, SocketCall};
-use crate::registry::Registry;
+use crate::registry::{Registry, Served};
 
 /// How much of an unknown event's name is repeated to its sender, in characters.
 const SHOWN: usize = 64;
@@ -69,7 +69,8 @@ impl Said {
 
 /// Has a message answered by the component whose manifest names its event.
 pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> Said {
-    let Some(component) = registry.routes().event(&incoming.event).cloned() else {
+    let picked = |served: &Served| served.pick(&incoming.identity.subject).clone();
+    let Some(component) = registry.routes().event(&incoming.event).map(picked) else {
         return Said::refused(&format!("There is no event {:?} here", shown(&incoming.event)));
     };
     if incoming.payload.len() > component.manifest.limits.body_kib as usize * 1024 {
@@ -103,6 +104,7 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> Said {
 fn failed(component: &Loaded, event: &str, id: &str, failure: &Failure) -> Said {
     let words = match failure {
         Failure::OutOfTime | Failure::Exceeded(Exceeded::Cpu) => "This took too long",
+        Failure::Cut => "An update ended this; try again",
         Failure::Busy => "The host is busy; try again in a moment",
         _ => return incident(component, event, id, &failure.to_string()),
     };

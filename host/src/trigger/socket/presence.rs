@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::capability::sockets::presence::{Change, Changed, Next, Presence};
-use crate::engine::{Call, PresenceCall};
-use crate::registry::Registry;
+use crate::engine::{Call, Loaded, PresenceCall};
+use crate::registry::{Registry, Served};
 
 /// Changes that are told at once.
 const AT_ONCE: usize = 32;
@@ -64,7 +64,8 @@ async fn tell_of(registry: &Arc<Registry>, presence: &Presence, places: &Semapho
 
 /// Tells a change to every component with a `[presence]` trigger; the error is the first one's that was not told.
 pub async fn tell(registry: &Arc<Registry>, change: &Change) -> Result<(), String> {
-    let components = registry.routes().presence().to_vec();
+    let picked = |served: &Served| served.pick(&change.user).clone();
+    let components: Vec<Arc<Loaded>> = registry.routes().presence().iter().map(picked).collect();
     for component in components {
         let id = Call::new_id();
         let call = PresenceCall {

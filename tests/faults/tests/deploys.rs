@@ -1,0 +1,225 @@
+//! Two hundred deploys in a row under load on every kind of trigger: no request fails, no socket drops, no event is lost,
+//! and what the versions had taken is given back.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails where it stands, and says what it saw"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use e2e::network::{self, Account};
+use e2e::{Server, Site, Stack, Value, json, node, on_both_stacks, stamp_of, stamped};
+use faults::until;
+use tokio::task::JoinHandle;
+
+on_both_stacks!(nothing_is_lost_in_two_hundred_deploys,);
+
+/// Distinct binaries, one after the other.
+const DEPLOYS: u64 = 200;
+/// Clients with a kept connection each.
+const CLIENTS: usize = 8;
+/// Between two requests of one: a host that has no moment to itself would show queues, and not deploys.
+const THINKING: Duration = Duration::from_millis(4);
+/// How long the same load runs without deploys.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// The number that a stamp has.
+fn number(stamp: &str) -> u64 {
+    let number = stamp.strip_prefix("STAMP-").and_then(|number| number.parse().ok());
+    number.unwrap_or_else(|| panic!("{stamp:?} is no stamp"))
+}
+
+/// When a client asked, how long it took each time, and which versions it met.
+type Met = (Vec<(Instant, Duration)>, BTreeSet<u64>);
+
+/// Requests over kept connections, each followed by the next. What is not a 200 with a stamp ends the test.
+struct Requests {
+    ended: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Met>>,
+}
+
+impl Requests {
+    fn begin(url: &str) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let client = |_| {
+            let (url, ended) = (format!("{url}/stamp"), ended.clone());
+            tokio::spawn(async move {
+                let client = reqwest::Client::new();
+                let (mut times, mut met, mut last) = (Vec::new(), BTreeSet::new(), 0);
+                while !ended.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    let answer = client.get(&url).send().await.unwrap();
+                    assert_eq!(answer.status(), 200);
+                    let number = number(&answer.text().await.unwrap());
+                    times.push((begun, begun.elapsed()));
+                    assert!(number >= last, "{number} after {last}");
+                    last = number;
+                    met.insert(number);
+                    tokio::time::sleep(THINKING).await;
+                }
+                (times, met)
+            })
+        };
+        Self { clients: (0..CLIENTS).map(client).collect(), ended }
+    }
+
+    async fn end(self) -> Met {
+        self.ended.store(true, Ordering::Relaxed);
+        let (mut times, mut met) = (Vec::new(), BTreeSet::new());
+        for client in self.clients {
+            let (its, own) = client.await.unwrap();
+            times.extend(its);
+            met.extend(own);
+        }
+        (times, met)
+    }
+}
+
+/// Events of sixteen keys, each published once.
+struct Events {
+    ended: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+    publishing: JoinHandle<()>,
+}
+
+impl Events {
+    fn begin(url: &str) -> Self {
+        let (ended, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let publishing = tokio::spawn({
+            let (url, ended, count) = (url.to_owned(), ended.clone(), count.clone());
+            async move {
+                let client = reqwest::Client::new();
+                while !ended.load(Ordering::Relaxed) {
+                    let url = format!("{url}/stamp/events/{}", count.fetch_add(1, Ordering::Relaxed));
+                    assert_eq!(client.post(url).send().await.unwrap().status(), 200);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        });
+        Self { ended, count, publishing }
+    }
+
+    /// Waits for their effects; answers how many there were.
+    async fn end(self, url: &str) -> u64 {
+        self.ended.store(true, Ordering::Relaxed);
+        self.publishing.await.unwrap();
+        let all = self.count.load(Ordering::Relaxed);
+        let effects =
+            async || reqwest::get(format!("{url}/stamp/effects")).await.unwrap().json::<Value>().await.unwrap();
+        until("every event had its effect", Duration::from_secs(30), async || {
+            effects().await["all"].as_u64() >= Some(all)
+        })
+        .await;
+        assert_eq!(effects().await, json!({ "all": all, "once": all }));
+        all
+    }
+}
+
+/// Sockets of the official client.
+struct Sockets {
+    process: Child,
+    input: ChildStdin,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Sockets {
+    fn begin(url: &str, members: &[Account]) -> Self {
+        let mut process = node::node().arg("stamps.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut input = process.stdin.take().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        writeln!(input, "{}", json!({ "url": url, "members": members })).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        Self { process, input, lines }
+    }
+
+    fn end(mut self) -> Value {
+        writeln!(self.input, "stop").unwrap();
+        let counted = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
+        assert!(self.process.wait().unwrap().success());
+        counted
+    }
+}
+
+/// The resident memory of a process, in KiB.
+fn resident(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// The value below which this share of them is, in milliseconds.
+fn quantile(times: &mut [Duration], share: f64) -> f64 {
+    times.sort_unstable();
+    let at = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
+    times[at].as_secs_f64() * 1_000.0
+}
+
+async fn nothing_is_lost_in_two_hundred_deploys(stack: Stack) {
+    const MEMBERS: usize = 20;
+    let site = Site::new(stack);
+    let members = network::members(&site.stack, "host", MEMBERS).await;
+    let server = site.start("host").await;
+    let sockets = tokio::task::block_in_place(|| Sockets::begin(&server.url, &members));
+    let (requests, events) = (Requests::begin(&server.url), Events::begin(&server.url));
+    tokio::time::sleep(QUIET).await;
+    let (quiet, before) = (Instant::now(), resident(&server));
+
+    let client = reqwest::Client::new();
+    let mut deploys = Vec::new();
+    for number in 1..=DEPLOYS {
+        let wasm = stamped(number);
+        let begun = Instant::now();
+        let asked = client.post(format!("{}/v1/components", server.admin)).bearer_auth(site.token()).body(wasm);
+        let answer = asked.send().await.unwrap();
+        deploys.push(begun.elapsed());
+        if number % 50 == 0 {
+            println!("{number} deploys, resident {} KiB", resident(&server));
+        }
+        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, 200, "{said}");
+        assert_eq!(e2e::stamp(&server.url).await, stamp_of(number));
+    }
+    let after = Instant::now();
+    let drained = async || site.component(&server, "stamped")["draining"].as_array().unwrap().is_empty();
+    until("all versions before have drained", Duration::from_secs(30), drained).await;
+    tokio::time::sleep(QUIET / 2).await;
+    let left = resident(&server);
+
+    let (times, met) = requests.end().await;
+    let counted = tokio::task::block_in_place(|| sockets.end());
+    let events = events.end(&server.url).await;
+    assert!(met.iter().all(|number| *number <= DEPLOYS), "{met:?}");
+    assert_eq!((counted["failed"].as_u64(), counted["dropped"].as_u64()), (Some(0), Some(0)), "{counted}");
+    assert_eq!((counted["older"].as_u64(), counted["open"].as_u64()), (Some(0), Some(MEMBERS as u64)), "{counted}");
+
+    let of = |wanted: &dyn Fn(Instant) -> bool| -> Vec<Duration> {
+        times.iter().filter(|(at, _)| wanted(*at)).map(|(_, time)| *time).collect()
+    };
+    let (mut without, mut during) = (of(&|at| at < quiet || at > after), of(&|at| at >= quiet && at <= after));
+    println!(
+        "{} requests, {} answers to sockets, {events} events, {} versions met; none failed, dropped or lost",
+        times.len(),
+        counted["answers"],
+        met.len()
+    );
+    println!(
+        "a deploy: p50 {:.0} ms, p99 {:.0} ms; a request without deploys: p50 {:.2}, p99 {:.2} ms; during: p50 {:.2}, p99 {:.2} ms",
+        quantile(&mut deploys, 0.5),
+        quantile(&mut deploys, 0.99),
+        quantile(&mut without, 0.5),
+        quantile(&mut without, 0.99),
+        quantile(&mut during, 0.5),
+        quantile(&mut during, 0.99),
+    );
+    println!("resident: {before} KiB before, {left} KiB once drained");
+    assert!(left * 10 <= before * 11, "{before} KiB before, {left} KiB once drained");
+}
