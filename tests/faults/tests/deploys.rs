@@ -25,6 +25,8 @@ on_both_stacks!(nothing_is_lost_in_two_hundred_deploys,);
 
 /// Distinct binaries, one after the other.
 const DEPLOYS: u64 = 200;
+/// Deploys before memory is looked at for the first time: they bring in the code and the buffers of deploying itself.
+const FIRST: u64 = 10;
 /// Clients with a kept connection each.
 const CLIENTS: usize = 8;
 /// Between two requests of one: a host that has no moment to itself would show queues, and not deploys.
@@ -170,23 +172,31 @@ async fn nothing_is_lost_in_two_hundred_deploys(stack: Stack) {
     let server = site.start("host").await;
     let sockets = tokio::task::block_in_place(|| Sockets::begin(&server.url, &members));
     let (requests, events) = (Requests::begin(&server.url), Events::begin(&server.url));
-    tokio::time::sleep(QUIET).await;
-    let (quiet, before) = (Instant::now(), resident(&server));
-
     let client = reqwest::Client::new();
-    let mut deploys = Vec::new();
-    for number in 1..=DEPLOYS {
+    let deploy = async |number: u64| {
         let wasm = stamped(number);
         let begun = Instant::now();
         let asked = client.post(format!("{}/v1/components", server.admin)).bearer_auth(site.token()).body(wasm);
         let answer = asked.send().await.unwrap();
-        deploys.push(begun.elapsed());
-        if number % 50 == 0 {
-            println!("{number} deploys, resident {} KiB", resident(&server));
-        }
+        let taken = begun.elapsed();
         let (status, said) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, 200, "{said}");
         assert_eq!(e2e::stamp(&server.url).await, stamp_of(number));
+        taken
+    };
+    for number in 1..=FIRST {
+        deploy(number).await;
+    }
+    let first = Instant::now();
+    tokio::time::sleep(QUIET).await;
+    let (quiet, before) = (Instant::now(), resident(&server));
+
+    let mut deploys = Vec::new();
+    for number in FIRST + 1..=FIRST + DEPLOYS {
+        deploys.push(deploy(number).await);
+        if number % 50 == 0 {
+            println!("{number} deploys, resident {} KiB", resident(&server));
+        }
     }
     let after = Instant::now();
     let drained = async || site.component(&server, "stamped")["draining"].as_array().unwrap().is_empty();
@@ -197,14 +207,15 @@ async fn nothing_is_lost_in_two_hundred_deploys(stack: Stack) {
     let (times, met) = requests.end().await;
     let counted = tokio::task::block_in_place(|| sockets.end());
     let events = events.end(&server.url).await;
-    assert!(met.iter().all(|number| *number <= DEPLOYS), "{met:?}");
+    assert!(met.iter().all(|number| *number <= FIRST + DEPLOYS), "{met:?}");
     assert_eq!((counted["failed"].as_u64(), counted["dropped"].as_u64()), (Some(0), Some(0)), "{counted}");
     assert_eq!((counted["older"].as_u64(), counted["open"].as_u64()), (Some(0), Some(MEMBERS as u64)), "{counted}");
 
     let of = |wanted: &dyn Fn(Instant) -> bool| -> Vec<Duration> {
         times.iter().filter(|(at, _)| wanted(*at)).map(|(_, time)| *time).collect()
     };
-    let (mut without, mut during) = (of(&|at| at < quiet || at > after), of(&|at| at >= quiet && at <= after));
+    let (mut without, mut during) =
+        (of(&|at| (first..quiet).contains(&at) || at > after), of(&|at| at >= quiet && at <= after));
     println!(
         "{} requests, {} answers to sockets, {events} events, {} versions met; none failed, dropped or lost",
         times.len(),
