@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_path_leads_to_a_line_and_a_column() {
-        let text = "a = 1\n[[http]]\npath = \"/a\"\n\n[[http]]\n  path = \"/b\" # \nheaders = [\"x\",\n  \"é\", \"y\"]\n[é]\nb.c = 3\n";
+        let text = "a = 1\n[[http]]\npath = \"/a\"\n\n[[http]]\n  path = \"/b\" # \nheaders = [\"x\",\n  \"é\", \"y\"]\n[\"é\"]\nb.c = 3\n";
         for (path, expected) in [
             (at!["a"], Some((1, 5))),
             (at!["http", 0, "path"], Some((3, 8))),
