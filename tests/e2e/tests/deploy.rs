@@ -99,18 +99,41 @@ fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
     Manifest::bundle(wasm[..begin].to_vec(), text)
 }
 
-/// A component whose code is none: a function that returns nothing where a number is due.
-fn broken() -> Vec<u8> {
-    let module = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
+/// A component around a core module, with these sections after it.
+fn around(module: &[u8], rest: &[u8]) -> Vec<u8> {
     let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
     component.push(module.len() as u8);
     component.extend(module);
-    Manifest::bundle(component, "[component]\nname = \"broken\"\nversion = \"1.0.0\"\n").unwrap()
+    component.extend(rest);
+    Manifest::bundle(component, "[component]\nname = \"crafted\"\nversion = \"1.0.0\"\n").unwrap()
+}
+
+/// A component whose code is none: a function that returns nothing where a number is due.
+fn broken() -> Vec<u8> {
+    around(b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b", b"")
+}
+
+/// A component that traps as soon as there is an instance of it: its module's start function is `unreachable`.
+fn trapping() -> Vec<u8> {
+    let module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\x0a\x05\x01\x03\0\0\x0b";
+    around(module, b"\x02\x04\x01\0\0\0")
+}
+
+/// The fixture as one that was built for a later version of the host's interfaces.
+fn of_another_interface() -> Vec<u8> {
+    let mut wasm = stamped(7);
+    let imported = b"devconnect:platform/documents@0.1.0";
+    let places: Vec<usize> = (0..wasm.len() - imported.len()).filter(|at| wasm[*at..].starts_with(imported)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        wasm[at + imported.len() - 3] = b'9';
+    }
+    wasm
 }
 
 async fn what_is_refused_changes_nothing(stack: Stack) {
     let site = Site::new(stack);
-    let config = Some("[limits]\nmemory-kib = 65535\n");
+    let config = Some("[limits]\ntable-elements = 10000\n");
     let server = site.start_with("host", ServerOptions { config, ..ServerOptions::default() }).await;
     let head = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n";
     let other = "[component]\nname = \"other\"\nversion = \"1.0.0\"\n";
@@ -139,10 +162,12 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
         ),
         (
             "large",
-            bundled(format!("{head}{route}[limits]\nmemory-kib = 65_536\n")),
-            "its limits.memory-kib is 65536, and at most 65535 is allowed here",
+            bundled(format!("{head}{route}[limits]\ntable-elements = 10_001\n")),
+            "its limits.table-elements is 10001, and at most 10000 is allowed here",
         ),
         ("broken", broken(), "it does not compile"),
+        ("trapping", trapping(), "it can't be instantiated"),
+        ("later", of_another_interface(), "it imports what this host does not have"),
         ("conflict", bundled(format!("{other}{route}")), "stamped has /stamp already"),
     ] {
         let file = site.file(&format!("{what}.wasm"), &wasm);
