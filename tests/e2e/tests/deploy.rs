@@ -108,11 +108,6 @@ fn around(module: &[u8], rest: &[u8]) -> Vec<u8> {
     Manifest::bundle(component, "[component]\nname = \"crafted\"\nversion = \"1.0.0\"\n").unwrap()
 }
 
-/// A component whose code is none: a function that returns nothing where a number is due.
-fn broken() -> Vec<u8> {
-    around(b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b", b"")
-}
-
 /// A component that traps as soon as there is an instance of it: its module's start function is `unreachable`.
 fn trapping() -> Vec<u8> {
     let module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\x0a\x05\x01\x03\0\0\x0b";
@@ -165,7 +160,6 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
             bundled(format!("{head}{route}[limits]\ntable-elements = 10_001\n")),
             "its limits.table-elements is 10001, and at most 10000 is allowed here",
         ),
-        ("broken", broken(), "it does not compile"),
         ("trapping", trapping(), "it can't be instantiated"),
         ("later", of_another_interface(), "it imports what this host does not have"),
         ("conflict", bundled(format!("{other}{route}")), "stamped has /stamp already"),
