@@ -39,6 +39,6 @@ async fn whatever_is_asked_of_the_operators_side_nothing_fails_and_nothing_is_de
         log.lines().filter(|line| !line.contains(" remove ") && !line.contains(" rollback ")).collect();
     assert_eq!(deploys.len(), 1, "{log}");
     // And it goes on as if nothing had been.
-    site.deploy(&server, 2, &[]);
+    site.deploy(&server, 2, &["--accept-grants"]);
     assert_eq!(stamp(&server.url).await, stamp_of(2));
 }

@@ -77,7 +77,7 @@ pub(super) const SUITES: &[Suite] = &[
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),
     suite("e2e", "the product over HTTP", 20, Work::Packages(&["e2e"])),
     suite("hostile", "components that misbehave", 8, Work::Packages(&["hostile"])),
-    suite("faults", "crashes and stores that fail", 20, Work::Packages(&["faults"])),
+    suite("faults", "crashes, stores that fail, deploys under load", 30, Work::Packages(&["faults"])),
     suite("foreign", "components written for the standard", 6, Work::Packages(&["foreign"])),
     suite("rest", "packages that no other suite has", 8, Work::Rest),
 ];
