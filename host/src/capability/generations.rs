@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use bson::oid::ObjectId;
 use bson::{Bson, Document, RawDocumentBuf, doc};
 
-use super::documents::{Change, Commit, Documents, Error, Filter, Projection, Query, Write, date};
+use super::documents::{Commit, Documents, Error, Filter, Projection, Query, Write, date};
 
 /// Where the documents are. A collection of the host, not of the application.
 pub(crate) const COLLECTION: &str = "host-generations";
@@ -155,14 +155,7 @@ impl Generations {
     /// A change of a component's document that is refused when it is not as `from` says.
     fn change(&self, component: &str, mut from: Document, change: Document) -> Result<Write, Error> {
         from.insert("_id", component);
-        Ok(Write::Update {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&from)?,
-            change: Change::from_document(&change)?,
-            upsert: false,
-            many: false,
-            must_match: true,
-        })
+        Write::change_known(COLLECTION, &from, &change)
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use bson::{Binary, RawDocumentBuf, doc};
 use sha2::{Digest as _, Sha256};
 
 use crate::capability::documents::{
-    Change, Collection, Commit, Documents, Error, Filter, Index, Projection, Query, Write, date,
+    Collection, Commit, Documents, Error, Filter, Index, Projection, Query, Write, date,
 };
 
 /// Where they are. A collection of the host, not of the application.
@@ -71,14 +71,8 @@ impl Blobs {
 
     /// What refuses a commit when a file is not there; with it the file has a name.
     pub(super) fn name(sha256: &str) -> Result<Write, Error> {
-        Ok(Write::Update {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! { "_id": format!("{sha256}/000") })?,
-            change: Change::from_document(&doc! { "$set": { "sha256": sha256 }, "$unset": { UNNAMED: 1 } })?,
-            upsert: false,
-            many: false,
-            must_match: true,
-        })
+        let change = doc! { "$set": { "sha256": sha256 }, "$unset": { UNNAMED: 1 } };
+        Write::change_known(COLLECTION, &doc! { "_id": format!("{sha256}/000") }, &change)
     }
 
     /// Takes files away that nothing came to name: their deploy was refused after they were written, or its host died.

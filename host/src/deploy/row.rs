@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::trial::Trial;
-use crate::capability::documents::{Change, Error, Filter, Write, date};
+use crate::capability::documents::{Error, Write, date};
 
 /// Where they are. A collection of the host, not of the application.
 pub(crate) const COLLECTION: &str = "host-components";
@@ -127,27 +127,14 @@ impl Row {
         });
         let canary = self.canary.as_ref().map(Trial::document);
         let set = doc! { "serving": self.serving.clone(), "canary": canary, "versions": versions.collect::<Vec<_>>() };
-        Ok(Write::Update {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! { "_id": &self.name })?,
-            change: Change::from_document(&doc! { "$set": set })?,
-            upsert: true,
-            many: false,
-            must_match: false,
-        })
+        Write::put(COLLECTION, &self.name, set)
     }
 }
 
 /// Raises the head from this revision, and refuses the commit when it has another one.
 pub(super) fn raise(revision: i64) -> Result<Write, Error> {
-    Ok(Write::Update {
-        collection: COLLECTION.to_owned(),
-        filter: Filter::from_document(&doc! { "_id": HEAD, "revision": revision })?,
-        change: Change::from_document(&doc! { "$inc": { "revision": 1_i64 } })?,
-        upsert: false,
-        many: false,
-        must_match: true,
-    })
+    let known = doc! { "_id": HEAD, "revision": revision };
+    Write::change_known(COLLECTION, &known, &doc! { "$inc": { "revision": 1_i64 } })
 }
 
 /// The head as it is before the first change.

@@ -9,7 +9,7 @@ use bson::{Document, RawDocument, doc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::capability::documents::{Change, Commit, Documents, Error, Filter, Query, Write, date};
+use crate::capability::documents::{Commit, Documents, Error, Filter, Query, Write, date};
 
 /// Where the calls are counted. A collection of the host, not of the application.
 pub(crate) const COLLECTION: &str = "host-canaries";
@@ -131,15 +131,9 @@ impl Tallies {
     /// Writes down how this host's calls ended.
     pub(super) async fn write(&self, component: &str, run: &str, tally: Tally) -> Result<(), Error> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let set = doc! { "calls": number(tally.calls), "failed": number(tally.failed) };
-        let write = Write::Update {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! { "_id": format!("{component}/{run}/{}", self.host) })?,
-            change: Change::from_document(&doc! { "$set": set })?,
-            upsert: true,
-            many: false,
-            must_match: false,
-        };
+        let id = format!("{component}/{run}/{}", self.host);
+        let fields = doc! { "calls": number(tally.calls), "failed": number(tally.failed) };
+        let write = Write::put(COLLECTION, &id, fields)?;
         self.documents.commit(Commit { writes: vec![write], events: Vec::new() }).await.map(drop)
     }
 

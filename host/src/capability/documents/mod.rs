@@ -18,7 +18,7 @@ mod turns;
 mod update;
 
 use async_trait::async_trait;
-use bson::RawDocumentBuf;
+use bson::{Document, RawDocumentBuf, doc};
 
 pub(crate) use derived::MARKERS;
 pub use derived::{Derived, Filled, fill};
@@ -125,6 +125,39 @@ pub enum Write {
         /// Refuse the commit when nothing matches.
         must_match: bool,
     },
+}
+
+impl Write {
+    /// A change of the one document that is as `known` says; the commit is refused when it is not, or not any more. What orders
+    /// several writers of it is a field in both.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is no filter or no change.
+    pub(crate) fn change_known(collection: &str, known: &Document, change: &Document) -> Result<Self, Error> {
+        Ok(Self::Update {
+            collection: collection.to_owned(),
+            filter: Filter::from_document(known)?,
+            change: Change::from_document(change)?,
+            upsert: false,
+            many: false,
+            must_match: true,
+        })
+    }
+
+    /// These fields in the document of this `_id`, whether it is there or not.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what no document takes.
+    pub(crate) fn put(collection: &str, id: &str, fields: Document) -> Result<Self, Error> {
+        Ok(Self::Update {
+            collection: collection.to_owned(),
+            filter: Filter::from_document(&doc! { "_id": id })?,
+            change: Change::from_document(&doc! { "$set": fields })?,
+            upsert: true,
+            many: false,
+            must_match: false,
+        })
+    }
 }
 
 /// A date as documents have it, of milliseconds since 1970.

@@ -17,7 +17,7 @@ use super::outlet::Refusal;
 use super::{COLLECTION, NEXT, Outlet, Row};
 use crate::capability::Health;
 use crate::capability::clocks::Clock;
-use crate::capability::documents::{Change, Commit, Documents, Error, Filter, Query, Sort, Write, date};
+use crate::capability::documents::{Commit, Documents, Error, Filter, Query, Sort, Write, date};
 
 /// Whom mails come from that no operator has named: nobody whom a server would believe.
 const NOBODY: (&str, &str) = ("no-reply", "localhost");
@@ -155,14 +155,7 @@ impl Mailer {
 
     /// Changes a row that is still to be tried at `next`.
     async fn change(&self, row: &Row, next: u64, change: Document) -> Result<(), Error> {
-        let update = Write::Update {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! { "_id": row.id, NEXT: date(next) })?,
-            change: Change::from_document(&change)?,
-            upsert: false,
-            many: false,
-            must_match: true,
-        };
+        let update = Write::change_known(COLLECTION, &doc! { "_id": row.id, NEXT: date(next) }, &change)?;
         self.documents.commit_beside(Commit { writes: vec![update], events: Vec::new() }).await.map(drop)
     }
 

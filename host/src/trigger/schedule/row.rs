@@ -5,7 +5,7 @@
 
 use bson::{Document, RawDocument, RawDocumentBuf, doc};
 
-use crate::capability::documents::{Change, Commit, Documents, Error, Filter, Query, Write, date};
+use crate::capability::documents::{Commit, Documents, Error, Filter, Query, Write, date};
 
 /// Where they are. A collection of the host, not of the application.
 pub const COLLECTION: &str = "host-schedules";
@@ -57,13 +57,6 @@ impl Row {
 
     /// A write that is refused when somebody else has taken the schedule since `fence`.
     pub(super) fn change(id: &str, fence: i64, change: &Document) -> Result<Write, Error> {
-        Ok(Write::Update {
-            collection: COLLECTION.to_owned(),
-            filter: Filter::from_document(&doc! { "_id": id, "fence": fence })?,
-            change: Change::from_document(change)?,
-            upsert: false,
-            many: false,
-            must_match: true,
-        })
+        Write::change_known(COLLECTION, &doc! { "_id": id, "fence": fence }, change)
     }
 }
