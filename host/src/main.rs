@@ -148,6 +148,7 @@ struct Serve {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
+    let serves = matches!(cli.command, Command::Serve(_));
     let result = match cli.command {
         Command::Serve(arguments) => run(arguments),
         Command::Check { file } => check(&file),
@@ -165,7 +166,12 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // A service's words go where its others go; a command answers who asked it.
+            if serves {
+                tracing::error!("{error:#}");
+            } else {
+                eprintln!("error: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -80,10 +80,10 @@ pub struct Draining {
     pub millis: u64,
 }
 
-impl From<Drain> for Draining {
-    fn from(drain: Drain) -> Self {
+impl From<&Drain> for Draining {
+    fn from(drain: &Drain) -> Self {
         let millis = u64::try_from(drain.since.as_millis()).unwrap_or(u64::MAX);
-        Self { sha256: drain.sha256, running: drain.running, millis }
+        Self { sha256: drain.sha256.clone(), running: drain.running, millis }
     }
 }
 
@@ -202,12 +202,12 @@ struct Newest {
     get,
     path = "/components",
     tag = "components",
-    responses((status = 200, description = "Done", body = Vec<Component>), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Vec<Component>), Said)
 )]
 async fn list(State(components): State<Components>) -> Result<Json<Vec<Component>>, Refusal> {
-    let mut all = Vec::new();
+    let (mut all, draining) = (Vec::new(), components.registry.draining());
     for row in components.deployments.rows().await? {
-        all.push(components.shown(row).await?);
+        all.push(components.shown(row, &draining).await?);
     }
     Ok(Json(all))
 }
@@ -218,13 +218,14 @@ async fn list(State(components): State<Components>) -> Result<Json<Vec<Component
     path = "/components/{component}",
     tag = "components",
     params(("component" = String, Path, description = "Its name")),
-    responses((status = 200, description = "Done", body = Component), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Component), Said)
 )]
 async fn show(State(components): State<Components>, Path(name): Path<String>) -> Result<Json<Component>, Refusal> {
     let rows = components.deployments.rows().await?;
     let row = rows.into_iter().find(|row| row.name == name);
     let missing = || Refusal(StatusCode::NOT_FOUND, format!("no component {name:?} was ever deployed"));
-    Ok(Json(components.shown(row.ok_or_else(missing)?).await?))
+    let draining = components.registry.draining();
+    Ok(Json(components.shown(row.ok_or_else(missing)?, &draining).await?))
 }
 
 /// A component, with its manifest inside.
@@ -240,7 +241,7 @@ struct Wasm(Vec<u8>);
     tag = "components",
     params(How),
     request_body(content = Wasm, content_type = "application/octet-stream"),
-    responses((status = 200, description = "Done", body = Change), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Change), Said)
 )]
 async fn put(
     State(components): State<Components>,
@@ -257,7 +258,7 @@ async fn put(
     path = "/components/{component}/promote",
     tag = "components",
     params(("component" = String, Path, description = "Its name")),
-    responses((status = 200, description = "Done", body = Change), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Change), Said)
 )]
 async fn promote(State(components): State<Components>, Path(name): Path<String>) -> Result<Json<Change>, Refusal> {
     components.change(components.deployments.promote(&name).await?).await
@@ -269,7 +270,7 @@ async fn promote(State(components): State<Components>, Path(name): Path<String>)
     path = "/components/{component}/rollback",
     tag = "components",
     params(("component" = String, Path, description = "Its name"), To),
-    responses((status = 200, description = "Done", body = Change), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Change), Said)
 )]
 async fn roll_back(
     State(components): State<Components>,
@@ -285,7 +286,7 @@ async fn roll_back(
     path = "/components/{component}",
     tag = "components",
     params(("component" = String, Path, description = "Its name")),
-    responses((status = 200, description = "Done", body = Change), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Change), Said)
 )]
 async fn remove(State(components): State<Components>, Path(name): Path<String>) -> Result<Json<Change>, Refusal> {
     components.change(components.deployments.remove(&name).await?).await
@@ -297,7 +298,7 @@ async fn remove(State(components): State<Components>, Path(name): Path<String>) 
     path = "/deploys",
     tag = "components",
     params(Newest),
-    responses((status = 200, description = "Done", body = Vec<Done>), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Vec<Done>), Said)
 )]
 async fn log(
     State(components): State<Components>,
@@ -323,19 +324,20 @@ async fn log(
 }
 
 impl Components {
-    async fn shown(&self, row: Row) -> Result<Component, Refusal> {
+    async fn shown(&self, row: Row, draining: &[Drain]) -> Result<Component, Refusal> {
         let tally = self.deployments.tally_of(&row).await?;
         let canary = row.canary.zip(tally).map(|(trial, tally)| Canary { trial, tally });
         let here = self.registry.component(&row.name);
         let grants = here.map(|loaded| loaded.manifest.grants.lines().into_iter().collect()).unwrap_or_default();
-        let draining = self.registry.draining().into_iter().filter(|drain| drain.component == row.name);
+        let draining = draining.iter().filter(|drain| drain.component == row.name);
         let draining = draining.map(Draining::from).collect();
-        let failing = self.deployments.failing(&row.name);
+        let failing = self.deployments.why_failing(&row.name);
         let Row { name, serving, versions, .. } = row;
         Ok(Component { name, serving, canary, versions, grants, draining, failing })
     }
 
     async fn change(&self, Deployed { row, before, changed }: Deployed) -> Result<Json<Change>, Refusal> {
-        Ok(Json(Change { component: self.shown(row).await?, before, changed }))
+        let component = self.shown(row, &self.registry.draining()).await?;
+        Ok(Json(Change { component, before, changed }))
     }
 }

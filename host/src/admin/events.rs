@@ -107,7 +107,7 @@ struct Which {
     path = "/topics/{topic}/ends",
     tag = "events",
     params(("topic" = String, Path, description = "Its name")),
-    responses((status = 200, description = "Done", body = Ends), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Ends), Said)
 )]
 async fn ends(State(events): State<Events>, Path(topic): Path<String>) -> Result<Json<Ends>, Refusal> {
     Ok(Json(Ends { ends: events.log.ends(&topic).await? }))
@@ -119,7 +119,7 @@ async fn ends(State(events): State<Events>, Path(topic): Path<String>) -> Result
     path = "/topics/{topic}/records",
     tag = "events",
     params(("topic" = String, Path, description = "Its name"), Part),
-    responses((status = 200, description = "Done", body = Records), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Records), Said)
 )]
 async fn records(
     State(events): State<Events>,
@@ -135,7 +135,7 @@ async fn records(
     get,
     path = "/lag",
     tag = "events",
-    responses((status = 200, description = "Done", body = Vec<Lag>), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Vec<Lag>), Said)
 )]
 async fn lag(State(events): State<Events>) -> Result<Json<Vec<Lag>>, Refusal> {
     Ok(Json(events.lags.look().await?))
@@ -147,7 +147,7 @@ async fn lag(State(events): State<Events>) -> Result<Json<Vec<Lag>>, Refusal> {
     path = "/dead-letters",
     tag = "events",
     params(Which),
-    responses((status = 200, description = "Done", body = Vec<Letter>), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Vec<Letter>), Said)
 )]
 async fn list(State(events): State<Events>, Query(which): Query<Which>) -> Result<Json<Vec<Letter>>, Refusal> {
     Ok(Json(events.letters.list(which.topic.as_deref(), MOST as usize).await?))
@@ -159,7 +159,7 @@ async fn list(State(events): State<Events>, Query(which): Query<Which>) -> Resul
     path = "/dead-letters/{topic}/{partition}/{offset}",
     tag = "events",
     params(("topic" = String, Path, description = "The topic of the event"), ("partition" = u32, Path, description = "Of the letter"), ("offset" = u64, Path, description = "Of the letter")),
-    responses((status = 200, description = "Done", body = Letter), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Letter), Said)
 )]
 async fn show(State(events): State<Events>, Path(address): Path<Address>) -> Result<Json<Letter>, Refusal> {
     Ok(Json(events.letters.show(&address).await?))
@@ -171,7 +171,7 @@ async fn show(State(events): State<Events>, Path(address): Path<Address>) -> Res
     path = "/dead-letters/{topic}/{partition}/{offset}/replay",
     tag = "events",
     params(("topic" = String, Path, description = "The topic of the event"), ("partition" = u32, Path, description = "Of the letter"), ("offset" = u64, Path, description = "Of the letter")),
-    responses((status = 200, description = "Done", body = Letter), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Letter), Said)
 )]
 async fn replay(State(events): State<Events>, Path(address): Path<Address>) -> Result<Json<Letter>, Refusal> {
     Ok(Json(events.letters.replay(&address).await?))
@@ -183,7 +183,7 @@ async fn replay(State(events): State<Events>, Path(address): Path<Address>) -> R
     path = "/dead-letters/{topic}/{partition}/{offset}/drop",
     tag = "events",
     params(("topic" = String, Path, description = "The topic of the event"), ("partition" = u32, Path, description = "Of the letter"), ("offset" = u64, Path, description = "Of the letter")),
-    responses((status = 200, description = "Done", body = Letter), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Letter), Said)
 )]
 async fn drop_letter(State(events): State<Events>, Path(address): Path<Address>) -> Result<Json<Letter>, Refusal> {
     Ok(Json(events.letters.give_up(&address).await?))

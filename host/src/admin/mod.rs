@@ -25,7 +25,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema, openapi};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema, openapi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::capability::{documents, events as log};
@@ -125,7 +125,8 @@ async fn other_method() -> Refusal {
 struct Refusal(StatusCode, String);
 
 /// The words of a refusal.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, ToSchema, IntoResponses)]
+#[response(status = "default", description = "Why it is not done")]
 struct Said {
     /// For people.
     message: String,

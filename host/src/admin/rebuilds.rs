@@ -58,7 +58,7 @@ impl From<generations::Refusal> for Refusal {
     path = "/components/{component}/rebuild",
     tag = "events",
     params(("component" = String, Path, description = "Its name")),
-    responses((status = 200, description = "Done", body = Rebuild), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Rebuild), Said)
 )]
 async fn begin(State(rebuilds): State<Rebuilds>, Path(component): Path<String>) -> Result<Json<Rebuild>, Refusal> {
     rebuilds.is_known(&component)?;
@@ -72,7 +72,7 @@ async fn begin(State(rebuilds): State<Rebuilds>, Path(component): Path<String>) 
     path = "/components/{component}/rebuild",
     tag = "events",
     params(("component" = String, Path, description = "Its name")),
-    responses((status = 200, description = "Done", body = Rebuild), (status = "default", description = "Why it is not done", body = Said))
+    responses((status = 200, description = "Done", body = Rebuild), Said)
 )]
 async fn show(State(rebuilds): State<Rebuilds>, Path(component): Path<String>) -> Result<Json<Rebuild>, Refusal> {
     rebuilds.is_known(&component)?;

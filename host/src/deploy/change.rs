@@ -14,7 +14,7 @@ use super::{Deployed, Deployments, Refusal, Row, Version, blocking, row};
 use crate::capability::documents::{Commit, Error, Write, date};
 use crate::capability::redis::Channel;
 use crate::engine::Loaded;
-use crate::registry::DeployError;
+use crate::registry::{Bundle, DeployError};
 
 /// How a component is deployed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -57,9 +57,10 @@ impl Deployments {
     /// What is wrong with the component, and what is not accepted or not there. What served before goes on serving.
     pub async fn deploy(&self, wasm: Vec<u8>, how: How) -> Result<Deployed, Refusal> {
         let registry = self.registry.clone();
-        let (wasm, loaded) = blocking(move || {
-            let loaded = registry.load("the component", &wasm)?;
-            Ok::<_, DeployError>((wasm, loaded))
+        let (bundle, loaded) = blocking(move || {
+            let bundle = Bundle::read("the component", wasm)?;
+            let loaded = registry.load(&bundle)?;
+            Ok((bundle, loaded))
         })
         .await?;
         self.try_out(&loaded).await?;
@@ -69,9 +70,9 @@ impl Deployments {
         // What is refused leaves nothing behind, and what is named is there.
         decide(&self.row(name).await?)?;
         self.blobs.forget_unnamed(now).await?;
-        self.blobs.put(&loaded.sha256, &wasm, now).await?;
+        self.blobs.put(&bundle.sha256, &bundle.wasm, now).await?;
         if let Some(kept) = &self.kept {
-            kept.keep_file(&loaded.sha256, &wasm);
+            kept.keep_file(&bundle.sha256, &bundle.wasm);
         }
         crate::abort::here("deploy-stored");
         let what = if how.share.is_some() { "canary" } else { "deploy" };
@@ -141,7 +142,7 @@ impl Deployments {
             let why = format!("{name} has no such version to go back to; the last ones are {}", known.join(", "));
             return Err(Refusal::Unknown(why));
         };
-        let loaded = self.fetch(&target.sha256).await?;
+        let loaded = self.fetch(name, &target.sha256).await?;
         self.change(name, said, Some(&loaded), |now| {
             self.registry.fits(&loaded).map_err(DeployError::from)?;
             if *now != row {
@@ -171,7 +172,7 @@ impl Deployments {
     /// Promotes a canary, or goes back from it; refused when it is not that trial any more.
     async fn end_trial(&self, name: &str, trial: &Trial, said: Said<'_>) -> Result<Deployed, Refusal> {
         let loaded = match said.what {
-            "promote" => Some(self.fetch_here(name, &trial.sha256).await?),
+            "promote" => Some(self.fetch(name, &trial.sha256).await?),
             _ => None,
         };
         self.change(name, said, loaded.as_ref(), |row| {

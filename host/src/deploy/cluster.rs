@@ -1,6 +1,7 @@
 //! The cluster, as the documents have it: all rows at one revision of the head.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bson::doc;
 
@@ -8,7 +9,7 @@ use super::row::{self, COLLECTION, Row};
 use crate::capability::documents::{Commit, Documents, Error, Filter, Query};
 
 /// What is deployed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Cluster {
     /// -1 before the first look.
     pub(super) revision: i64,
@@ -22,7 +23,7 @@ impl Cluster {
     }
 
     /// As it is; what is known of it where the head has not moved.
-    pub(super) async fn look(documents: &dyn Documents, known: &Self) -> Result<Self, Error> {
+    pub(super) async fn look(documents: &dyn Documents, known: &Arc<Self>) -> Result<Arc<Self>, Error> {
         let mut revision = head(documents).await?;
         if revision == known.revision {
             return Ok(known.clone());
@@ -31,7 +32,7 @@ impl Cluster {
             let rows = read_rows(documents).await?;
             let now = head(documents).await?;
             if now == revision {
-                return Ok(Self { revision, rows });
+                return Ok(Arc::new(Self { revision, rows }));
             }
             revision = now;
         }

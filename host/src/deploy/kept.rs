@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
-
 use super::row::Row;
+use crate::registry::Bundle;
 
 /// The file of the rows.
 const ROWS: &str = "deployed.json";
 
+#[derive(Clone)]
 pub(super) struct Kept(PathBuf);
 
 impl Kept {
@@ -28,9 +28,9 @@ impl Kept {
     }
 
     /// A file by its hash.
-    pub(super) fn file(&self, sha256: &str) -> Option<Vec<u8>> {
-        let bytes = std::fs::read(self.path(sha256)).ok()?;
-        (hex::encode(Sha256::digest(&bytes)) == sha256).then_some(bytes)
+    pub(super) fn bundle(&self, sha256: &str) -> Option<Bundle> {
+        let bundle = Bundle::read_file(&self.path(sha256)).ok()?;
+        (bundle.sha256 == sha256).then_some(bundle)
     }
 
     /// Whether it has a file of this hash.
@@ -48,7 +48,11 @@ impl Kept {
     /// Keeps the rows, and forgets the files that they don't name.
     pub(super) fn keep_rows(&self, rows: &[&Row]) {
         let text = serde_json::to_vec(rows).map_err(std::io::Error::other);
-        let kept = text.and_then(|text| self.write(&self.0.join(ROWS), &text));
+        let kept = text.and_then(|text| {
+            let file = self.0.join(ROWS);
+            // What a host starts with is most often what it ended with.
+            if std::fs::read(&file).is_ok_and(|old| old == text) { Ok(()) } else { self.write(&file, &text) }
+        });
         if let Err(error) = kept.and_then(|()| self.forget(rows)) {
             tracing::warn!(%error, "what this host serves is not kept; without the document store it would start as before");
         }
@@ -84,22 +88,27 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::deploy::Version;
+    use crate::registry::Manifest;
 
     #[test]
     fn what_was_kept_is_there_and_what_nobody_names_goes() {
         let folder = tempfile::TempDir::new().unwrap();
         let kept = Kept::new(folder.path().join("deployed"));
-        assert_eq!((kept.rows(), kept.file("00")), (None, None));
-        let [one, two] = [b"one", b"two"].map(|bytes| (hex::encode(Sha256::digest(bytes)), bytes));
-        for (sha256, bytes) in [&one, &two] {
-            kept.keep_file(sha256, *bytes);
+        let manifest = |name| format!("[component]\nname = \"{name}\"\nversion = \"1\"\n");
+        let [one, two] = ["one", "two"].map(|name| {
+            let empty = b"\0asm\x0d\0\x01\0".to_vec();
+            Bundle::read(name, Manifest::bundle(empty, &manifest(name)).unwrap()).unwrap()
+        });
+        assert_eq!((kept.rows(), kept.bundle(&one.sha256)), (None, None));
+        for bundle in [&one, &two] {
+            kept.keep_file(&bundle.sha256, &bundle.wasm);
         }
         let mut row = Row::new("a");
-        row.serve(Version { sha256: one.0.clone(), version: "1".into(), at: 7 });
+        row.serve(Version { sha256: one.sha256.clone(), version: "1".into(), at: 7 });
         kept.keep_rows(&[&row]);
         assert_eq!(kept.rows(), Some(vec![row]));
-        assert_eq!((kept.file(&one.0), kept.file(&two.0)), (Some(b"one".to_vec()), None));
-        std::fs::write(kept.path(&one.0), "other").unwrap();
-        assert_eq!(kept.file(&one.0), None, "it is not what its name says");
+        assert_eq!((kept.bundle(&one.sha256), kept.bundle(&two.sha256)), (Some(one.clone()), None));
+        std::fs::write(kept.path(&one.sha256), &two.wasm).unwrap();
+        assert_eq!(kept.bundle(&one.sha256), None, "it is not what its name says");
     }
 }

@@ -8,6 +8,7 @@
 mod blobs;
 mod change;
 mod cluster;
+mod fetch;
 mod kept;
 mod row;
 mod trial;
@@ -15,11 +16,10 @@ mod trial;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bson::{RawDocumentBuf, doc};
-use futures_util::StreamExt as _;
 
 pub use blobs::LARGEST;
 pub(crate) use blobs::{COLLECTION as BLOBS, collection as blobs};
@@ -33,9 +33,10 @@ use crate::capability::clocks::Clock;
 use crate::capability::documents::{Commit, Documents, Error, Filter, Query, Sort};
 use crate::capability::redis::Redis;
 use crate::engine::Loaded;
-use crate::registry::{Canary, DRAIN, DeployError, Registry, Served};
+use crate::registry::{Bundle, Canary, DRAIN, DeployError, Registry, Served};
 use blobs::Blobs;
 use cluster::{Cluster, head};
+use fetch::Wanted;
 use kept::Kept;
 use trial::Tallies;
 
@@ -102,14 +103,21 @@ pub struct Deployments {
     clock: Arc<dyn Clock>,
     /// What hosts tell each other over that they have changed something; they look all the same.
     bell: Option<Arc<Redis>>,
-    /// Where this host is. Who has the lock brings it to where the cluster is.
-    here: tokio::sync::Mutex<Cluster>,
+    /// Who has the lock brings this host to where the cluster is.
+    here: tokio::sync::Mutex<Here>,
     /// Before it is, the registry is somebody else's.
     started: AtomicBool,
-    /// What is to be deployed where nobody has deployed it: by name, the hash and the file.
-    seeds: Mutex<BTreeMap<String, (String, PathBuf)>>,
+    /// What is to be deployed where nobody has deployed it, by name; empty once that is known of each.
+    seeds: Mutex<BTreeMap<String, Arc<Bundle>>>,
     /// Why this host does not serve what it should, by component.
     failing: Mutex<BTreeMap<String, String>>,
+}
+
+/// Where this host is.
+struct Here {
+    cluster: Arc<Cluster>,
+    /// False when some of it is to be tried again.
+    settled: bool,
 }
 
 impl Deployments {
@@ -128,7 +136,7 @@ impl Deployments {
             kept: folder.map(Kept::new),
             clock,
             bell: None,
-            here: tokio::sync::Mutex::new(Cluster::unknown()),
+            here: tokio::sync::Mutex::new(Here { cluster: Arc::new(Cluster::unknown()), settled: true }),
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
             failing: Mutex::default(),
@@ -148,8 +156,8 @@ impl Deployments {
     /// # Errors
     /// A seed that can't be deployed; nothing that serves.
     pub async fn start(&self, seeds: &Path) -> Result<usize, DeployError> {
-        let found = Registry::seeds(seeds)?;
-        *self.seeds.lock().unwrap_or_else(PoisonError::into_inner) = found.clone();
+        let folder = seeds.to_owned();
+        *self.seeds() = blocking(move || Registry::bundles(&folder)).await?;
         self.started.store(true, Ordering::Relaxed);
         let why = match tokio::time::timeout(PATIENCE, head(self.documents.as_ref())).await {
             Ok(Ok(_)) => match self.catch_up().await {
@@ -165,7 +173,7 @@ impl Deployments {
                 why,
                 "the document store does not say what is deployed; this host starts with what it knows"
             );
-            self.start_alone(found).await?;
+            self.start_alone().await?;
         }
         match self.registry.components().len() {
             0 => Err(DeployError::Empty(seeds.to_owned())),
@@ -173,14 +181,13 @@ impl Deployments {
         }
     }
 
-    async fn start_alone(&self, seeds: BTreeMap<String, (String, PathBuf)>) -> Result<(), DeployError> {
+    async fn start_alone(&self) -> Result<(), DeployError> {
         if let Some(rows) = self.kept.as_ref().and_then(Kept::rows) {
             self.apply(&rows.into_iter().map(|row| (row.name.clone(), row)).collect(), BTreeMap::new()).await;
             return Ok(());
         }
-        let registry = self.registry.clone();
-        let files: Vec<PathBuf> = seeds.into_values().map(|(_, file)| file).collect();
-        let loaded = blocking(move || registry.load_files(&files)).await?;
+        let seeds = self.seeds().values().cloned().collect();
+        let loaded = self.load_all(seeds).await?;
         Ok(self.registry.serve(loaded.into_iter().map(Served::whole).collect())?)
     }
 
@@ -210,7 +217,7 @@ impl Deployments {
                 Ok(()) => {}
                 Err(Refusal::Component(error)) => {
                     tracing::error!(%error, "what is in the folder of components and nobody deployed yet can't be deployed");
-                    self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    self.seeds().clear();
                 }
                 Err(error) => tracing::debug!(%error, "what is deployed is looked at later"),
             }
@@ -219,12 +226,12 @@ impl Deployments {
 
     /// All components that were ever deployed, as this host knows them.
     pub async fn rows(&self) -> Result<Vec<Row>, Refusal> {
-        Ok(self.catch_up().await?.rows.into_values().collect())
+        Ok(self.catch_up().await?.rows.values().cloned().collect())
     }
 
     /// Why this host does not serve a version that it should.
-    pub fn failing(&self, component: &str) -> Option<String> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).get(component).cloned()
+    pub fn why_failing(&self, component: &str) -> Option<String> {
+        self.failing().get(component).cloned()
     }
 
     /// How the calls of a canary ended, on all hosts.
@@ -242,65 +249,74 @@ impl Deployments {
         Ok(self.documents.find(query).await?)
     }
 
+    fn failing(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seeds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Bundle>>> {
+        self.seeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings this host to where the cluster is; answers where that is.
-    async fn catch_up(&self) -> Result<Cluster, Refusal> {
+    async fn catch_up(&self) -> Result<Arc<Cluster>, Refusal> {
         self.catch_up_with(BTreeMap::new()).await
     }
 
     /// The same, with components that are loaded already, by hash.
-    async fn catch_up_with(&self, mut ready: BTreeMap<String, Arc<Loaded>>) -> Result<Cluster, Refusal> {
+    async fn catch_up_with(&self, mut ready: BTreeMap<String, Arc<Loaded>>) -> Result<Arc<Cluster>, Refusal> {
         if !self.started.load(Ordering::Relaxed) {
             return Err(Error::Unavailable("this host does not follow what is deployed".to_owned()).into());
         }
         let mut here = self.here.lock().await;
         let documents = self.documents.as_ref();
-        let mut cluster = Cluster::look(documents, &here).await?;
+        let mut cluster = Cluster::look(documents, &here.cluster).await?;
         while self.plant(&cluster, &mut ready).await? {
             cluster = Cluster::look(documents, &cluster).await?;
         }
-        if cluster.revision != here.revision {
+        let moved = cluster.revision != here.cluster.revision;
+        if moved || !here.settled {
             let settled = self.apply(&cluster.rows, ready).await;
-            *here = if settled { cluster.clone() } else { Cluster::unknown() };
+            if moved || settled {
+                self.keep(&cluster.rows).await;
+            }
+            *here = Here { cluster: cluster.clone(), settled };
+        }
+        let seeds = std::mem::take(&mut *self.seeds());
+        let planted = !seeds.is_empty();
+        for (name, seed) in seeds {
+            let serving = cluster.rows.get(&name).and_then(|row| row.serving.as_ref());
+            if serving.is_some_and(|serving| *serving != seed.sha256) {
+                tracing::info!(component = name, "another version is deployed than the one in the folder");
+            }
+        }
+        if planted {
+            give_back().await;
         }
         Ok(cluster)
     }
 
     /// Deploys the seeds that nobody ever deployed; true when there were some, or others came first.
     async fn plant(&self, cluster: &Cluster, ready: &mut BTreeMap<String, Arc<Loaded>>) -> Result<bool, Refusal> {
-        let seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut unknown = BTreeMap::new();
-        for (name, (sha256, file)) in seeds {
-            match cluster.rows.get(&name) {
-                None => _ = unknown.insert(name, file),
-                Some(row) if row.serving.as_ref().is_some_and(|serving| *serving != sha256) => {
-                    tracing::info!(component = name, file = %file.display(), "another version is deployed than the one in the folder");
-                }
-                Some(_) => {}
-            }
-        }
+        let unknown: Vec<Arc<Bundle>> = self
+            .seeds()
+            .iter()
+            .filter(|(name, _)| !cluster.rows.contains_key(*name))
+            .map(|(_, seed)| seed.clone())
+            .collect();
         if unknown.is_empty() {
-            self.seeds.lock().unwrap_or_else(PoisonError::into_inner).clear();
             return Ok(false);
         }
-        let registry = self.registry.clone();
-        let files: Vec<PathBuf> = unknown.into_values().collect();
-        let loaded = blocking({
-            let files = files.clone();
-            move || registry.load_files(&files)
-        })
-        .await
-        .map_err(Refusal::Component)?;
+        let loaded = self.load_all(unknown.clone()).await.map_err(Refusal::Component)?;
         let mut writes = vec![row::raise(cluster.revision)?];
-        for (loaded, file) in loaded.iter().zip(&files) {
-            let wasm = std::fs::read(file).map_err(|why| DeployError::Unreadable { path: file.clone(), why })?;
-            self.blobs.put(&loaded.sha256, &wasm, self.clock.now()).await?;
-            writes.push(Blobs::name(&loaded.sha256)?);
+        for Bundle { manifest, sha256, wasm } in unknown.iter().map(AsRef::as_ref) {
+            self.blobs.put(sha256, wasm, self.clock.now()).await?;
+            writes.push(Blobs::name(sha256)?);
             if let Some(kept) = &self.kept {
-                kept.keep_file(&loaded.sha256, &wasm);
+                kept.keep_file(sha256, wasm);
             }
-            let mut row = Row::new(&loaded.manifest.component.name);
-            let version = loaded.manifest.component.version.clone();
-            row.serve(Version { sha256: loaded.sha256.clone(), version, at: self.clock.now() });
+            let mut row = Row::new(&manifest.component.name);
+            let version = manifest.component.version.clone();
+            row.serve(Version { sha256: sha256.clone(), version, at: self.clock.now() });
             writes.push(row.write()?);
         }
         match self.documents.commit(Commit { writes, events: Vec::new() }).await {
@@ -314,15 +330,23 @@ impl Deployments {
     /// Serves these rows, as far as this host can: what it can't load stays as it is here. True when nothing is to be tried
     /// again.
     async fn apply(&self, rows: &BTreeMap<String, Row>, mut ready: BTreeMap<String, Arc<Loaded>>) -> bool {
+        let known = self.failing().clone();
         let mut failing = BTreeMap::new();
         let mut settled = true;
-        for (name, sha256, loaded) in self.fetch_lacking(rows, &ready).await {
+        for (Wanted { name, sha256 }, loaded) in self.fetch_lacking(rows, &ready).await {
             match loaded {
                 Ok(loaded) => _ = ready.insert(sha256, loaded),
                 Err(error) => {
-                    tracing::error!(component = name, %error, "this host can't load what is deployed, and keeps what it has");
+                    let why = error.to_string();
+                    if known.get(&name) != Some(&why) {
+                        tracing::error!(
+                            component = name,
+                            why,
+                            "this host can't load what is deployed, and keeps what it has"
+                        );
+                    }
                     settled &= matches!(error, Refusal::Component(_));
-                    failing.insert(name, error.to_string());
+                    failing.insert(name, why);
                 }
             }
         }
@@ -344,78 +368,18 @@ impl Deployments {
             next.push(Served { stable, canary });
         }
         if let Err(conflict) = self.registry.serve(next) {
-            tracing::error!(%conflict, "this host can't serve what is deployed, and keeps what it has");
-            failing.insert(conflict.second.clone(), conflict.to_string());
+            let why = conflict.to_string();
+            if known.get(&conflict.second) != Some(&why) {
+                tracing::error!(why, "this host can't serve what is deployed, and keeps what it has");
+            }
+            failing.insert(conflict.second, why);
         }
-        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
-        self.keep(rows).await;
+        *self.failing() = failing;
         settled
-    }
-
-    /// Loads what the rows name and this host does not have, as many at a time as there are cores.
-    async fn fetch_lacking(
-        &self,
-        rows: &BTreeMap<String, Row>,
-        ready: &BTreeMap<String, Arc<Loaded>>,
-    ) -> Vec<(String, String, Result<Arc<Loaded>, Refusal>)> {
-        let mut lacking = Vec::new();
-        for row in rows.values().filter(|row| row.serving.is_some()) {
-            let here = self.registry.served(&row.name);
-            let has = |sha256: &str| {
-                ready.contains_key(sha256) || here.as_ref().is_some_and(|here| here.version(sha256).is_some())
-            };
-            lacking
-                .extend(row.named().filter(|sha256| !has(sha256)).map(|sha256| (row.name.clone(), sha256.to_owned())));
-        }
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let fetched = lacking.into_iter().map(async |(name, sha256)| {
-            let loaded = self.fetch(&sha256).await;
-            (name, sha256, loaded)
-        });
-        futures_util::stream::iter(fetched).buffer_unordered(cores).collect().await
-    }
-
-    /// Keeps what this host needs to start without the documents.
-    async fn keep(&self, rows: &BTreeMap<String, Row>) {
-        let Some(kept) = &self.kept else { return };
-        for named in rows.values().flat_map(Row::named).filter(|named| !kept.has(named)) {
-            if let Ok(Some(wasm)) = self.blobs.get(named).await {
-                kept.keep_file(named, &wasm);
-            }
-        }
-        kept.keep_rows(&rows.values().collect::<Vec<_>>());
-        let known = rows.values().flat_map(|row| &row.versions).map(|version| version.sha256.as_str());
-        self.registry.engine().forget_code(&known.collect());
-    }
-
-    /// A version that this host serves to some, or may have to load.
-    async fn fetch_here(&self, name: &str, sha256: &str) -> Result<Arc<Loaded>, Refusal> {
-        match self.registry.served(name).and_then(|served| served.version(sha256).cloned()) {
-            Some(here) => Ok(here),
-            None => self.fetch(sha256).await,
-        }
-    }
-
-    /// A version from this host's folder or from the documents, ready to be called.
-    async fn fetch(&self, sha256: &str) -> Result<Arc<Loaded>, Refusal> {
-        let wasm = match self.kept.as_ref().and_then(|kept| kept.file(sha256)) {
-            Some(wasm) => wasm,
-            None => {
-                let wasm = self.blobs.get(sha256).await?;
-                let wasm =
-                    wasm.ok_or_else(|| Refusal::Unknown(format!("the file of the version {sha256} is not there")))?;
-                if let Some(kept) = &self.kept {
-                    kept.keep_file(sha256, &wasm);
-                }
-                wasm
-            }
-        };
-        let registry = self.registry.clone();
-        Ok(blocking(move || registry.load("the component", &wasm)).await?)
     }
 }
 
-/// Has the allocator give back to the system what versions had taken: by itself it keeps most of it, in pieces.
+/// Has the allocator give back to the system what versions and their files had taken: by itself it keeps most of it, in pieces.
 async fn give_back() {
     #[cfg(target_env = "gnu")]
     let _ = tokio::task::spawn_blocking(|| {

@@ -19,7 +19,6 @@ mod weight;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
@@ -34,7 +33,7 @@ pub use limits::{Exceeded, Limits, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Identity, Shared, State};
 
-use crate::registry::Manifest;
+use crate::registry::{Bundle, Manifest};
 
 /// Why an engine can't be built or a component can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -180,21 +179,21 @@ impl Engine {
     /// Compiles a component, or takes its compiled form from the cache, and makes it ready to be called.
     ///
     /// Takes tens of milliseconds per 100 KB when it compiles: call it off the request path.
-    pub fn load(&self, wasm: &[u8], manifest: Manifest) -> Result<Loaded, EngineError> {
+    pub fn load(&self, bundle: &Bundle) -> Result<Loaded, EngineError> {
+        let Bundle { manifest, sha256, wasm } = bundle;
         if let Some((name, asked, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, asked, most });
         }
-        let sha256 = hex::encode(Sha256::digest(wasm));
-        let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, &sha256)) {
+        let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, sha256)) {
             Some(component) => component,
-            None => self.compile(wasm, &sha256)?,
+            None => self.compile(wasm, sha256)?,
         };
-        let exports = self.exports(&component, &manifest)?;
-        let weights = weight::Weights::of(&manifest);
+        let exports = self.exports(&component, manifest)?;
+        let weights = weight::Weights::of(manifest);
         let total = self.total(&manifest.component.name);
         Ok(Loaded {
-            manifest: Arc::new(manifest),
-            sha256,
+            manifest: manifest.clone(),
+            sha256: sha256.clone(),
             counts: Counts::default(),
             total,
             cut: CancellationToken::new(),

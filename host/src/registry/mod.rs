@@ -3,6 +3,7 @@
 //! The route table sits behind an `ArcSwap`: a request takes one snapshot and is served by exactly one version, and a
 //! replacement waits for nobody. Writers are serialised by a lock that no request takes.
 
+mod bundle;
 mod draining;
 mod manifest;
 mod routes;
@@ -11,14 +12,14 @@ mod served;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sha2::{Digest as _, Sha256};
+use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use tokio::sync::watch;
 
+pub use bundle::Bundle;
 pub use draining::{DRAIN, Drain};
 pub use manifest::{
     About, BodyRule, EventTrigger, From, Grants, HttpTrigger, Manifest, ManifestError, Method, PresenceTrigger,
@@ -81,6 +82,9 @@ pub enum DeployError {
     /// Another component has the route already.
     #[error("{0}")]
     Conflict(#[from] RouteConflict),
+    /// Two files of a folder have one name.
+    #[error("{0} is twice in the folder of components: the same name is in the manifests of two files")]
+    Twice(String),
     /// There is nothing to serve.
     #[error("there is no component in {0}; build them with `cargo xtask build-components`")]
     Empty(PathBuf),
@@ -153,53 +157,38 @@ impl Registry {
 
     /// Deploys every `.wasm` of a folder, or none of them. Compiles what is not compiled yet, on all cores.
     pub fn deploy_folder(&self, folder: &Path) -> Result<usize, DeployError> {
-        let files = wasm_files(folder)?;
-        if files.is_empty() {
+        let bundles: Vec<_> = Self::bundles(folder)?.into_values().collect();
+        if bundles.is_empty() {
             return Err(DeployError::Empty(folder.to_owned()));
         }
-        let loaded = self.load_files(&files)?;
+        let loaded = self.load_all(&bundles)?;
         let count = loaded.len();
         self.swap(loaded)?;
         Ok(count)
     }
 
-    /// The components of a folder by name: the hash and the file of each. None of them is compiled.
-    pub fn seeds(folder: &Path) -> Result<BTreeMap<String, (String, PathBuf)>, DeployError> {
-        let mut seeds = BTreeMap::new();
-        for file in wasm_files(folder)? {
-            let wasm = std::fs::read(&file).map_err(|why| DeployError::Unreadable { path: file.clone(), why })?;
-            let shown = file.display().to_string();
-            let manifest = Manifest::of_component(&wasm).map_err(|why| DeployError::Manifest { name: shown, why })?;
-            seeds.insert(manifest.component.name, (hex::encode(Sha256::digest(&wasm)), file));
+    /// The components of a folder by name. None of them is compiled.
+    pub fn bundles(folder: &Path) -> Result<BTreeMap<String, Arc<Bundle>>, DeployError> {
+        let read = |file: PathBuf| Bundle::read_file(&file);
+        let all = wasm_files(folder)?.into_par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut bundles = BTreeMap::new();
+        for bundle in all {
+            let name = bundle.name().to_owned();
+            if bundles.insert(name.clone(), Arc::new(bundle)).is_some() {
+                return Err(DeployError::Twice(name));
+            }
         }
-        Ok(seeds)
+        Ok(bundles)
     }
 
-    /// Makes components ready to be called, a file a core at a time, in the order of the files. None of them is deployed.
-    pub fn load_files(&self, files: &[PathBuf]) -> Result<Vec<Arc<Loaded>>, DeployError> {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mine = std::iter::from_fn(|| {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                files.get(number).map(|file| self.load_file(file).map(|loaded| (number, loaded)))
-            });
-            mine.collect::<Result<Vec<_>, _>>()
-        };
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let mut all = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..cores.min(files.len())).map(|_| scope.spawn(work)).collect();
-            let panicked = |_| Err(DeployError::Host("loading a component panicked".to_owned()));
-            let loaded = threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked));
-            loaded.collect::<Result<Vec<_>, _>>()
-        })?
-        .concat();
-        all.sort_by_key(|(number, _)| *number);
-        Ok(all.into_iter().map(|(_, loaded)| loaded).collect())
+    /// Makes components ready to be called, one a core at a time, in their order. None of them is deployed.
+    pub fn load_all(&self, bundles: &[Arc<Bundle>]) -> Result<Vec<Arc<Loaded>>, DeployError> {
+        bundles.par_iter().map(|bundle| self.load(bundle)).collect()
     }
 
     /// Deploys one component: from here on requests go to it, and the version before it finishes what it has.
     pub fn deploy(&self, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
-        let loaded = self.load("the component", wasm)?;
+        let loaded = self.load(&Bundle::read("the component", wasm.to_vec())?)?;
         self.swap(vec![loaded.clone()])?;
         Ok(loaded)
     }
@@ -218,19 +207,12 @@ impl Registry {
         Routes::of(others.values().chain([&Served::whole(component.clone())])).map(drop)
     }
 
-    fn load_file(&self, path: &Path) -> Result<Arc<Loaded>, DeployError> {
-        let wasm = std::fs::read(path).map_err(|why| DeployError::Unreadable { path: path.to_owned(), why })?;
-        self.load(&path.display().to_string(), &wasm)
-    }
-
-    /// Makes a component ready to be called. It is not deployed. `origin` names it where its manifest does not.
-    pub fn load(&self, origin: &str, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
-        let manifest =
-            Manifest::of_component(wasm).map_err(|why| DeployError::Manifest { name: origin.to_owned(), why })?;
-        let name = manifest.component.name.clone();
-        check_names(&manifest, &self.engine.shared().application)
-            .map_err(|what| DeployError::Unknown { name: name.clone(), what })?;
-        self.engine.load(wasm, manifest).map(Arc::new).map_err(|why| DeployError::Engine { name, why })
+    /// Makes a component ready to be called. It is not deployed.
+    pub fn load(&self, bundle: &Bundle) -> Result<Arc<Loaded>, DeployError> {
+        let name = || bundle.name().to_owned();
+        check_names(&bundle.manifest, &self.engine.shared().application)
+            .map_err(|what| DeployError::Unknown { name: name(), what })?;
+        self.engine.load(bundle).map(Arc::new).map_err(|why| DeployError::Engine { name: name(), why })
     }
 
     fn swap(&self, loaded: Vec<Arc<Loaded>>) -> Result<(), DeployError> {
