@@ -39,6 +39,9 @@ enum Chore {
         /// Where everything that lasts is kept [default: data].
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
+        /// Run this host instead of building one.
+        #[arg(long, value_name = "FILE")]
+        host: Option<PathBuf>,
         /// Serve what is deployed, and deploy nothing.
         #[arg(long)]
         no_watch: bool,
@@ -97,8 +100,8 @@ fn main() -> ExitCode {
 fn perform(chore: Chore) -> Result<ExitCode> {
     let root = workspace::root()?;
     match chore {
-        Chore::Run { port, admin_port, data, no_watch } => {
-            run::run(&Workspace::read(root)?, &run::Options { port, admin_port, data, watch: !no_watch })
+        Chore::Run { port, admin_port, data, host, no_watch } => {
+            run::run(&Workspace::read(root)?, run::Options { port, admin_port, data, host, watch: !no_watch })
         }
         Chore::Test { list: true, .. } => Ok(test::list()),
         Chore::Test { suites, full, verbose, list: false } => {

@@ -2,12 +2,13 @@
 
 mod sources;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) port: Option<u16>,
     pub(crate) admin_port: Option<u16>,
     pub(crate) data: Option<PathBuf>,
+    /// A built host; none: it is built.
+    pub(crate) host: Option<PathBuf>,
     /// Deploy what changes.
     pub(crate) watch: bool,
 }
@@ -37,20 +40,22 @@ struct Running<'a> {
     data: PathBuf,
     admin_port: u16,
     child: Child,
+    /// What this has deployed: when each file was written.
+    deployed: BTreeMap<PathBuf, SystemTime>,
 }
 
 /// Serves until Ctrl-C; the exit code is the host's own.
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     let sources = Sources::of(&workspace.root);
     let built = guests::build(&workspace.root, Selection::Application)?;
     build::report(&workspace.root, &built);
-    let host = build::host(workspace)?;
+    let host = options.host.map_or_else(|| build::host(workspace), Ok)?;
     // Both come to the whole group from a terminal: the host drains, and this waits for it.
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, asked.clone()).context("signals can't be waited for")?;
     }
-    let data = options.data.clone().unwrap_or_else(|| workspace.root.join("data"));
+    let data = options.data.unwrap_or_else(|| workspace.root.join("data"));
     let admin_port = options.admin_port.or_else(|| std::env::var("ADMIN_PORT").ok()?.parse().ok()).unwrap_or(3001);
     let mut serve = Command::new(&host);
     serve.arg("serve").arg("--components").arg(workspace.root.join("target/components"));
@@ -59,7 +64,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         serve.arg("--port").arg(port.to_string());
     }
     let child = serve.spawn().with_context(|| format!("{} can't be run", host.display()))?;
-    let mut running = Running { workspace, host, data, admin_port, child };
+    let mut running = Running { workspace, host, data, admin_port, child, deployed: BTreeMap::new() };
     running.follow(sources, built, &asked, options.watch)
 }
 
@@ -85,22 +90,27 @@ impl Running<'_> {
                     .map_or(ExitCode::FAILURE, ExitCode::from));
             }
             if !waiting.is_empty() && self.serves() {
-                waiting.drain(..).for_each(|component| self.deploy(&component));
+                waiting.drain(..).for_each(|component| self.deploy(component));
             }
             if watch && sources.changed() {
-                waiting.extend(self.rebuild());
+                // It has all that waited, as it is now.
+                waiting = self.rebuild().unwrap_or(waiting);
             }
             thread::sleep(LOOK);
         }
     }
 
-    /// What is different now. That something does not compile has been said by the compiler.
-    fn rebuild(&self) -> Vec<Built> {
+    /// What is to be deployed now; none where something can't be built, which the compiler has said.
+    fn rebuild(&self) -> Option<Vec<Built>> {
         match guests::build(&self.workspace.root, Selection::Application) {
-            Ok(built) => built.into_iter().filter(|component| component.changed).collect(),
+            Ok(built) => {
+                // What was built beside something that failed is not deployed yet, and is not built again either.
+                let is_new = |component: &Built| written(component) != self.deployed.get(&component.wasm).copied();
+                Some(built.into_iter().filter(is_new).collect())
+            }
             Err(error) => {
                 eprintln!("not deployed: {error:#}");
-                Vec::new()
+                None
             }
         }
     }
@@ -111,10 +121,13 @@ impl Running<'_> {
     }
 
     /// The host says what became of it. Who changes a manifest here has accepted what it asks for.
-    fn deploy(&self, component: &Built) {
+    fn deploy(&mut self, component: Built) {
+        let at = written(&component);
         let mut command = self.command(&["deploy", "--quiet", "--accept-grants"]);
-        if let Err(error) = command.arg(&component.wasm).status() {
-            eprintln!("{} is not deployed: {error}", component.name);
+        match command.arg(&component.wasm).status() {
+            Ok(status) if status.success() => self.deployed.extend(at.map(|at| (component.wasm, at))),
+            Ok(_) => {}
+            Err(error) => eprintln!("{} is not deployed: {error}", component.name),
         }
     }
 
@@ -124,4 +137,9 @@ impl Running<'_> {
         command.env("DEVCONNECT_ADMIN_URL", format!("http://127.0.0.1:{}", self.admin_port));
         command
     }
+}
+
+/// When a component's file was written: it is left alone where it would be the same.
+fn written(component: &Built) -> Option<SystemTime> {
+    std::fs::metadata(&component.wasm).and_then(|file| file.modified()).ok()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Folders and files that components are built from.
-const PLACES: [&str; 3] = ["components", "wit", "Cargo.lock"];
+const PLACES: [&str; 4] = ["components", "wit", "Cargo.toml", "Cargo.lock"];
 
 pub(super) struct Sources {
     root: PathBuf,
