@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use e2e::memory::resident;
 use e2e::{Server, ServerOptions, numbered};
 use serde::Serialize;
 
-use crate::sockets::resident;
 use crate::spread::Spread;
 
 /// The few that the many stand beside.
@@ -78,7 +78,7 @@ async fn host(count: usize) -> anyhow::Result<Host> {
     for number in 0..REQUESTS {
         times.push(ask(number).await?);
     }
-    let resident = resident(server.id())?;
+    let resident = resident(server.id());
     Ok(Host { components: count, first_start, start, resident, requests: Spread::of(times) })
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, ensure};
 use devconnect_host::config::Config;
 use devconnect_host::{Host, HostOptions};
+use e2e::memory::resident;
 use e2e::network::{self, Account};
 use e2e::{Server, ServerOptions};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -66,12 +67,12 @@ pub(crate) fn measure(sockets: usize, rate: u32) -> anyhow::Result<Figures> {
     let address = server.url.strip_prefix("http://").context("the host's address")?.to_owned();
     // The first ones bring code and caches in, which is not what a socket weighs.
     runtime.block_on(warm_up(&address, &pairs))?;
-    let resident_before = resident(server.id())?;
+    let resident_before = resident(server.id());
     eprintln!("connecting…");
     let begun = Instant::now();
     let lines = runtime.block_on(connect_all(&address, &pairs))?;
     let connecting = begun.elapsed();
-    let resident_open = resident(server.id())?;
+    let resident_open = resident(server.id());
     eprintln!("{rate} messages a second for {:?}…", WARM_UP + MEASURED);
     let (times, lost) = runtime.block_on(talk(lines, &pairs, rate))?;
     let opened = pairs.len() * 2;
@@ -198,13 +199,6 @@ async fn listen(mut reader: SplitStream<Line>, receiver: Option<(SplitSink<Line,
 fn sent_at(text: &str) -> Option<u64> {
     let event: serde_json::Value = serde_json::from_str(text.strip_prefix("42")?).ok()?;
     event.get(1)?.get("message")?.as_str()?.parse().ok()
-}
-
-/// The resident memory of a process, in KiB.
-pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("its resident memory")?;
-    Ok(line.split_whitespace().next().context("a number")?.parse()?)
 }
 
 impl std::fmt::Display for Figures {

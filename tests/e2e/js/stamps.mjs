@@ -8,8 +8,7 @@ import { io } from 'socket.io-client';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { url, members } = JSON.parse((await lines.next()).value);
-const count = { answers: 0, failed: 0, dropped: 0, older: 0, stamps: 0 };
-const stamps = new Set();
+const count = { answers: 0, failed: 0, dropped: 0, older: 0 };
 let stopped = false;
 
 const connecting = members.map(({ token }) => {
@@ -26,7 +25,6 @@ async function ask(socket, last) {
     return last;
   }
   count.answers += 1;
-  stamps.add(ack.stamp);
   // A socket never meets an older version again.
   if (ack.stamp < last) count.older += 1;
   return ack.stamp;
@@ -40,12 +38,13 @@ const asking = sockets.map(async (socket, at) => {
   while (!stopped) {
     last = await ask(socket, last);
     // Between two questions of a member is a moment: they are not a benchmark.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  return last;
 });
 while ((await lines.next()).value !== 'stop');
 stopped = true;
-await Promise.all(asking);
+const last = await Promise.all(asking);
 const open = sockets.filter((socket) => socket.connected).length;
-console.log(JSON.stringify({ ...count, stamps: stamps.size, open }));
+console.log(JSON.stringify({ ...count, open, last }));
 process.exit(0);

@@ -12,11 +12,14 @@
 
 pub mod mailbox;
 mod member;
+pub mod memory;
 pub mod network;
 pub mod node;
 pub mod schemathesis;
 mod site;
 mod stack;
+mod stamps;
+mod waiting;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -26,6 +29,8 @@ pub use member::{Member, PASSWORD, email};
 pub use serde_json::{Value, json};
 pub use site::{Site, stamp, token};
 pub use stack::Stack;
+pub use stamps::{Met, Stamps};
+pub use waiting::until;
 
 /// The secret that tests sign their own tokens with.
 pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";
@@ -133,6 +138,17 @@ impl Drop for Server {
 pub fn operate(server: &Server, data: &Path, arguments: &[&str]) -> (String, bool) {
     let mut command = Command::new(binary());
     command.args(arguments).arg("--data").arg(data).env_clear().env("DEVCONNECT_ADMIN_URL", &server.admin);
+    said(command)
+}
+
+/// What a command says that asks no host. Blocks.
+pub fn command(arguments: &[&str]) -> (String, bool) {
+    let mut command = Command::new(binary());
+    command.args(arguments).env_clear();
+    said(command)
+}
+
+fn said(mut command: Command) -> (String, bool) {
     let output = command.output().expect("the host's binary; build it with `cargo xtask build`");
     let said = [output.stdout, output.stderr].concat();
     (String::from_utf8_lossy(&said).into_owned(), output.status.success())

@@ -10,23 +10,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::network::{self, Account};
-use e2e::{Server, Site, Stack, Value, on_both_stacks, stamp, stamp_of, stamped};
+use e2e::{Server, Site, Stack, Stamps, Value, on_both_stacks, stamp, stamp_of, stamped, until};
 
-on_both_stacks!(what_is_tried_out_is_promoted_or_gone_back_from,);
+on_both_stacks!(
+    what_is_tried_out_is_promoted_or_gone_back_from,
+    a_socket_meets_what_its_user_meets_and_an_event_what_its_key_does,
+);
 
 /// From this stamp on the fixture fails where it is checked.
 const FAILING: u64 = 9_000_000_000;
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
+/// What other hosts or a rule do takes at most so long.
+const SOON: Duration = Duration::from_secs(20);
 
 /// The users who meet the stamp; each asks ten times and always has to meet the same one. Every answer counts.
 async fn who_meets(server: &Server, users: &Arc<Vec<Account>>, wanted: u64) -> BTreeSet<usize> {
@@ -128,10 +126,49 @@ async fn what_is_tried_out_is_promoted_or_gone_back_from(stack: Stack) {
     assert_eq!(stamp(&server.url).await, stamp_of(4));
 }
 
+async fn a_socket_meets_what_its_user_meets_and_an_event_what_its_key_does(stack: Stack) {
+    const MEMBERS: usize = 40;
+    const KEYS: usize = 16;
+    let site = Site::new(stack);
+    let users = Arc::new(network::members(&site.stack, "host", MEMBERS).await);
+    let server = site.start("host").await;
+    let client = reqwest::Client::new();
+    let mut before = BTreeSet::new();
+    for (round, weight) in [25, 75].into_iter().enumerate() {
+        site.deploy(&server, 1, &["--weight", &weight.to_string()]);
+        let by_user = who_meets(&server, &users, 1).await;
+        assert!((1..MEMBERS).contains(&by_user.len()), "{by_user:?} at {weight} %");
+        let asked = tokio::task::block_in_place(|| Stamps::begin(&server.url, &users).end());
+        assert_eq!((asked.failed, asked.dropped, asked.older), (0, 0, 0), "{asked:?}");
+        let by_socket: BTreeSet<usize> = (0..MEMBERS).filter(|user| asked.last[*user] == stamp_of(1)).collect();
+        assert_eq!(by_socket, by_user, "a user is the same one on a socket");
+
+        // The fixture takes the rest of an event's number as its key.
+        let events = (round * 4 * KEYS..).take(4 * KEYS);
+        for number in events.clone() {
+            let url = format!("{}/stamp/events/{number}", server.url);
+            assert_eq!(client.post(url).send().await.unwrap().status(), 200);
+        }
+        let mut by_key = vec![BTreeSet::new(); KEYS];
+        for number in events {
+            let url = format!("{}/stamp/effects/{number}", server.url);
+            let effect = async || client.get(&url).send().await.unwrap().text().await.unwrap();
+            until("it had its effect", SOON, async || effect().await != "none").await;
+            by_key[number % KEYS].insert(effect().await);
+        }
+        assert!(by_key.iter().all(|met| met.len() == 1), "each key has one version: {by_key:?}");
+        let on_canary: BTreeSet<usize> = (0..KEYS).filter(|key| by_key[*key].contains(&stamp_of(1))).collect();
+        println!("{weight} %: {} of {MEMBERS} users, {} of {KEYS} keys", by_user.len(), on_canary.len());
+        assert!((1..KEYS).contains(&on_canary.len()), "{on_canary:?} at {weight} %");
+        assert!(on_canary.is_superset(&before), "no key goes back");
+        before = on_canary;
+    }
+}
+
 /// Traffic for the version that is tried out, on all hosts, until it is over.
 async fn traffic(hosts: &[&Server], mut over: impl AsyncFnMut() -> bool) {
     let client = reqwest::Client::new();
-    until("the trial is over", async || {
+    until("the trial is over", SOON, async || {
         for host in hosts {
             for _ in 0..10 {
                 client.get(format!("{}/stamp/checked", host.url)).send().await.unwrap();
@@ -153,7 +190,7 @@ async fn a_rule_decides_once_for_three_hosts() {
     site.deploy(&one, FAILING, &["--weight", "100", "--max-errors", "5", "--min-calls", "100"]);
     traffic(&hosts, over).await;
     for host in hosts {
-        until("every host is back", async || stamp(&host.url).await == stamp_of(0)).await;
+        until("every host is back", SOON, async || stamp(&host.url).await == stamp_of(0)).await;
     }
     let log = site.well(&one, &["deploys"]);
     let back: Vec<&str> = log.lines().filter(|line| line.contains("rollback")).collect();
@@ -162,7 +199,7 @@ async fn a_rule_decides_once_for_three_hosts() {
     site.deploy(&one, 1, &["--weight", "100", "--min-calls", "50", "--promote-after", "2"]);
     traffic(&hosts, over).await;
     for host in hosts {
-        until("every host has it", async || stamp(&host.url).await == stamp_of(1)).await;
+        until("every host has it", SOON, async || stamp(&host.url).await == stamp_of(1)).await;
     }
     let log = site.well(&one, &["deploys"]);
     assert_eq!(log.lines().filter(|line| line.contains("promote")).count(), 1, "{log}");

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use devconnect_host::registry::{Manifest, ManifestError};
-use e2e::{Server, ServerOptions, Site, Stack, Value, on_both_stacks, stamp, stamp_of, stamped, token};
+use e2e::{Server, ServerOptions, Site, Stack, Value, on_both_stacks, stamp, stamp_of, stamped, token, until};
 use sha2::{Digest as _, Sha256};
 
 on_both_stacks!(
@@ -28,13 +28,12 @@ fn path(file: &Path) -> &str {
     file.to_str().unwrap()
 }
 
-/// Waits for something that another host is to do within two seconds.
-async fn within_two_seconds(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+/// Waits for what another host is to do, and says how long that took. It is to follow within two seconds; the bound is for
+/// a machine that has other work.
+async fn follows(what: &str, holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < Duration::from_secs(2), "not within two seconds: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(what, Duration::from_secs(30), holds).await;
+    println!("{what} after {:.1?}", begun.elapsed());
 }
 
 async fn a_version_is_deployed_gone_back_to_and_removed(stack: Stack) {
@@ -89,14 +88,20 @@ fn hash(number: u64) -> String {
     hex::encode(Sha256::digest(stamped(number)))
 }
 
-/// The fixture's code with another manifest.
-fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
-    let wasm = stamped(7);
+/// The fixture's code with the stamp 7, and no manifest.
+fn without_manifest() -> Vec<u8> {
+    let mut wasm = stamped(7);
     let marker = b"devconnect:manifest";
     let name = wasm.windows(marker.len()).rposition(|window| window == marker).unwrap();
     // The section is the last one: its id, its size in two or three bytes, the name's length.
     let begin = (0..name).rev().take(5).find(|at| wasm[*at] == 0).unwrap();
-    Manifest::bundle(wasm[..begin].to_vec(), text)
+    wasm.truncate(begin);
+    wasm
+}
+
+/// The same with another manifest.
+fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
+    Manifest::bundle(without_manifest(), text)
 }
 
 /// A component around a core module, with these sections after it.
@@ -207,6 +212,7 @@ async fn requests_meet_one_whole_version_each(stack: Stack) {
                     // One connection after another request never meets an older version again.
                     assert!((last..=VERSIONS).contains(&number), "{number} after {last}");
                     (last, count) = (number, count + 1);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 count
             })
@@ -265,7 +271,7 @@ async fn every_host_follows_also_one_that_was_away() {
     let (one, other, third) = tokio::join!(site.start("host"), site.start("other"), site.start("third"));
     let all_have = async |hosts: &[&Server], number: u64| {
         for host in hosts {
-            within_two_seconds("it has it", async || stamp(&host.url).await == stamp_of(number)).await;
+            follows("it has it", async || stamp(&host.url).await == stamp_of(number)).await;
         }
     };
     all_have(&[&one, &other, &third], 0).await;
@@ -284,26 +290,53 @@ async fn every_host_follows_also_one_that_was_away() {
     let third = site.start("third").await;
     assert_eq!(stamp(&third.url).await, stamp_of(1), "it starts right after going back, too");
 
-    // Two at once: one wins, and the other is told.
-    let files = [3, 4].map(|number| site.file(&format!("{number}.wasm"), &stamped(number)));
-    let data = site.stack.data("host");
-    let mut said = Vec::new();
-    for _ in 0..10 {
-        let both = files.each_ref().map(|file| {
-            let (file, data, url) = (file.clone(), data.clone(), one.admin.clone());
-            tokio::spawn(async move {
-                let asked = reqwest::Client::new().post(format!("{url}/v1/components")).bearer_auth(token(&data));
-                asked.body(std::fs::read(file).unwrap()).send().await.unwrap().status().as_u16()
-            })
+    // Two at once, of one host and of two: one wins, and the other is told.
+    let tokens = ["host", "other"].map(|host| token(&site.stack.data(host)));
+    for second in [&one, &other].repeat(10) {
+        let both = [(3, &one, &tokens[0]), (4, second, &tokens[usize::from(std::ptr::eq(second, &other))])];
+        let asking = both.map(|(number, host, token)| {
+            let asked = reqwest::Client::new().post(format!("{}/v1/components", host.admin)).bearer_auth(token);
+            tokio::spawn(asked.body(stamped(number)).send())
         });
-        for answer in both {
-            said.push(answer.await.unwrap());
+        let mut said = Vec::new();
+        for answer in asking {
+            said.push(answer.await.unwrap().unwrap().status().as_u16());
         }
+        assert!(said.contains(&200) && said.iter().all(|status| [200, 409].contains(status)), "{said:?}");
         let now = stamp(&one.url).await;
         assert!([stamp_of(3), stamp_of(4)].contains(&now), "{now}");
-        within_two_seconds("both hosts have one", async || stamp(&other.url).await == stamp(&one.url).await).await;
+        follows("both hosts have one", async || stamp(&other.url).await == stamp(&one.url).await).await;
     }
-    assert!(said.iter().all(|status| [200, 409].contains(status)), "{said:?}");
+}
+
+/// Code without a manifest, as any compiler leaves it, becomes what deploys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_bundled_with_a_manifest_and_deployed() {
+    let site = Site::new(Stack::embedded());
+    let server = site.start("host").await;
+    let bundle = |arguments: &[&str]| tokio::task::block_in_place(|| e2e::command(&[&["bundle"], arguments].concat()));
+    let manifest = "[component]\nname = \"stamped\"\nversion = \"3.1.0\"\n\
+                    [[http]]\nmethod = \"GET\"\npath = \"/stamp\"\nsession = \"none\"\n";
+    let bare = site.file("bare.wasm", &without_manifest());
+    let right = site.file("right.toml", manifest.as_bytes());
+    let wrong = site.file("wrong.toml", manifest.replace("GET", "FETCH").as_bytes());
+
+    let (said, well) = bundle(&[path(&bare)]);
+    assert!(!well && said.contains("can't read") && said.contains("component.toml"), "{said}");
+    let (said, well) = bundle(&[path(&bare), "--manifest", path(&wrong)]);
+    assert!(!well && said.contains("line 5, column 10"), "{said}");
+    let (said, well) = bundle(&[path(&bare), "--manifest", path(&right)]);
+    let bundled = bare.with_file_name("stamped.wasm");
+    assert!(well && said.contains(path(&bundled)), "{said}");
+    let (said, well) = bundle(&[path(&bare), "--manifest", path(&right)]);
+    assert!(!well && said.contains("is there already; name another file with --out"), "{said}");
+    let again = bare.with_file_name("again.wasm");
+    let (said, well) = bundle(&[path(&bundled), "--manifest", path(&right), "--out", path(&again)]);
+    assert!(!well && said.contains("it has a manifest already") && !again.exists(), "{said}");
+
+    let said = site.well(&server, &["deploy", path(&bundled)]);
+    assert!(said.contains("stamped 3.1.0 ("), "{said}");
+    assert_eq!(stamp(&server.url).await, stamp_of(7));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,13 +361,13 @@ async fn a_host_that_can_not_load_a_version_says_so_and_keeps_the_one_it_has() {
             asked.send().await.unwrap().json::<Value>().await.unwrap()
         }
     };
-    within_two_seconds("it says why not", async || {
+    follows("it says why not", async || {
         asked().await["failing"].as_str().is_some_and(|why| why.contains("at most 10000 is allowed here"))
     })
     .await;
     assert_eq!(stamp(&other.url).await, stamp_of(0), "it keeps what it has");
     // What comes next it can load.
     site.deploy(&one, 8, &["--accept-grants"]);
-    within_two_seconds("it follows again", async || stamp(&other.url).await == stamp_of(8)).await;
+    follows("it follows again", async || stamp(&other.url).await == stamp_of(8)).await;
     assert_eq!(asked().await["failing"], Value::Null);
 }

@@ -4,24 +4,23 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Server, Site, Stack, on_both_stacks, stamp, stamp_of};
+use e2e::{Server, Site, Stack, on_both_stacks, stamp, stamp_of, until};
 use tokio::task::JoinHandle;
 
 on_both_stacks!(a_call_ends_on_the_version_that_began_it,);
 
 /// A call that works for so long, and is running when this answers: its status and its words.
-async fn slow(site: &Site, server: &Server, millis: u64) -> JoinHandle<(u16, String)> {
+async fn slow(server: &Server, millis: u64) -> JoinHandle<(u16, String)> {
     let (url, client) = (format!("{}/stamp/slow?ms={millis}", server.url), reqwest::Client::new());
     let calling = tokio::spawn(async move {
         let answer = client.get(url).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     });
     // What the version before has to drain is this call, so it has to have begun.
-    let begun = Instant::now();
-    while !metrics(server).await.contains("devconnect_calls_running{component=\"stamped\"} 1") {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{}", site.well(server, &["components"]));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("it runs", Duration::from_secs(10), async || {
+        metrics(server).await.contains("devconnect_calls_running{component=\"stamped\"} 1")
+    })
+    .await;
     calling
 }
 
@@ -32,7 +31,7 @@ async fn metrics(server: &Server) -> String {
 async fn a_call_ends_on_the_version_that_began_it(stack: Stack) {
     let site = Site::new(stack);
     let server = site.start("host").await;
-    let calling = slow(&site, &server, 4_000).await;
+    let calling = slow(&server, 4_000).await;
     site.deploy(&server, 1, &[]);
     assert_eq!(stamp(&server.url).await, stamp_of(1));
     let component = site.component(&server, "stamped");
@@ -49,7 +48,7 @@ async fn a_call_ends_on_the_version_that_began_it(stack: Stack) {
 async fn a_call_that_does_not_end_is_cut_and_counted() {
     let site = Site::new(Stack::embedded());
     let server = site.start("host").await;
-    let calling = slow(&site, &server, 55_000).await;
+    let calling = slow(&server, 55_000).await;
     site.deploy(&server, 1, &[]);
     let since = Instant::now();
     let (status, said) = calling.await.unwrap();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use e2e::{Member, Server, ServerOptions, with_fixture};
+use e2e::{Member, Server, ServerOptions, memory, with_fixture};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -73,12 +73,6 @@ async fn storm_of(member: &Member, calls: usize, statuses: &mut BTreeMap<(&'stat
     }
 }
 
-fn resident_kib(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_components_harm_nobody_else() {
     let (data, components) = (TempDir::new().unwrap(), with_fixture("misbehaving"));
@@ -96,7 +90,7 @@ async fn bad_components_harm_nobody_else() {
         quiet.push(p99(measure(&ada, tokio::time::sleep(QUIET)).await));
         storm.push(p99(measure(&ada, storm_of(&ada, 3 * CALLS / ROUNDS, &mut statuses)).await));
     }
-    let resident = resident_kib(server.id());
+    let resident = memory::peak(server.id());
     println!("good requests' p99 by round: quiet {quiet:.1?}, in the storm {storm:.1?}");
     let (quiet, storm) = (median(quiet), median(storm));
     let times = storm.as_secs_f64() / quiet.as_secs_f64();

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::chat::{Chat, Talk};
 use crate::servers::lock;
 use crate::tally::{Answer, Tally};
-use crate::until;
+use e2e::until;
 
 /// Pairs of members; of each, one is at host `a` and one at host `b`.
 pub const PAIRS: usize = 4;

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::line::{Line, Speaks};
 use crate::servers::{Engine, Servers, Turn};
-use crate::until;
+use e2e::until;
 
 /// A host says how a store is, and heals, within this time.
 const HEALING: Duration = Duration::from_secs(30);

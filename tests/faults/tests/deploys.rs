@@ -10,15 +10,12 @@
 )]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use e2e::network::{self, Account};
-use e2e::{Server, Site, Stack, Value, json, node, on_both_stacks, stamp_of, stamped};
-use faults::until;
+use e2e::memory::resident;
+use e2e::{ServerOptions, Site, Stack, Stamps, Value, json, network, on_both_stacks, stamp_of, stamped, until};
 use tokio::task::JoinHandle;
 
 on_both_stacks!(nothing_is_lost_in_two_hundred_deploys,);
@@ -30,7 +27,10 @@ const FIRST: u64 = 10;
 /// Clients with a kept connection each.
 const CLIENTS: usize = 8;
 /// Between two requests of one: a host that has no moment to itself would show queues, and not deploys.
-const THINKING: Duration = Duration::from_millis(4);
+const THINKING: Duration = Duration::from_millis(10);
+/// So many of the pool's slots stay warm once they were used, and a new component takes cold ones first: with few, the
+/// first deploys have used them all, and what grows after that is something else.
+const POOL: &str = "[engine]\nwarm = 32\n";
 /// How long the same load runs without deploys.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -126,38 +126,6 @@ impl Events {
     }
 }
 
-/// Sockets of the official client.
-struct Sockets {
-    process: Child,
-    input: ChildStdin,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Sockets {
-    fn begin(url: &str, members: &[Account]) -> Self {
-        let mut process = node::node().arg("stamps.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut input = process.stdin.take().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        writeln!(input, "{}", json!({ "url": url, "members": members })).unwrap();
-        assert_eq!(lines.next().unwrap().unwrap(), "ready");
-        Self { process, input, lines }
-    }
-
-    fn end(mut self) -> Value {
-        writeln!(self.input, "stop").unwrap();
-        let counted = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
-        assert!(self.process.wait().unwrap().success());
-        counted
-    }
-}
-
-/// The resident memory of a process, in KiB.
-fn resident(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// The value below which this share of them is, in milliseconds.
 fn quantile(times: &mut [Duration], share: f64) -> f64 {
     times.sort_unstable();
@@ -169,8 +137,9 @@ async fn nothing_is_lost_in_two_hundred_deploys(stack: Stack) {
     const MEMBERS: usize = 20;
     let site = Site::new(stack);
     let members = network::members(&site.stack, "host", MEMBERS).await;
-    let server = site.start("host").await;
-    let sockets = tokio::task::block_in_place(|| Sockets::begin(&server.url, &members));
+    let options = ServerOptions { config: Some(POOL), ..ServerOptions::default() };
+    let server = site.start_with("host", options).await;
+    let sockets = tokio::task::block_in_place(|| Stamps::begin(&server.url, &members));
     let (requests, events) = (Requests::begin(&server.url), Events::begin(&server.url));
     let client = reqwest::Client::new();
     let deploy = async |number: u64| {
@@ -189,27 +158,26 @@ async fn nothing_is_lost_in_two_hundred_deploys(stack: Stack) {
     }
     let first = Instant::now();
     tokio::time::sleep(QUIET).await;
-    let (quiet, before) = (Instant::now(), resident(&server));
+    let (quiet, before) = (Instant::now(), resident(server.id()));
 
     let mut deploys = Vec::new();
     for number in FIRST + 1..=FIRST + DEPLOYS {
         deploys.push(deploy(number).await);
         if number % 50 == 0 {
-            println!("{number} deploys, resident {} KiB", resident(&server));
+            println!("{number} deploys, resident {} KiB", resident(server.id()));
         }
     }
     let after = Instant::now();
     let drained = async || site.component(&server, "stamped")["draining"].as_array().unwrap().is_empty();
     until("all versions before have drained", Duration::from_secs(30), drained).await;
     tokio::time::sleep(QUIET / 2).await;
-    let left = resident(&server);
+    let left = resident(server.id());
 
     let (times, met) = requests.end().await;
-    let counted = tokio::task::block_in_place(|| sockets.end());
+    let asked = tokio::task::block_in_place(|| sockets.end());
     let events = events.end(&server.url).await;
     assert!(met.iter().all(|number| *number <= FIRST + DEPLOYS), "{met:?}");
-    assert_eq!((counted["failed"].as_u64(), counted["dropped"].as_u64()), (Some(0), Some(0)), "{counted}");
-    assert_eq!((counted["older"].as_u64(), counted["open"].as_u64()), (Some(0), Some(MEMBERS as u64)), "{counted}");
+    assert_eq!((asked.failed, asked.dropped, asked.older, asked.open), (0, 0, 0, MEMBERS), "{asked:?}");
 
     let of = |wanted: &dyn Fn(Instant) -> bool| -> Vec<Duration> {
         times.iter().filter(|(at, _)| wanted(*at)).map(|(_, time)| *time).collect()
@@ -219,7 +187,7 @@ async fn nothing_is_lost_in_two_hundred_deploys(stack: Stack) {
     println!(
         "{} requests, {} answers to sockets, {events} events, {} versions met; none failed, dropped or lost",
         times.len(),
-        counted["answers"],
+        asked.answers,
         met.len()
     );
     println!(

@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use devconnect_host::capability::events::DEAD_LETTERS;
+use e2e::until;
 use e2e::{Member, PASSWORD, Server, Value};
 use faults::load::{AT_ONCE, Load, Shared, Worker, befriend, numbers};
 use faults::network::{Fault, Network, heals, knows, state};
 use faults::servers::Engine;
 use faults::tally::Answer;
-use faults::until;
 use reqwest::StatusCode;
 
 /// Before the fault.

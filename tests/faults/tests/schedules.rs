@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use devconnect_host::capability::documents::{Documents, Filter, Query};
 use devconnect_host::{Host, HostOptions};
+use e2e::until;
 use faults::crash::Site;
 use faults::network::Network;
-use faults::until;
 
 /// How often a host is killed at any moment.
 const KILLS: u64 = 6;
