@@ -108,9 +108,18 @@ impl Deployments {
         Here { registry: self.registry.clone(), kept: self.kept.clone(), seeds: self.seeds().clone() }
     }
 
-    /// Keeps what this host needs to start without the documents.
-    pub(super) async fn keep(&self, rows: &BTreeMap<String, Row>) {
+    /// Keeps what this host needs to start without the documents, where it does not have that yet. Who deploys does not wait
+    /// for it: a host that dies before starts with what the documents say or, without them, with what it served before.
+    pub(super) async fn keep_here(&self) {
         let Some(kept) = &self.kept else { return };
+        let cluster = {
+            let mut here = self.here.lock().await;
+            if std::mem::replace(&mut here.kept, true) {
+                return;
+            }
+            here.cluster.clone()
+        };
+        let rows = &cluster.rows;
         for named in rows.values().flat_map(Row::named).filter(|named| !kept.has(named)) {
             if let Ok(Some(wasm)) = self.blobs.get(named).await {
                 kept.keep_file(named, &wasm);

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bson::{RawDocumentBuf, doc};
+use tokio::sync::Notify;
 
 pub use blobs::LARGEST;
 pub(crate) use blobs::{COLLECTION as BLOBS, collection as blobs};
@@ -105,6 +106,8 @@ pub struct Deployments {
     bell: Option<Arc<Redis>>,
     /// Who has the lock brings this host to where the cluster is.
     here: tokio::sync::Mutex<Here>,
+    /// It was brought somewhere else, which is to be kept.
+    moved: Notify,
     /// Before it is, the registry is somebody else's.
     started: AtomicBool,
     /// What is to be deployed where nobody has deployed it, by name; empty once that is known of each.
@@ -118,6 +121,8 @@ struct Here {
     cluster: Arc<Cluster>,
     /// False when some of it is to be tried again.
     settled: bool,
+    /// False when this host could not start with it yet.
+    kept: bool,
 }
 
 impl Deployments {
@@ -136,7 +141,8 @@ impl Deployments {
             kept: folder.map(Kept::new),
             clock,
             bell: None,
-            here: tokio::sync::Mutex::new(Here { cluster: Arc::new(Cluster::unknown()), settled: true }),
+            here: tokio::sync::Mutex::new(Here { cluster: Arc::new(Cluster::unknown()), settled: true, kept: true }),
+            moved: Notify::new(),
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
             failing: Mutex::default(),
@@ -202,9 +208,10 @@ impl Deployments {
                 }
             };
             // What is not heard is seen.
-            let heard = tokio::time::timeout(LOOK, ringing).await;
-            if heard == Ok(false) {
-                rung = None;
+            tokio::select! {
+                heard = ringing => if !heard { rung = None },
+                () = self.moved.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
             if self.registry.cut(DRAIN) {
                 give_back().await;
@@ -212,7 +219,11 @@ impl Deployments {
             if !self.started.load(Ordering::Relaxed) {
                 continue;
             }
-            let looked = async { self.judge(self.catch_up().await?.rows.values()).await };
+            let looked = async {
+                let cluster = self.catch_up().await?;
+                self.keep_here().await;
+                self.judge(cluster.rows.values()).await
+            };
             match looked.await {
                 Ok(()) => {}
                 Err(Refusal::Component(error)) => {
@@ -276,10 +287,11 @@ impl Deployments {
         let moved = cluster.revision != here.cluster.revision;
         if moved || !here.settled {
             let settled = self.apply(&cluster.rows, ready).await;
-            if moved || settled {
-                self.keep(&cluster.rows).await;
+            let kept = here.kept && !moved && !settled;
+            *here = Here { cluster: cluster.clone(), settled, kept };
+            if moved {
+                self.moved.notify_one();
             }
-            *here = Here { cluster: cluster.clone(), settled };
         }
         let seeds = std::mem::take(&mut *self.seeds());
         let planted = !seeds.is_empty();

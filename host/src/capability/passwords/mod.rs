@@ -8,10 +8,12 @@ mod host;
 
 use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
+
+use super::random;
 
 /// The longest password, in bytes.
 pub const MAX_PASSWORD: usize = 1_024;
@@ -65,7 +67,7 @@ pub enum Error {
 /// Hashes and checks passwords.
 pub struct Passwords {
     argon2: Argon2<'static>,
-    /// Of a password that nobody has; checked when there is no account, so that both cases take the same time.
+    /// Of no password; checked when there is no account, so that both cases take the same time.
     decoy: Arc<str>,
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
@@ -76,8 +78,7 @@ impl Passwords {
     pub fn new(cost: Cost) -> Result<Self, Error> {
         let params = argon2::Params::new(cost.memory_kib, cost.passes, 1, None).map_err(failed)?;
         let argon2 = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-        let nobody = super::random::bytes::<32>();
-        let decoy = argon2.hash_password(&nobody).map_err(failed)?.to_string().into();
+        let decoy = decoy(argon2.params())?.into();
         let turns = Arc::new(Semaphore::new(cost.parallel.max(1)));
         let places = Arc::new(Semaphore::new(cost.parallel.max(1) + cost.waiting));
         Ok(Self { argon2, decoy, turns, places })
@@ -130,6 +131,13 @@ impl Passwords {
     }
 }
 
+/// What looks like a hash with these parameters: to check a password against it takes as long, and making it takes nothing.
+fn decoy(params: &argon2::Params) -> Result<String, Error> {
+    let salt = Salt::new(&random::bytes::<16>()).map_err(failed)?;
+    let hash = Output::new(&random::bytes::<32>()).map_err(failed)?;
+    Ok(format!("$argon2id$v=19${params}${salt}${hash}"))
+}
+
 fn verify_argon2(argon2: &Argon2<'_>, password: &str, hash: &str) -> Verdict {
     let Ok(parsed) = PasswordHash::new(hash) else { return Verdict::Differs };
     // `verify_password` takes the parameters from the hash.
@@ -158,6 +166,16 @@ mod tests {
 
     fn cheap(parallel: usize, waiting: usize) -> Passwords {
         Passwords::new(Cost { memory_kib: 64, passes: 1, parallel, waiting }).unwrap()
+    }
+
+    #[test]
+    fn the_decoy_is_checked_as_a_hash_of_the_same_cost_is() {
+        let passwords = cheap(1, 1);
+        let parsed = PasswordHash::new(&passwords.decoy).unwrap();
+        assert_eq!(argon2::Params::try_from(&parsed).unwrap(), *passwords.argon2.params());
+        // It is not refused before the work begins: `verify_password` says that the password is another one.
+        let checked = passwords.argon2.verify_password(b"nobody's", &parsed);
+        assert_eq!(checked, Err(argon2::password_hash::Error::PasswordInvalid));
     }
 
     #[tokio::test]
