@@ -22,8 +22,9 @@ on_both_stacks!(nothing_is_lost_in_two_hundred_deploys,);
 
 /// Distinct binaries, one after the other.
 const DEPLOYS: u64 = 200;
-/// Deploys before memory is looked at for the first time: they bring in the code and the buffers of deploying itself.
-const FIRST: u64 = 10;
+/// Deploys before memory is looked at for the first time: they bring in the code and the buffers of deploying itself, and the
+/// allocator's arenas come to the shape that deploys under load give them. What grows after that would go on growing.
+const FIRST: u64 = 50;
 /// Clients with a kept connection each.
 const CLIENTS: usize = 8;
 /// Between two requests of one: a host that has no moment to itself would show queues, and not deploys.
