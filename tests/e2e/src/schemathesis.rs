@@ -11,7 +11,12 @@ const VERSION: &str = "4.32.5";
 /// The command, or why it can't be had. In continuous integration that is a failure.
 pub fn command() -> Option<Command> {
     match installed() {
-        Ok(program) => Some(Command::new(program)),
+        Ok(program) => {
+            let mut command = Command::new(program);
+            // It keeps what it found in the folder that it is called in.
+            command.current_dir(root().join("target/schemathesis"));
+            Some(command)
+        }
         Err(why) if std::env::var_os("CI").is_none() => {
             eprintln!("skipped, there is no Schemathesis: {why}");
             None
