@@ -45,6 +45,8 @@ use trial::Tallies;
 pub(crate) const LOG: &str = "host-deploys";
 /// How often it is looked whether the head has moved.
 const LOOK: Duration = Duration::from_millis(500);
+/// How many seeds are deployed in one commit: a thousand would take longer than a commit may.
+const AT_ONCE: usize = 64;
 /// How long a host that starts waits for the documents before it starts with what it had.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -307,13 +309,14 @@ impl Deployments {
         Ok(cluster)
     }
 
-    /// Deploys the seeds that nobody ever deployed; true when there were some, or others came first.
+    /// Deploys some of the seeds that nobody ever deployed; true when there were some, or others came first.
     async fn plant(&self, cluster: &Cluster, ready: &mut BTreeMap<String, Arc<Loaded>>) -> Result<bool, Refusal> {
         let unknown: Vec<Arc<Bundle>> = self
             .seeds()
             .iter()
             .filter(|(name, _)| !cluster.rows.contains_key(*name))
             .map(|(_, seed)| seed.clone())
+            .take(AT_ONCE)
             .collect();
         if unknown.is_empty() {
             return Ok(false);
