@@ -154,11 +154,16 @@ fn said(mut command: Command) -> (String, bool) {
     (String::from_utf8_lossy(&said).into_owned(), output.status.success())
 }
 
-/// The built host: beside this program, or beside the folder of test binaries.
+/// The built host.
 fn binary() -> PathBuf {
+    built("devconnect")
+}
+
+/// A built program of the workspace: beside this one, or beside the folder of test binaries.
+pub fn built(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
-    let built = program.ancestors().skip(1).take(2).map(|folder| folder.join("devconnect")).find(|file| file.exists());
-    built.unwrap_or_else(|| panic!("there is no `devconnect` near {}; run `cargo xtask build`", program.display()))
+    let built = program.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|file| file.exists());
+    built.unwrap_or_else(|| panic!("there is no `{name}` near {}; run `cargo xtask build`", program.display()))
 }
 
 /// The built components and a fixture, in one folder.

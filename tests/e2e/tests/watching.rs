@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use e2e::{JWT_SECRET, root, until};
+use e2e::{JWT_SECRET, built, root, until};
 use tempfile::TempDir;
 
 /// A build of one small component takes less on any machine, also when others build beside it.
@@ -72,8 +72,6 @@ impl Project {
     }
 
     fn run(&self) -> Running {
-        let program = std::env::current_exe().unwrap();
-        let built = |name| program.ancestors().map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap();
         let mut child = Command::new(built("xtask"))
             .args(["run", "--port", "0", "--admin-port", &free_port().to_string(), "--host"])
             .arg(built("devconnect"))
@@ -141,9 +139,19 @@ impl Running {
     }
 }
 
+impl Running {
+    /// As Ctrl-C does.
+    fn interrupt(&self) -> bool {
+        Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().is_ok_and(|status| status.success())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Killed, it would leave its host behind.
+        if matches!(self.child.try_wait(), Ok(None)) && self.interrupt() {
+            let _ = self.child.wait();
+        }
     }
 }
 
@@ -190,7 +198,7 @@ async fn what_is_saved_serves_and_what_does_not_compile_is_said() {
     let id = running.child.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
     let host: u32 = children.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap().success());
+    assert!(running.interrupt());
     assert!(running.child.wait().unwrap().success(), "{}", running.said());
     assert!(!runs(host), "the host has drained and ended");
 }
