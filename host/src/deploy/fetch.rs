@@ -23,13 +23,13 @@ pub(super) struct Wanted {
 
 /// What is on this machine.
 #[derive(Clone)]
-struct Here {
+struct Folders {
     registry: Arc<Registry>,
     kept: Option<Kept>,
     seeds: BTreeMap<String, Arc<Bundle>>,
 }
 
-impl Here {
+impl Folders {
     /// Loads a version; none where there is no file of it. Blocks.
     fn load(&self, wanted: &Wanted) -> Option<Result<Arc<Loaded>, DeployError>> {
         let seed = self.seeds.get(&wanted.name).filter(|seed| seed.sha256 == wanted.sha256).cloned();
@@ -59,8 +59,9 @@ impl Deployments {
             let named = row.named().filter(|sha256| !has(sha256));
             lacking.extend(named.map(|sha256| Wanted { name: row.name.clone(), sha256: sha256.to_owned() }));
         }
-        let (here, wanted) = (self.here_now(), lacking.clone());
-        let found = blocking(move || Ok(wanted.into_par_iter().map(|wanted| here.load(&wanted)).collect::<Vec<_>>()));
+        let (folders, wanted) = (self.folders(), lacking.clone());
+        let found =
+            blocking(move || Ok(wanted.into_par_iter().map(|wanted| folders.load(&wanted)).collect::<Vec<_>>()));
         let found = match found.await {
             Ok(found) => found,
             Err(error) => {
@@ -87,8 +88,8 @@ impl Deployments {
         if let Some(served) = self.registry.served(name).and_then(|served| served.version(sha256).cloned()) {
             return Ok(served);
         }
-        let (here, wanted) = (self.here_now(), Wanted { name: name.to_owned(), sha256: sha256.to_owned() });
-        match blocking(move || here.load(&wanted).transpose()).await? {
+        let (folders, wanted) = (self.folders(), Wanted { name: name.to_owned(), sha256: sha256.to_owned() });
+        match blocking(move || folders.load(&wanted).transpose()).await? {
             Some(loaded) => Ok(loaded),
             None => self.fetch_from_documents(sha256).await,
         }
@@ -104,8 +105,8 @@ impl Deployments {
         Ok(blocking(move || registry.load(&Bundle::read("the component", wasm)?)).await?)
     }
 
-    fn here_now(&self) -> Here {
-        Here { registry: self.registry.clone(), kept: self.kept.clone(), seeds: self.seeds().clone() }
+    fn folders(&self) -> Folders {
+        Folders { registry: self.registry.clone(), kept: self.kept.clone(), seeds: self.seeds().clone() }
     }
 
     /// Keeps what this host needs to start without the documents, where it does not have that yet. Who deploys does not wait

@@ -166,6 +166,12 @@ pub fn built(name: &str) -> PathBuf {
     built.unwrap_or_else(|| panic!("there is no `{name}` near {}; run `cargo xtask build`", program.display()))
 }
 
+/// A port of loopback that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
 /// The built components and a fixture, in one folder.
 pub fn with_fixture(name: &str) -> tempfile::TempDir {
     let folder = tempfile::TempDir::new().expect("a folder for components");

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use e2e::{JWT_SECRET, built, root, until};
+use e2e::{JWT_SECRET, built, free_port, root, until};
 use tempfile::TempDir;
 
 /// A build of one small component takes less on any machine, also when others build beside it.
@@ -94,10 +94,6 @@ fn manifest(path: &str) -> String {
     format!(
         "[component]\nname = \"watched\"\nversion = \"1.0.0\"\n[[http]]\nmethod = \"GET\"\npath = \"{path}\"\nsession = \"none\"\n"
     )
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn listen(stream: impl Read + Send + 'static, said: Arc<Mutex<String>>) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use devconnect_host::capability::documents::{Documents, Filter, Query};
 use devconnect_host::config::Config;
-use e2e::{Server, ServerOptions};
+use e2e::{Server, ServerOptions, free_port};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
@@ -143,9 +143,4 @@ impl Spot {
         self.server = None;
         true
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
