@@ -7,6 +7,7 @@ FROM rust:1.95.0-slim-bookworm AS build
 
 # The toolchain of this image. rust-toolchain.toml asks for `stable`, and rustup would fetch that on top.
 ENV RUSTUP_TOOLCHAIN=1.95.0
+ENV CARGO_INCREMENTAL=0
 
 # librdkafka is built by make and wants a C++ compiler; a C compiler, for SQLite and zstd, is in the image.
 # Debian keeps one version of a package at a time: one that is pinned here is gone with the next fix.
@@ -19,13 +20,14 @@ RUN apt-get update \
 WORKDIR /src
 COPY . .
 
+# The whole workspace decides on features, as in `cargo xtask test`: what is tested is what is in the image.
 # Dependencies stay built between two builds. Our own crates are touched, so that they are always built: cargo goes by a
 # file's time, which may be older than what an earlier build left. Nor may a component stay that is no longer there.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     find host components xtask tests wit -type f -exec touch {} + \
  && rm -rf target/components \
- && cargo build --locked --release -p devconnect-host --bin devconnect \
+ && cargo build --locked --release --workspace --bin devconnect \
  && cargo xtask build-components \
  && mkdir /out \
  && cp -r target/release/devconnect target/components /out/

@@ -13,7 +13,7 @@ use crate::workspace::{Workspace, cargo};
 pub(crate) fn everything(workspace: &Workspace) -> Result<ExitCode> {
     let started = Instant::now();
     report(&workspace.root, &guests::build(&workspace.root, Selection::Application)?);
-    let host = host(workspace)?;
+    let host = host(workspace, false)?;
     println!(
         "{} is ready after {:.1} s; serve with `cargo xtask run`",
         workspace.shown(&host),
@@ -37,16 +37,18 @@ pub(crate) fn components(root: &Path, names: &[String], all: bool) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the host and answers its file.
-pub(crate) fn host(workspace: &Workspace) -> Result<PathBuf> {
+/// Builds the host and answers its file. `quick`: its own crates are compiled soon instead of well.
+pub(crate) fn host(workspace: &Workspace, quick: bool) -> Result<PathBuf> {
     eprintln!("building the host (minutes the first time, seconds later)");
-    let status = cargo(&workspace.root)
-        // The whole workspace decides on features, as in `test`: nothing is compiled twice for the sake of another set.
-        .args(["build", "--release", "--workspace", "--bin", "devconnect"])
-        .status()
-        .context("cargo can't be run")?;
+    let mut command = cargo(&workspace.root);
+    // The whole workspace decides on features, as in `test`: nothing is compiled twice for the sake of another set.
+    command.args(["build", "--release", "--workspace", "--bin", "devconnect"]);
+    if quick {
+        command.args(workspace.quick());
+    }
+    let status = command.status().context("cargo can't be run")?;
     ensure!(status.success(), "the host does not compile; what cargo said is above");
-    Ok(workspace.target.join("release/devconnect"))
+    Ok(workspace.host_file())
 }
 
 /// A line for each component.

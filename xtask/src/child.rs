@@ -1,12 +1,12 @@
-//! A child process with a deadline. It has a process group of its own, which ends with it: at the deadline, on Ctrl-C
-//! and also when it is done, so that nothing that a test started is left behind.
+//! Child processes with deadlines, any number at once. Each has a process group of its own, which ends with it: at the
+//! deadline, on Ctrl-C and also when it is done, so that nothing that a test started is left behind.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Once;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 /// How long what a child printed is waited for after its end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The group that runs now; 0 for none.
-static CURRENT: AtomicI32 = AtomicI32::new(0);
+/// The groups that run now.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// What becomes of a child's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,16 +67,27 @@ pub(crate) fn run(
     if output == Output::Both {
         command.stderr(Stdio::piped());
     }
-    let mut child = command.spawn().with_context(|| format!("{} can't be run", command.get_program().display()))?;
-    let group = i32::try_from(child.id()).context("a process id")?;
-    CURRENT.store(group, Ordering::SeqCst);
+    let (mut child, group) = start(command)?;
     let (sender, news) = channel();
     child.stdout.take().into_iter().for_each(|pipe| read(pipe, sender.clone()));
     child.stderr.take().into_iter().for_each(|pipe| read(pipe, sender.clone()));
     thread::spawn(move || _ = sender.send(News::Exited(child.wait())));
     let end = follow(&news, group, deadline, &mut line);
-    CURRENT.store(0, Ordering::SeqCst);
+    groups().remove(&group);
     end
+}
+
+/// Starts it and takes down its group, as one step: nothing starts while all groups are being ended.
+fn start(command: &mut Command) -> Result<(Child, i32)> {
+    let mut groups = groups();
+    let child = command.spawn().with_context(|| format!("{} can't be run", command.get_program().display()))?;
+    let group = i32::try_from(child.id()).context("a process id")?;
+    groups.insert(group);
+    Ok((child, group))
+}
+
+fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Until all pipes are closed and the child has ended.
@@ -120,7 +131,7 @@ fn kill(group: i32) {
     }
 }
 
-/// From now on Ctrl-C and SIGTERM end the group that runs, then us.
+/// From now on Ctrl-C and SIGTERM end the groups that run, then us.
 fn end_with_us() -> Result<()> {
     static ONCE: Once = Once::new();
     let mut made = Ok(());
@@ -128,7 +139,9 @@ fn end_with_us() -> Result<()> {
         made = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map(|mut signals| {
             thread::spawn(move || {
                 if let Some(signal) = signals.forever().next() {
-                    kill(CURRENT.load(Ordering::SeqCst));
+                    // Held to the end: no other one starts any more.
+                    let groups = groups();
+                    groups.iter().for_each(|group| kill(*group));
                     std::process::exit(128 + signal);
                 }
             });
@@ -149,7 +162,6 @@ mod tests {
         (end, lines)
     }
 
-    // One test: children run one after the other, as in `cargo xtask test`.
     #[test]
     fn a_child_ends_and_takes_its_own_children_along() {
         let (end, lines) = shell("echo one; echo two >&2; exit 3", Duration::from_secs(20));
@@ -161,6 +173,23 @@ mod tests {
         assert!(end.good());
         let (end, lines) = shell("echo begun; sleep 60; echo never", Duration::from_millis(200));
         assert_eq!((end, lines), (End::TimedOut, vec!["begun".to_owned()]));
+        assert!(started.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn each_of_several_has_an_end_of_its_own() {
+        let started = Instant::now();
+        let ends = thread::scope(|scope| {
+            let late = scope.spawn(|| shell("sleep 60", Duration::from_millis(200)));
+            let others = ["sleep 0.4; echo one", "sleep 0.4; echo two"]
+                .map(|script| scope.spawn(move || shell(script, Duration::from_secs(20))));
+            assert_eq!(late.join().unwrap(), (End::TimedOut, Vec::new()));
+            others.map(|other| other.join().unwrap())
+        });
+        for ((end, lines), said) in ends.into_iter().zip(["one", "two"]) {
+            assert!(end.good(), "{end:?}");
+            assert_eq!(lines, [said]);
+        }
         assert!(started.elapsed() < Duration::from_secs(15));
     }
 }

@@ -173,8 +173,8 @@ fn finish(root: &Path, linked: &Path, guest: &Guest) -> Result<Built> {
 }
 
 fn encode(core: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(core).context("the linked module does not say what it imports and exports")?;
+    let encoder = ComponentEncoder::default().validate(true).module(core);
+    let mut encoder = encoder.context("the linked module does not say what it imports and exports")?;
     encoder.encode().context("the linked module can't be made a component of the WIT world")
 }
 

@@ -8,6 +8,7 @@ mod child;
 mod run;
 mod servers;
 mod test;
+mod tree;
 mod workspace;
 
 use std::path::PathBuf;
@@ -45,17 +46,24 @@ enum Chore {
         /// Serve what is deployed, and deploy nothing.
         #[arg(long)]
         no_watch: bool,
+        /// Compile the host's own crates soon instead of well: for those who change it.
+        #[arg(long, conflicts_with = "host")]
+        quick: bool,
     },
     /// Run every test, or the named suites, and say how many passed.
     Test {
-        /// Suites; `--list` names them. None means all of them.
-        suites: Vec<String>,
+        /// Suites; `--list` names them. None means all of them. After a single one: parts of the names of its tests.
+        #[arg(value_name = "SUITE|FILTER")]
+        words: Vec<String>,
         /// The long form: more rounds, and the tests that are ignored otherwise.
         #[arg(long)]
         full: bool,
         /// Print what passing tests print, too.
         #[arg(long, short)]
         verbose: bool,
+        /// Compile the host's own crates soon instead of well. What is shipped is not tested this way.
+        #[arg(long)]
+        quick: bool,
         /// Name the suites and end.
         #[arg(long)]
         list: bool,
@@ -77,7 +85,9 @@ enum Chore {
         #[command(subcommand)]
         task: servers::Task,
     },
-    /// Measure something; every figure of the README comes from here.
+    /// Show which crate depends on which, and look for circles.
+    Tree,
+    /// Measure something; every figure of docs/figures.md comes from here.
     Bench {
         /// What to measure. None lists what there is.
         name: Option<String>,
@@ -100,12 +110,13 @@ fn main() -> ExitCode {
 fn perform(chore: Chore) -> Result<ExitCode> {
     let root = workspace::root()?;
     match chore {
-        Chore::Run { port, admin_port, data, host, no_watch } => {
-            run::run(&Workspace::read(root)?, run::Options { port, admin_port, data, host, watch: !no_watch })
+        Chore::Run { port, admin_port, data, host, no_watch, quick } => {
+            let options = run::Options { port, admin_port, data, host, watch: !no_watch, quick };
+            run::run(&Workspace::read(root)?, options)
         }
         Chore::Test { list: true, .. } => Ok(test::list()),
-        Chore::Test { suites, full, verbose, list: false } => {
-            test::run(&Workspace::read(root)?, &suites, test::Options { full, verbose })
+        Chore::Test { words, full, verbose, quick, list: false } => {
+            test::run(&Workspace::read(root)?, &words, test::Options { full, verbose, quick })
         }
         Chore::Lint => {
             let suites = ["format", "deny", "lint"].map(str::to_owned);
@@ -114,6 +125,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Build => build::everything(&Workspace::read(root)?),
         Chore::BuildComponents { names, all } => build::components(&root, &names, all),
         Chore::Stack { task } => servers::perform(&root, task),
+        Chore::Tree => tree::show(&Workspace::read(root)?),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) host: Option<PathBuf>,
     /// Deploy what changes.
     pub(crate) watch: bool,
+    /// The host's own crates are compiled soon instead of well.
+    pub(crate) quick: bool,
 }
 
 /// A host that runs, and how it is reached.
@@ -49,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     let sources = Sources::of(&workspace.root);
     let built = guests::build(&workspace.root, Selection::Application)?;
     build::report(&workspace.root, &built);
-    let host = options.host.map_or_else(|| build::host(workspace), Ok)?;
+    let host = options.host.map_or_else(|| build::host(workspace, options.quick), Ok)?;
     // Both come to the whole group from a terminal: the host drains, and this waits for it.
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -132,6 +132,18 @@ pub fn up(root: &Path, servers: &[Server]) -> Result<Addresses> {
     }
 }
 
+/// Fetches and installs what the servers need that do not run, and starts none of them. None named: all there are. A
+/// container engine is left to fetch its images when it starts them.
+///
+/// # Errors
+/// A program that is missing and can't be installed here: the error says what to install.
+pub fn fetch(root: &Path, servers: &[Server]) -> Result<()> {
+    match Compose::find(root) {
+        Some(_) => Ok(()),
+        None => Native::open(&folder(root))?.fetch(&or_all(servers)),
+    }
+}
+
 /// Stops the servers, and answers those that ran. Their data stays. None named: all there are.
 ///
 /// # Errors

@@ -1,24 +1,35 @@
-//! `test`: suites one after the other, each under a cap, then a table and the count.
+//! `test`: first what is done one after the other, which ends with everything built; then all tests, side by side in jobs.
+//! Each suite and each job has a cap. At the end there are a table and the count.
 
 mod binaries;
+mod checks;
+mod costs;
+mod fetch;
+mod jobs;
+mod lint;
 mod report;
+mod schedule;
+mod side_by_side;
 mod suites;
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::binaries::Binary;
+use self::jobs::{Ended, Job};
 use self::report::{Count, Outcome, Style};
-use self::suites::{SUITES, Suite, Work};
-use crate::child::{self, End, Output};
-use crate::workspace::{Workspace, cargo};
+use self::suites::{Asked, SUITES, Suite, Work};
+use crate::workspace::{Package, Workspace, cargo};
 use xtask::stack::{self, Server, State};
 
 /// How much longer a suite may take in its long form.
 const FULL_FACTOR: u32 = 6;
+
+/// Where this variable is set, `test` ends when the first job would start: for measuring how soon that is.
+pub(crate) const STOP: &str = "DEVCONNECT_STOP_BEFORE_TESTS";
 
 /// How tests are run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) full: bool,
     /// Show what passing tests print.
     pub(crate) verbose: bool,
+    /// The host's own crates are compiled soon instead of well.
+    pub(crate) quick: bool,
 }
 
 /// Names the suites.
@@ -37,20 +50,31 @@ pub(crate) fn list() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs the named suites, or all of them, and what they need before.
-pub(crate) fn run(workspace: &Workspace, names: &[String], options: Options) -> Result<ExitCode> {
+/// Runs what the words of the command line name, suites or a suite and parts of test names, and what they need before. No
+/// words: everything.
+pub(crate) fn run(workspace: &Workspace, words: &[String], options: Options) -> Result<ExitCode> {
     let started = Instant::now();
-    let running = servers_up(&workspace.root);
-    let mut session = Session { workspace, options, style: Style::detect(), binaries: Vec::new(), broken: None };
-    let mut outcomes = Vec::new();
-    for suite in suites::select(names)? {
-        if let Some(outcome) = session.perform(suite)? {
-            outcomes.push(outcome);
-        }
+    let asked = suites::ask(words)?;
+    let before = servers_up(&workspace.root);
+    let fetching = asked.everything.then(|| fetch::begin(&workspace.root));
+    let style = Style::detect();
+    let mut session = Session { workspace, asked, options, style, binaries: Vec::new(), broken: None };
+    let mut outcomes = session.stages()?;
+    fetching.into_iter().for_each(fetch::finish);
+    let jobs = session.jobs()?;
+    if std::env::var_os(STOP).is_some() {
+        println!("stopped before {} jobs, after {:.1} s", jobs.len(), started.elapsed().as_secs_f64());
+        return Ok(code(session.broken.is_none()));
     }
-    let good = report::print(&outcomes, started.elapsed(), session.style);
-    end_servers(&workspace.root, &running);
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let ended = session.side_by_side(jobs);
+    outcomes.extend(session.outcomes(&ended));
+    let good = report::print(&outcomes, started.elapsed(), style);
+    end_servers(&workspace.root, &before);
+    Ok(code(good))
+}
+
+fn code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The real servers that run.
@@ -73,124 +97,132 @@ fn end_servers(root: &Path, before: &[Server]) {
 /// A run of suites.
 struct Session<'a> {
     workspace: &'a Workspace,
+    asked: Asked,
     options: Options,
     style: Style,
-    /// All test executables, once `build` has made them.
+    /// The test executables, once `build` has made them.
     binaries: Vec<Binary>,
     /// The suite without which tests can't run, when it failed.
     broken: Option<&'static str>,
 }
 
 impl Session<'_> {
-    /// None: there is nothing to run.
-    fn perform(&mut self, suite: &'static Suite) -> Result<Option<Outcome>> {
-        if suites::packages(suite, &self.workspace.packages).is_some_and(|packages| packages.is_empty()) {
-            return Ok(None);
+    /// What is done one after the other.
+    fn stages(&mut self) -> Result<Vec<Outcome>> {
+        let stages: Vec<&Suite> = self.asked.suites.iter().copied().filter(|suite| suite.work.is_stage()).collect();
+        let mut outcomes = Vec::new();
+        for suite in stages {
+            self.style.header(suite.name, suite.about);
+            let started = Instant::now();
+            let cap = self.cap(suite);
+            let (count, note) = self.stage(suite, started + cap, cap)?;
+            if suite.needed && count.failed > 0 {
+                self.broken = Some(suite.name);
+            }
+            let outcome = Outcome { suite: suite.name, count, note, took: started.elapsed() };
+            self.style.footer(&outcome);
+            outcomes.push(outcome);
         }
-        self.style.header(suite.name, suite.about);
-        let started = Instant::now();
-        let cap = suite.cap * if self.options.full { FULL_FACTOR } else { 1 };
-        let (count, note) = self.work(suite, started + cap, cap)?;
-        if suite.needed && count.failed > 0 {
-            self.broken = Some(suite.name);
-        }
-        let outcome = Outcome { suite: suite.name, count, note, took: started.elapsed() };
-        self.style.footer(&outcome);
-        Ok(Some(outcome))
+        Ok(outcomes)
     }
 
-    fn work(&mut self, suite: &Suite, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
-        if let (Some(broken), false) = (self.broken, matches!(suite.work, Work::Cargo(_) | Work::Deny)) {
-            return Ok((Count::default(), Some(format!("not run, because {broken} failed"))));
-        }
+    fn stage(&mut self, suite: &Suite, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
         let root = &self.workspace.root;
         match &suite.work {
-            Work::Cargo(arguments) => shown(cargo(root).args(*arguments), deadline, cap),
-            Work::Deny => deny(root, deadline, cap),
-            Work::Components => {
-                let me = std::env::current_exe().context("where xtask itself is")?;
-                shown(Command::new(me).current_dir(root).args(["build-components", "--all"]), deadline, cap)
+            Work::Cargo(arguments) => checks::shown(cargo(root).args(*arguments), deadline, cap),
+            Work::Deny => checks::deny(root, deadline, cap),
+            Work::Layers => checks::layers(self.workspace),
+            Work::Components => checks::components(root, deadline, cap),
+            Work::Build => match self.broken {
+                Some(broken) => Ok((Count::default(), Some(not_run(broken)))),
+                None => self.build(deadline, cap),
+            },
+            Work::Lint | Work::Examples | Work::Host(_) | Work::Packages(_) | Work::Rest => {
+                Ok((Count::default(), None))
             }
-            Work::Build => {
-                let (end, binaries) = binaries::build(self.workspace, deadline)?;
-                self.binaries = binaries;
-                Ok(verdict(end, cap))
-            }
-            Work::Examples => self.examples(deadline, cap),
-            Work::Packages(_) | Work::Rest => self.packages(suite, deadline, cap),
         }
     }
 
-    /// Doc tests: cargo compiles and runs them itself.
-    fn examples(&self, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
-        let mut command = cargo(&self.workspace.root);
-        command.args(["test", "--release", "--workspace", "--doc", "--no-fail-fast"]);
-        let mut watched = report::Watched::default();
-        let end = child::run(&mut command, deadline, Output::Stdout, |line| watched.line(line))?;
-        watched.finish(end, cap);
-        watched.print(self.options.verbose);
-        Ok((watched.count, watched.note))
+    fn build(&mut self, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
+        let packages: Vec<&Package> =
+            self.asked.suites.iter().flat_map(|suite| suites::packages(suite, self.workspace)).collect();
+        let all: Vec<&Package> = self.workspace.packages.iter().collect();
+        let wanted = if self.asked.builds_all { &all } else { &packages };
+        let (end, binaries) = binaries::build(self.workspace, wanted, self.options.quick, deadline)?;
+        self.binaries = binaries;
+        Ok(report::verdict(end, cap))
     }
 
-    /// The test executables of the suite's packages, one after the other.
-    fn packages(&self, suite: &Suite, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
-        let packages = suites::packages(suite, &self.workspace.packages).unwrap_or_default();
-        let (mut count, mut note) = (Count::default(), None);
-        for binary in self.binaries.iter().filter(|binary| packages.contains(&binary.package.as_str())) {
-            let started = Instant::now();
-            let mut watched = report::Watched::default();
-            let mut command = binary.command(self.options.full);
-            let end = child::run(&mut command, deadline, Output::Both, |line| watched.line(line))?;
-            watched.finish(end, cap);
-            if watched.count != Count::default() {
-                self.style.part(&binary.shown(), watched.count, started.elapsed());
+    /// How long the suite, or one of its jobs, may take.
+    fn cap(&self, suite: &Suite) -> Duration {
+        suite.cap * if self.options.full { FULL_FACTOR } else { 1 }
+    }
+
+    /// The suites whose jobs run side by side.
+    fn others(&self) -> impl Iterator<Item = &'static Suite> {
+        self.asked.suites.iter().copied().filter(|suite| !suite.work.is_stage())
+    }
+
+    /// The jobs of all suites that are no stages.
+    fn jobs(&self) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for suite in self.others() {
+            match suite.work {
+                Work::Lint => jobs.push(Job::lint(suite, self.workspace, self.options)),
+                _ if self.broken.is_some() => {}
+                Work::Examples => jobs.push(Job::examples(suite, self.workspace, self.options)),
+                _ => {
+                    let packages = suites::packages(suite, self.workspace);
+                    let of_suite = |binary: &&Binary| packages.iter().any(|package| package.name == binary.package);
+                    let binaries = self.binaries.iter().filter(of_suite);
+                    jobs.extend(jobs::of_tests(suite, binaries, &self.asked.filters, self.options)?);
+                }
             }
-            watched.print(self.options.verbose);
-            count += watched.count;
-            note = note.or(watched.note);
+        }
+        let filters = &self.asked.filters;
+        ensure!(
+            filters.is_empty() || self.broken.is_some() || !jobs.is_empty(),
+            "no test there has `{}` in its name",
+            filters.join("` or `")
+        );
+        jobs::share(&mut jobs);
+        Ok(jobs)
+    }
+
+    fn side_by_side(&self, jobs: Vec<Job>) -> Vec<Ended> {
+        if jobs.is_empty() {
+            return Vec::new();
+        }
+        let count = if jobs.len() == 1 { "a single one".to_owned() } else { format!("{} of them", jobs.len()) };
+        self.style.header("jobs", &count);
+        // As if the suites were run one after the other, which they never need.
+        let bound = Instant::now() + self.others().map(|suite| self.cap(suite)).sum::<Duration>();
+        side_by_side::run(jobs, bound, self.options.verbose, self.style)
+    }
+
+    /// A line for each suite that is no stage, from its jobs.
+    fn outcomes(&self, ended: &[Ended]) -> Vec<Outcome> {
+        let there = |suite: &&Suite| !suite.work.is_tests() || !suites::packages(suite, self.workspace).is_empty();
+        self.others().filter(there).map(|suite| self.outcome(suite, ended)).collect()
+    }
+
+    fn outcome(&self, suite: &Suite, ended: &[Ended]) -> Outcome {
+        let (mut count, mut note, mut took) = (Count::default(), None, Duration::ZERO);
+        if let (Some(broken), false) = (self.broken, matches!(suite.work, Work::Lint)) {
+            return Outcome { suite: suite.name, count, note: Some(not_run(broken)), took };
+        }
+        for job in ended.iter().filter(|job| job.suite == suite.name) {
+            count += job.watched.count;
+            note = note.or_else(|| job.watched.note.as_ref().map(|note| format!("{}: {note}", job.name)));
+            took += job.took;
         }
         if count == Count::default() {
             note.get_or_insert_with(|| "no tests".to_owned());
         }
-        Ok((count, note))
+        Outcome { suite: suite.name, count, note, took }
     }
 }
 
-/// A command that is one check: it passes or fails.
-fn shown(command: &mut Command, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
-    Ok(verdict(child::run(command, deadline, Output::Shown, drop)?, cap))
-}
-
-fn verdict(end: End, cap: Duration) -> (Count, Option<String>) {
-    let count =
-        if end.good() { Count { passed: 1, ..Count::default() } } else { Count { failed: 1, ..Count::default() } };
-    let note = (end == End::TimedOut).then(|| report::timed_out(cap));
-    (count, note)
-}
-
-/// Licences, bans and sources. Advisories need a database from the network: `cargo deny check advisories`.
-fn deny(root: &Path, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
-    let installed = cargo(root).args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
-    if !installed {
-        let note = "not checked: run `cargo install --locked cargo-deny` to check licences and sources";
-        return Ok((Count::default(), Some(note.to_owned())));
-    }
-    let (count, note) = shown(
-        cargo(root).args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]),
-        deadline,
-        cap,
-    )?;
-    Ok((
-        count,
-        note.or_else(|| {
-            Some("advisories: run `cargo deny check advisories` where its database can be fetched".to_owned())
-        }),
-    ))
-}
-
-/// Refuses a name that is none, with those that are.
-fn unknown(name: &str) -> Result<()> {
-    let names: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
-    ensure!(names.contains(&name), "there is no suite `{name}`; there are {}", names.join(", "));
-    Ok(())
+fn not_run(broken: &str) -> String {
+    format!("not run, because {broken} failed")
 }

@@ -6,6 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+/// Where the host's own crates are.
+const HOST: &str = "host";
+
 /// The workspace that xtask works on.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -13,8 +16,46 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Where cargo puts what it builds.
     pub(crate) target: PathBuf,
-    /// The names of its packages.
-    pub(crate) packages: Vec<String>,
+    /// Its packages.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A package of the workspace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Its `Cargo.toml`.
+    #[serde(rename = "manifest_path")]
+    pub(crate) manifest: PathBuf,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// What is built of a package.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    kind: Vec<String>,
+    /// Whether it has tests, by its own words.
+    pub(crate) test: bool,
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Library,
+    Program,
+    /// A file or a folder under `tests/`.
+    Test,
+    /// A bench, an example or a build script.
+    Other,
+}
+
+/// What a package depends on.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    kind: Option<String>,
 }
 
 impl Workspace {
@@ -24,10 +65,7 @@ impl Workspace {
         struct Metadata {
             packages: Vec<Package>,
             target_directory: PathBuf,
-        }
-        #[derive(Deserialize)]
-        struct Package {
-            name: String,
+            workspace_root: PathBuf,
         }
         let output = cargo(&root)
             .args(["metadata", "--no-deps", "--format-version", "1"])
@@ -35,18 +73,72 @@ impl Workspace {
             .context("cargo can't be run; install Rust with rustup")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
         let metadata: Metadata = serde_json::from_slice(&output.stdout).context("what cargo metadata printed")?;
-        let packages = metadata.packages.into_iter().map(|package| package.name).collect();
-        Ok(Self { root, target: metadata.target_directory, packages })
+        // As cargo writes it, because the packages' paths are under it.
+        Ok(Self { root: metadata.workspace_root, target: metadata.target_directory, packages: metadata.packages })
     }
 
     /// Is there a package of this name?
     pub(crate) fn has(&self, package: &str) -> bool {
-        self.packages.iter().any(|name| name == package)
+        self.packages.iter().any(|known| known.name == package)
+    }
+
+    /// Is it one of the host's own crates?
+    pub(crate) fn is_host(&self, package: &Package) -> bool {
+        package.manifest.starts_with(self.root.join(HOST))
+    }
+
+    /// The host's own crates.
+    pub(crate) fn host(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| self.is_host(package))
+    }
+
+    /// Arguments for cargo that have the host's own crates compiled soon instead of well. What is built this way lies
+    /// beside the other form: going from one to the other builds nothing twice.
+    pub(crate) fn quick(&self) -> Vec<String> {
+        let setting = |name: &str, value: &str| format!("--config=profile.release.package.{name}.{value}");
+        self.host()
+            .flat_map(|package| ["opt-level=0", "codegen-units=256"].map(|value| setting(&package.name, value)))
+            .collect()
+    }
+
+    /// Where the built host is.
+    pub(crate) fn host_file(&self) -> PathBuf {
+        self.target.join("release/devconnect")
     }
 
     /// A path for people: under the workspace without its folder's name.
     pub(crate) fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+impl Package {
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.manifest.parent().unwrap_or(&self.manifest)
+    }
+}
+
+impl Target {
+    /// What it is.
+    pub(crate) fn kind(&self) -> Kind {
+        let is = |names: &[&str]| self.kind.iter().any(|kind| names.contains(&kind.as_str()));
+        if is(&["lib", "rlib", "dylib", "cdylib", "staticlib", "proc-macro"]) {
+            Kind::Library
+        } else if is(&["bin"]) {
+            Kind::Program
+        } else if is(&["test"]) {
+            Kind::Test
+        } else {
+            Kind::Other
+        }
+    }
+}
+
+impl Dependency {
+    /// Is it there outside of tests?
+    pub(crate) fn is_normal(&self) -> bool {
+        self.kind.is_none()
     }
 }
 
@@ -77,4 +169,44 @@ pub(crate) fn cargo(root: &Path) -> Command {
         }
     }
     command
+}
+
+/// For tests: a package as cargo tells it, with a library and, where they are named, tests.
+#[cfg(test)]
+pub(crate) fn package(name: &str, folder: &str, tests: Option<&str>) -> Package {
+    let target = |name: &str, kind: &str| Target { name: name.to_owned(), kind: vec![kind.to_owned()], test: true };
+    let mut targets = vec![target(name, "lib")];
+    targets.extend(tests.map(|name| target(name, "test")));
+    let manifest = Path::new("/w").join(folder).join("Cargo.toml");
+    Package { name: name.to_owned(), manifest, targets, dependencies: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_crates_are_known_by_their_folder() {
+        let packages = [("store-kafka", "host/stores/kafka"), ("hostile", "tests/hostile"), ("hosting", "hosting")]
+            .map(|(name, folder)| package(name, folder, None))
+            .into();
+        let workspace = Workspace { root: "/w".into(), target: "/w/target".into(), packages };
+        assert_eq!(
+            workspace.quick(),
+            [
+                "--config=profile.release.package.store-kafka.opt-level=0",
+                "--config=profile.release.package.store-kafka.codegen-units=256",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cargo_tells_is_read() {
+        let text = r#"{"name":"auth","kind":["cdylib"],"crate_types":["cdylib"],"test":false}"#;
+        let target: Target = serde_json::from_str(text).unwrap();
+        assert_eq!((target.kind(), target.test), (Kind::Library, false));
+        let text = r#"[{"name":"a","kind":null,"path":"/w/a"},{"name":"b","kind":"dev"}]"#;
+        let dependencies: Vec<Dependency> = serde_json::from_str(text).unwrap();
+        assert_eq!(dependencies.iter().map(Dependency::is_normal).collect::<Vec<_>>(), [true, false]);
+    }
 }

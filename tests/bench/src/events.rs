@@ -8,16 +8,17 @@ use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use bson::{RawDocumentBuf, doc};
 use bytes::Bytes;
-use devconnect_host::capability::documents::{Change, Commit, Documents, Filter, Write};
-use devconnect_host::capability::events::{Event, Kafka, KafkaOptions, Log as _};
-use devconnect_host::capability::sessions::Ending;
-use devconnect_host::capability::sockets::{Error, Sockets, Target};
-use devconnect_host::config::Config;
-use devconnect_host::{Host, HostOptions};
+use capability::documents::{Change, Commit, Documents, Filter, Write};
+use capability::events::{Event, Log as _};
+use capability::sessions::Ending;
+use capability::sockets::{Error, Sockets, Target};
+use devconnect::config::Config;
+use devconnect::{Host, HostOptions};
 use e2e::Stack;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use store_kafka::{Kafka, KafkaOptions};
 
 use crate::spread::Spread;
 
@@ -199,7 +200,7 @@ impl Bench {
                     must_match: false,
                 },
             ];
-            documents.commit_in_turn(Commit { writes, events: Vec::new() }, None).await.0?;
+            documents.commit_in_key_order(Commit { writes, events: Vec::new() }, None).await.0?;
             anyhow::Ok(())
         });
         let begun = Instant::now();

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use devconnect_host::capability::cache::Ttl;
-use devconnect_host::engine::{Call, Engine, HttpCall, Loaded};
-use harness::App;
+use capability::cache::Ttl;
+use devconnect::config::Config;
+use devconnect::{Host, HostOptions};
+use engine::{Call, Engine, HttpCall, Loaded};
 use serde::Serialize;
 
 use crate::spread::Spread;
@@ -32,8 +33,10 @@ pub(crate) struct Figures {
 
 /// Runs all of it; about ten seconds.
 pub(crate) fn measure() -> anyhow::Result<Figures> {
-    let app = App::with(&["measured"]);
-    let (engine, component) = (app.host().registry.engine().clone(), app.component("measured"));
+    let options = HostOptions::new(Config::default(), harness::components_folder(), None);
+    let host = Host::open(options)?;
+    let component = host.registry.deploy(&harness::wasm("measured"))?;
+    let engine = host.registry.engine().clone();
     let cache = engine.shared().capabilities.cache.clone();
     eprintln!("one thread: {ROUNDS} native calls, {ROUNDS} calls of a component…");
     let one = runtime(1)?;
@@ -44,11 +47,11 @@ pub(crate) fn measure() -> anyhow::Result<Figures> {
         // In a task of the runtime, as the trigger's are.
         let (twin, wasm) = (engine.clone(), engine.clone());
         let native = tokio::spawn(async move { time_native(&twin).await }).await??;
-        let fresh = tokio::spawn(async move { time_component(&wasm, &component).await }).await??;
+        let called = component.clone();
+        let fresh = tokio::spawn(async move { time_component(&wasm, &called).await }).await??;
         anyhow::Ok((native, fresh))
     })?;
     eprintln!("calls per second on one thread and on two…");
-    let component = app.component("measured");
     let one_thread_per_second = throughput(1, &engine, &component)?;
     let two_threads_per_second = throughput(2, &engine, &component)?;
     let overhead = fresh.p50.saturating_sub(native.p50);

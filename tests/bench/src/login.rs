@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use devconnect_host::capability::passwords::Cost;
 use harness::{App, Reply, json};
 use serde::Serialize;
 
@@ -38,7 +37,7 @@ enum Way {
 /// Runs all of it; about half a minute.
 pub(crate) fn measure() -> anyhow::Result<Figures> {
     // The cost that a host hashes with, not that of tests.
-    let app = App::setup(&["auth"]).passwords(Cost::default()).start();
+    let app = App::setup(&["auth"]).costly_passwords().start();
     let form = json!({ "firstName": "Ada", "lastName": "Lovelace", "emailId": EMAIL, "password": PASSWORD });
     let reply = app.post("/signup").json(&form).send();
     ensure!(reply.status == 200, "the sign-up answered {}", reply.status);

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use devconnect_host::config::Config;
-use devconnect_host::{Host, HostOptions};
+use devconnect::config::Config;
+use devconnect::{Host, HostOptions};
 use e2e::memory::resident;
 use e2e::network::{self, Account};
 use e2e::{Server, ServerOptions};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use devconnect_host::capability::cache::{Cache, Embedded, Error, InRedis, Ttl};
-use devconnect_host::capability::clocks::Manual;
-use devconnect_host::capability::redis::{Options, Redis};
+use capability::cache::{Cache, Error, InProcess, Ttl};
+use capability::clocks::Manual;
+use store_redis::RedisCache;
+use store_redis::{Options, Redis};
 
 /// A cache under test, and how time passes for it.
 pub struct Subject {
@@ -20,16 +21,16 @@ impl Subject {
     /// The embedded engine, whose time the cases set.
     pub fn embedded() -> Self {
         let clock = Arc::new(Manual::at(1_000_000));
-        Self { cache: Arc::new(Embedded::new(clock.clone())), clock: Some(clock), keys: String::new() }
+        Self { cache: Arc::new(InProcess::new(clock.clone())), clock: Some(clock), keys: String::new() }
     }
 
     /// A Redis server.
     pub fn redis(url: &str) -> Self {
-        let random = devconnect_host::capability::random::bytes::<8>();
+        let random = capability::random::bytes::<8>();
         let keys = random.map(|byte| format!("{byte:02x}")).concat();
         let options = Options { url: url.to_owned(), prefix: "conformance:".into(), near: vec![keys.clone()] };
         let (redis, _) = Redis::open(options).unwrap_or_else(|error| panic!("{error}"));
-        Self { cache: Arc::new(InRedis::new(redis)), clock: None, keys }
+        Self { cache: Arc::new(RedisCache::new(redis)), clock: None, keys }
     }
 
     fn key(&self, name: &str) -> String {

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bson::{Bson, Document, RawDocumentBuf};
-use devconnect_host::capability::documents::{
-    Change, Collection, Commit, Documents, Effect, Embedded, Error, Filter, Index, Location, MongoDb, Projection,
-    Query, Schema, Sort, Write,
+use capability::documents::{
+    Change, Collection, Commit, Documents, Effect, Error, Filter, Index, Projection, Query, Schema, Sort, Write,
 };
-use devconnect_host::capability::events::{Event, Outbox};
+use capability::events::{Event, Outbox};
+use store_mongodb::MongoDb;
+use store_sqlite::{Location, Sqlite};
 
 /// A topic that the stores under test know.
 pub const TOPIC: &str = "things";
@@ -36,7 +37,7 @@ pub struct Scratch {
 impl Scratch {
     /// Makes one with this schema and the topics of [`topics`].
     pub async fn new(uri: &str, schema: &Schema) -> Self {
-        let random = devconnect_host::capability::random::bytes::<8>();
+        let random = capability::random::bytes::<8>();
         let name = format!("conformance-{}", random.map(|byte| format!("{byte:02x}")).concat());
         let store = MongoDb::open(uri, &name, schema, &topics()).unwrap();
         store.prepare().await.unwrap_or_else(|error| panic!("{error}"));
@@ -52,7 +53,7 @@ impl Scratch {
 impl Subject {
     /// The embedded engine in a folder of its own.
     pub fn embedded() -> Self {
-        let store = Embedded::open(Location::Memory, &schema(), &topics()).unwrap();
+        let store = Sqlite::open(Location::Memory, &schema(), &topics()).unwrap();
         Self { documents: Arc::new(store), mongodb: None }
     }
 

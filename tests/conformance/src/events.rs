@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use devconnect_host::capability::documents::{Embedded, Location, Schema};
-use devconnect_host::capability::events::{
-    Error, Event, EventLog, Kafka, KafkaOptions, Log, MAX_VALUE, Next, Place, Record, Start, Subscription, partition,
+use capability::documents::Schema;
+use capability::events::{
+    Error, Event, EventLog, Log, MAX_VALUE, Next, Record, Start, Subscription, TopicPartition, partition,
 };
+use store_kafka::{Kafka, KafkaOptions};
+use store_sqlite::{Location, Sqlite};
 
 /// No case waits longer for something that has to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,7 +31,7 @@ pub struct Subject {
 impl Subject {
     /// The embedded engine.
     pub fn embedded() -> Self {
-        let log = Embedded::open(Location::Memory, &Schema::default(), &topics()).unwrap().event_log();
+        let log = Sqlite::open(Location::Memory, &Schema::default(), &topics()).unwrap().event_log();
         Self { log: Arc::new(log.clone()), events: Arc::new(log) }
     }
 
@@ -60,7 +62,7 @@ pub fn open_kafka(brokers: &str) -> Kafka {
 
 /// Names for topics and groups that nobody else has.
 pub fn own_names(brokers: &str) -> KafkaOptions {
-    let own = devconnect_host::capability::random::bytes::<8>().map(|byte| format!("{byte:02x}")).concat();
+    let own = capability::random::bytes::<8>().map(|byte| format!("{byte:02x}")).concat();
     KafkaOptions {
         topic_prefix: format!("conformance-{own}."),
         group_prefix: format!("conformance-{own}"),
@@ -150,8 +152,8 @@ async fn finish(member: &dyn Subscription, records: &[Record]) {
     }
 }
 
-fn place(partition: u32) -> Place {
-    Place { topic: THINGS.to_owned(), partition }
+fn place(partition: u32) -> TopicPartition {
+    TopicPartition { topic: THINGS.to_owned(), partition }
 }
 
 fn ids(records: &[Record]) -> BTreeSet<&str> {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bson::{Bson, doc};
-use devconnect_host::capability::documents::{Commit, Documents};
-use devconnect_host::capability::events::{Outbox, SHARDS, Waiting, shard};
+use capability::documents::{Commit, Documents};
+use capability::events::{Outbox, SHARDS, Waiting, shard};
 
 use crate::documents::{event, insert};
 

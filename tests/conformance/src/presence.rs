@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use devconnect_host::capability::clocks::Manual;
-use devconnect_host::capability::redis::{Options, Redis};
-use devconnect_host::capability::sockets::leases::{Embedded, InRedis, Leases};
+use capability::clocks::Manual;
+use capability::sockets::leases::{InProcess, Leases};
+use store_redis::RedisLeases;
+use store_redis::{Options, Redis};
 
 /// How long the leases of the cases last.
 const LENGTH: Duration = Duration::from_secs(1);
@@ -25,17 +26,17 @@ impl Subject {
     /// Leases in this process, whose time the cases set.
     pub fn embedded() -> Self {
         let clock = Arc::new(Manual::at(1_000_000));
-        let leases = Embedded::new(clock.clone(), LENGTH);
+        let leases = InProcess::new(clock.clone(), LENGTH);
         Self { leases: Arc::new(leases), clock: Some(clock), users: String::new() }
     }
 
     /// Leases on a Redis server or cluster, apart from those of all other cases.
     pub fn redis(url: &str) -> Self {
-        let random = devconnect_host::capability::random::bytes::<8>();
+        let random = capability::random::bytes::<8>();
         let users = random.map(|byte| format!("{byte:02x}")).concat();
         let options = Options { url: url.to_owned(), prefix: format!("conformance:{users}:"), near: Vec::new() };
         let (redis, _) = Redis::open(options).unwrap_or_else(|error| panic!("{error}"));
-        Self { leases: Arc::new(InRedis::new(redis, LENGTH)), clock: None, users }
+        Self { leases: Arc::new(RedisLeases::new(redis, LENGTH)), clock: None, users }
     }
 
     fn user(&self, name: &str) -> String {

@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bson::{RawDocumentBuf, doc};
-use devconnect_host::capability::documents::{
-    Change, Collection, Commit, Documents as _, Embedded, Error, Filter, Location, Schema, Write,
-};
-use devconnect_host::capability::events::{Event, Outbox as _, Record};
+use capability::documents::{Change, Collection, Commit, Documents as _, Error, Filter, Schema, Write};
+use capability::events::{Event, Outbox as _, Record};
+use store_sqlite::{Location, Sqlite};
 
 use crate::events::{event, topics};
 
@@ -22,7 +21,7 @@ const COUNTERS: &str = "counters";
 /// A document store with an outbox, and its writers.
 #[derive(Clone)]
 pub struct Race {
-    store: Embedded,
+    store: Sqlite,
     /// The number that each key's document has, as far as the writers know.
     keys: Arc<BTreeMap<String, AtomicU32>>,
 }
@@ -32,7 +31,7 @@ impl Race {
     pub async fn open(folder: &Path, keys: u32) -> Self {
         let schema = Schema { collections: BTreeMap::from([(COUNTERS.to_owned(), Collection::default())]) };
         let location = Location::Folder(folder.to_owned());
-        let store = Embedded::open_with_outbox(location, &schema, &topics()).unwrap();
+        let store = Sqlite::open_with_outbox(location, &schema, &topics()).unwrap();
         let keys: BTreeMap<_, _> = (0..keys).map(|number| (format!("key-{number}"), AtomicU32::new(0))).collect();
         let insert = |key: &String| Write::Insert {
             collection: COUNTERS.to_owned(),
@@ -44,7 +43,7 @@ impl Race {
     }
 
     /// The store.
-    pub fn store(&self) -> &Embedded {
+    pub fn store(&self) -> &Sqlite {
         &self.store
     }
 

@@ -1,7 +1,8 @@
 //! End to end: a host as an operator starts it, and clients as members have them.
 //!
 //! A [`Server`] is the built binary in a process of its own with a data folder of its own; it is asked over a socket and
-//! killed by a signal. A server that can't start panics: this is test code.
+//! killed by a signal. One that ends is asked for what it has left behind, and what the test has not [`Expected`] fails it.
+//! A server that can't start panics: this is test code.
 
 #![expect(
     clippy::panic,
@@ -10,12 +11,14 @@
     reason = "a test that can't be set up should fail loudly, right here"
 )]
 
+mod left;
 pub mod mailbox;
 mod member;
 pub mod memory;
 pub mod network;
 pub mod node;
 pub mod schemathesis;
+pub mod seed;
 mod site;
 mod stack;
 mod stamps;
@@ -24,7 +27,11 @@ mod waiting;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
+pub use left::{Expected, is_warning};
+use left::{Left, Log, locked};
 pub use member::{Member, PASSWORD, email};
 pub use serde_json::{Value, json};
 pub use site::{Site, stamp, token};
@@ -35,13 +42,24 @@ pub use waiting::until;
 /// The secret that tests sign their own tokens with.
 pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";
 
-/// A running host.
+/// What has happened is told to every component within this time.
+const SETTLES: Duration = Duration::from_secs(60);
+/// For so long nothing has gone on then.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// A running host. When it is interrupted or dropped while it runs, it must have left nothing behind but what is [`Expected`].
 pub struct Server {
     process: Child,
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     /// The same of the operator's side.
     pub admin: String,
+    /// The operator's.
+    token: Option<String>,
+    log: Log,
+    expects: Mutex<Vec<Expected>>,
+    /// Nothing is asked of it any more: it was ended, or seen to have ended.
+    over: bool,
 }
 
 /// What differs between servers.
@@ -55,16 +73,21 @@ pub struct ServerOptions {
     pub config: Option<&'static str>,
     /// The port; 0: any that is free.
     pub port: u16,
+    /// What the host may leave behind.
+    pub expects: Vec<Expected>,
 }
 
 impl Server {
-    /// Starts a host on a data folder and waits for its line that it serves.
+    /// Starts a host on a data folder and waits for its line that it serves. On an empty one it compiles first; a [`Stack`]'s
+    /// has what [`seed::sow`] brings.
     pub fn start(data: &Path) -> Self {
         Self::start_with(data, ServerOptions::default())
     }
 
     /// The same with options.
     pub fn start_with(data: &Path, options: ServerOptions) -> Self {
+        let given = options.environment.iter().rfind(|(name, _)| *name == "DEVCONNECT_ADMIN_TOKEN");
+        let token = given.map(|(_, token)| token.clone()).filter(|token| !token.is_empty());
         let mut command = Command::new(binary());
         command
             .arg("serve")
@@ -77,7 +100,7 @@ impl Server {
             .env("JWT_SECRET", JWT_SECRET)
             .envs(options.environment)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
+            .stderr(Stdio::piped());
         if let Some(config) = options.config {
             let file = data.join("devconnect.toml");
             std::fs::create_dir_all(data).and_then(|()| std::fs::write(&file, config)).expect("a file for the config");
@@ -85,6 +108,7 @@ impl Server {
         }
         let mut process = command.spawn().expect("the host's binary; build it with `cargo xtask build`");
         let stdout = process.stdout.take().expect("its output is piped");
+        let log = Log::of(process.stderr.take().expect("its log is piped"));
         let mut lines = BufReader::new(stdout).lines();
         let mut address = |after: &str| {
             let mut said = lines.by_ref().map_while(Result::ok);
@@ -94,7 +118,40 @@ impl Server {
         let (url, admin) = (address(" on "), address("admin      "));
         // Keep reading, so that the host never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url, admin }
+        // One that serves has made its own.
+        let token = token.or_else(|| std::fs::read_to_string(site::token_file(data)).ok());
+        let token = token.map(|token| token.trim().to_owned());
+        Self { process, url, admin, token, log, expects: Mutex::new(options.expects), over: false }
+    }
+
+    /// From here on this is no fault of it, whenever it came.
+    pub fn expect(&self, expected: Expected) {
+        locked(&self.expects).push(expected);
+    }
+
+    /// Waits until every component has finished what was in its topics, and what came of that: what is left behind before is
+    /// that of some events, and not of all. Panics when that takes too long. It asks for the lags, and not for the metrics:
+    /// those say 0 of a consumer that has not begun yet.
+    pub async fn settled(&self) {
+        let (client, token) = (reqwest::Client::new(), self.token.as_deref().unwrap_or_default());
+        let (mut before, mut since) = (Value::Null, None::<Instant>);
+        until("every component has finished what was in its topics", SETTLES, async || {
+            let asked = client.get(format!("{}/v1/lag", self.admin)).bearer_auth(token).send().await;
+            // A broker that was just started does not know its topics yet, and the host says so.
+            let lags: Value = match asked {
+                Ok(answer) if answer.status() == 200 => answer.json().await.unwrap_or_default(),
+                _ => Value::Null,
+            };
+            let all: &[Value] = lags.as_array().map(Vec::as_slice).unwrap_or_default();
+            // One that has not begun has finished nothing, which is less than any number.
+            let finished = !all.is_empty() && all.iter().all(|lag| lag["finished"].as_u64() >= lag["end"].as_u64());
+            // What is on its way to the log, or comes of what was just told, moves an end.
+            let quiet = finished && lags == before;
+            before = lags;
+            since = since.filter(|_| quiet).or_else(|| quiet.then(Instant::now));
+            since.is_some_and(|since| since.elapsed() >= QUIET)
+        })
+        .await;
     }
 
     /// The process's id.
@@ -104,32 +161,64 @@ impl Server {
 
     /// Kills it like a power cut would: SIGKILL.
     pub fn kill(mut self) {
+        self.over = true;
         self.process.kill().expect("the host was running");
         self.process.wait().expect("the host has ended");
     }
 
     /// Waits until it has ended by itself.
     pub fn wait(mut self) {
+        self.over = true;
         self.process.wait().expect("the host has ended");
     }
 
     /// Whether it runs.
     pub fn runs(&mut self) -> bool {
-        self.process.try_wait().expect("a process that can be asked").is_none()
+        let runs = self.process.try_wait().expect("a process that can be asked").is_none();
+        // Who has asked knows how it ended.
+        self.over |= !runs;
+        runs
     }
 
-    /// Ends it as Ctrl-C does, and waits; true when it says that it ended well.
+    /// Ends it as Ctrl-C does, and waits; true when it says that it ended well. Panics when it has left something behind.
     pub fn interrupt(mut self) -> bool {
+        self.over = true;
+        let left = self.left();
         let sent = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
         assert!(sent.expect("the kill command").success());
-        self.process.wait().expect("the host has ended").success()
+        let well = self.process.wait().expect("the host has ended").success();
+        self.judge(left);
+        well
+    }
+
+    /// What it has left behind by its own word. Blocks.
+    fn left(&self) -> Vec<Left> {
+        let looks = !locked(&self.expects).contains(&Expected::Anything);
+        if looks { left::asked(&self.admin, self.token.as_deref()) } else { Vec::new() }
+    }
+
+    /// Panics when it has left something that is not expected, or said so in its log. It has ended.
+    fn judge(&self, mut left: Vec<Left>) {
+        left.extend(self.log.ended());
+        if let Some(unexpected) = left::unexpected(&left, &locked(&self.expects)) {
+            panic!("the host {} has left behind:\n{unexpected}", self.url);
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let looks = !self.over && !std::thread::panicking();
+        let left = match self.process.try_wait() {
+            _ if !looks => Vec::new(),
+            Ok(None) => self.left(),
+            ended => vec![Left::Unknown(format!("it has ended by itself: {ended:?}"))],
+        };
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if looks {
+            self.judge(left);
+        }
     }
 }
 
@@ -164,6 +253,13 @@ pub fn built(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("this program has a path");
     let built = program.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|file| file.exists());
     built.unwrap_or_else(|| panic!("there is no `{name}` near {}; run `cargo xtask build`", program.display()))
+}
+
+/// Holds `target/NAME.lock` against the other test processes until it is dropped. Blocks.
+pub fn lock(name: &str) -> std::fs::File {
+    let file = std::fs::File::create(root().join("target").join(name).with_extension("lock")).expect("a lock file");
+    file.lock().expect("a file that can be locked");
+    file
 }
 
 /// A port of loopback that nobody listens on.

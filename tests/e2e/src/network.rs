@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use bson::{doc, oid::ObjectId};
-use devconnect_host::capability::documents::{Commit, Write};
-use devconnect_host::capability::passwords::Cost;
-use devconnect_host::config::{Address, Config};
-use devconnect_host::{Host, HostOptions};
+use capability::documents::{Commit, Write};
+use capability::passwords::Cost;
+use devconnect::config::{Address, Config};
+use devconnect::{Host, HostOptions};
 use serde::Serialize;
 
 use crate::{Stack, root};
@@ -52,7 +52,7 @@ pub async fn pairs(host: &Host, count: usize) -> Vec<[Account; 2]> {
 
 /// Members with sessions for a host of a stack that does not run yet.
 pub async fn members(stack: &Stack, host: &str, count: usize) -> Vec<Account> {
-    let data = stack.data(host);
+    let data = stack.prepared(host).await;
     share_secret(&data);
     let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
     let components = root().join("target/components");

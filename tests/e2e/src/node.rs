@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
-use crate::root;
+use crate::{lock, root};
 
 /// A command that runs Node in the folder of the clients. Panics, with what to install, where that can't be.
 pub fn node() -> Command {
@@ -33,8 +32,8 @@ pub fn test(file: &str, urls: &[&str], environment: &[(&str, &str)]) {
 }
 
 fn installed() -> PathBuf {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Test processes run side by side.
+    let _lock = lock("npm");
     let folder = root().join("tests/e2e/js");
     // The copy that was made of the lock file last says whether what is installed is what it names.
     let (wanted, done) = (folder.join("package-lock.json"), folder.join("node_modules/.installed"));

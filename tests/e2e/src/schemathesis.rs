@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::root;
+use crate::{lock, root};
 
 /// The version; another one is another environment.
 const VERSION: &str = "4.32.5";
@@ -28,6 +28,7 @@ pub fn command() -> Option<Command> {
 fn installed() -> Result<PathBuf, String> {
     let place = root().join("target/schemathesis").join(VERSION);
     let (program, done) = (place.join("bin/schemathesis"), place.join(".installed"));
+    let _lock = lock("schemathesis");
     if done.exists() {
         return Ok(program);
     }

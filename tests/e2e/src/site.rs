@@ -75,8 +75,12 @@ impl Site {
 
 /// The operator's token of a host with this data folder.
 pub fn token(data: &Path) -> String {
-    let token = std::fs::read_to_string(data.join("secrets/devconnect_admin_token"));
-    token.expect("a host that has run").trim().to_owned()
+    std::fs::read_to_string(token_file(data)).expect("a host that has run").trim().to_owned()
+}
+
+/// Where it is.
+pub(crate) fn token_file(data: &Path) -> PathBuf {
+    data.join("secrets/devconnect_admin_token")
 }
 
 /// What the fixture says to a request; `nothing` where there is none.

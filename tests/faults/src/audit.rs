@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
-use devconnect_host::capability::documents::{Filter, Projection, Query, Sort};
-use devconnect_host::capability::events::{DEAD_LETTERS, Event};
-use devconnect_host::capability::generations::group;
-use devconnect_host::{Host, HostOptions};
-use e2e::Value;
+use capability::documents::{Filter, Projection, Query, Sort};
+use capability::events::{DEAD_LETTERS, Event};
+use capability::generations::group;
+use devconnect::{Host, HostOptions};
+use e2e::{Value, seed};
+use tokio::task::spawn_blocking;
 
 use crate::crash::Site;
 use crate::traffic::Acknowledged;
@@ -37,6 +38,8 @@ struct Stores {
 
 /// Lets everything settle and looks at it.
 pub async fn audit(site: &Site, acknowledged: &Acknowledged) -> Audit {
+    let data = site.data.clone();
+    spawn_blocking(move || seed::sow(&data)).await.expect("a data folder with compiled code");
     let components = e2e::root().join("target/components");
     let options = HostOptions::new(site.config.clone(), components.clone(), Some(site.data.clone()));
     let host = Host::open(options).expect("a host in this process");

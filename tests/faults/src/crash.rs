@@ -5,9 +5,9 @@ use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use devconnect_host::capability::documents::{Documents, Filter, Query};
-use devconnect_host::config::Config;
-use e2e::{Server, ServerOptions, free_port};
+use capability::documents::{Documents, Filter, Query};
+use devconnect::config::Config;
+use e2e::{Expected, Server, ServerOptions, free_port, seed};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
@@ -114,10 +114,15 @@ impl Spot {
         let mut environment = self.environment.clone();
         environment.extend(abort.map(|(step, times)| ("DEVCONNECT_TEST_ABORT", format!("{step}:{times}"))));
         let components = Some(self.components.clone());
-        let options = ServerOptions { environment, components, port: self.port, ..ServerOptions::default() };
+        // It dies on purpose, and so do its stores; what must hold all the same is for the audit.
+        let expects = vec![Expected::Anything];
+        let options = ServerOptions { environment, components, port: self.port, expects, ..ServerOptions::default() };
         let data = self.data.clone();
-        let server = spawn_blocking(move || Server::start_with(&data, options)).await;
-        self.server = match server {
+        let starting = spawn_blocking(move || {
+            seed::sow(&data);
+            Server::start_with(&data, options)
+        });
+        self.server = match starting.await {
             // With events left from before it may come to its step before it serves.
             Err(_) if abort.is_some() => None,
             server => Some(server.expect("a host that starts")),

@@ -1,35 +1,67 @@
 //! Where the built components are, and building them when their sources are newer.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use xtask::guests::{Selection, build};
+use crate::outdated::Product;
+use crate::workspace::{cargo, is_prebuilt, root, target};
 
-/// Set by `cargo xtask test`, which has built everything already.
-const PREBUILT: &str = "DEVCONNECT_PREBUILT";
+/// Folders of components, and where their `.wasm` files go under the target folder.
+const PLACES: [(&str, &str); 2] = [("components", "components"), ("tests/fixtures", "fixtures")];
+/// What every component is built from, besides its own folder.
+const COMMON: [&str; 7] = [
+    "components/sdk",
+    "components/model",
+    "components/application.toml",
+    "wit",
+    "Cargo.lock",
+    "Cargo.toml",
+    "rust-toolchain.toml",
+];
 
 /// The folder of built components, with `application.toml`.
 pub fn components_folder() -> PathBuf {
-    root().join("target/components")
+    target().join("components")
 }
 
-/// A built component. Built first, once per test process, unless `cargo xtask test` did.
-pub fn wasm(name: &str) -> Vec<u8> {
-    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if std::env::var_os(PREBUILT).is_none() && !built.contains(name) {
-        build(&root(), Selection::One(name)).unwrap_or_else(|error| panic!("{name} does not build: {error:#}"));
-        built.insert(name.to_owned());
+/// The file of a built component. It is built first where it is older than its sources, unless `cargo xtask test` did.
+pub fn file(name: &str) -> PathBuf {
+    static LOOKED_AT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let (folder, place) = find(name);
+    let wasm = target().join(place).join(format!("{name}.wasm"));
+    let mut looked_at = LOOKED_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_prebuilt() && !looked_at.contains(name) {
+        let mut sources = vec![folder];
+        sources.extend(COMMON.map(|source| root().join(source)));
+        let beside = Some(components_folder().join("application.toml"));
+        let product = Product { name: name.to_owned(), file: wasm.clone(), beside, sources };
+        product.bring_up_to_date(cargo(&["xtask", "build-components", name]));
+        looked_at.insert(name.to_owned());
     }
-    let places =
-        [components_folder(), root().join("target/fixtures")].map(|folder| folder.join(format!("{name}.wasm")));
-    let path = places.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{name} is not built: no {places:?}"));
-    std::fs::read(path).unwrap_or_else(|error| panic!("can't read {}: {error}", path.display()))
+    assert!(wasm.exists(), "{name} is not built: there is no {}", wasm.display());
+    wasm
 }
 
-/// The workspace: two folders above this crate.
-fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or_else(|| panic!("{} has no workspace above it", here.display())).to_owned()
+/// A built component.
+pub fn wasm(name: &str) -> Vec<u8> {
+    let file = file(name);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("can't read {}: {error}", file.display()))
+}
+
+/// The folder of a component, and where it is built to.
+fn find(name: &str) -> (PathBuf, &'static str) {
+    for (folder, place) in PLACES {
+        let entries = std::fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
+        if let Some(found) = entries.map(|entry| entry.path()).find(|folder| is_named(folder, name)) {
+            return (found, place);
+        }
+    }
+    panic!("there is no component `{name}` under {:?}", PLACES.map(|(folder, _)| folder))
+}
+
+/// Whether a folder's manifest has this name.
+fn is_named(folder: &Path, name: &str) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("component.toml")).unwrap_or_default();
+    manifest.lines().any(|line| line == format!("name = \"{name}\""))
 }

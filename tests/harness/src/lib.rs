@@ -1,73 +1,76 @@
 //! The harness: what a component's unit tests stand on.
 //!
-//! `cargo test -p auth` is the whole loop: the component is built when its sources are newer, loaded into the real engine
-//! with in-memory stores, called through the real HTTP trigger, and everything it wrote or published can be looked at.
-//! Time stands still until the test moves it.
+//! `cargo test -p auth` is the whole loop: the component is built when its sources are newer and loaded into the built
+//! host, on stores in memory. It is called through the real triggers, and everything it wrote or published can be looked
+//! at. Time stands still until the test moves it.
 //!
-//! A failed expectation of the harness itself (no component, no build) panics: this is test code.
+//! This crate links nothing of the host: each [`App`] is a `devconnect harness` of its own, which is spoken with in JSON
+//! lines (`docs/harness.md`). A test in another language does the same.
+//!
+//! A failed expectation of the harness itself (no component, no build, a host that ends) panics with what the host logged:
+//! this is test code.
 
-#![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
+#![expect(clippy::panic, reason = "a test that can't be set up should fail loudly, right here")]
 
+mod base64;
+mod clock;
 mod component;
+mod document;
 mod event;
+mod host;
 mod mail;
+mod outdated;
+mod pending;
+mod process;
 mod reply;
 mod request;
 mod setup;
 mod socket;
+mod workspace;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use devconnect_host::Host;
-use devconnect_host::capability::clocks::Manual;
-use devconnect_host::capability::documents::{Commit, Filter, Projection, Query, Sort, Write};
-use devconnect_host::capability::sockets::presence::Change;
-use devconnect_host::engine::{Loaded, Shared};
+use serde::{Deserialize, Serialize};
+
+use crate::base64::Base64;
+use crate::document::Canonical;
+use crate::process::Process;
 
 pub use bson::doc;
 pub use bson::oid::ObjectId;
 pub use bson::{DateTime, Document};
-pub use component::{components_folder, wasm};
-pub use devconnect_host::capability::mail::Mail;
-pub use devconnect_host::capability::sockets::Target;
-pub use devconnect_host::config::Config;
-pub use event::DeadLetter;
+pub use clock::Clock;
+pub use component::{components_folder, file, wasm};
+pub use event::{DeadLetter, Published};
+pub use mail::Mail;
+pub use pending::{Pending, all};
 pub use reply::Reply;
 pub use request::Request;
 pub use serde_json::{Value, json};
 pub use setup::Setup;
-pub use socket::{Emitted, Recorded, Socket};
+pub use socket::{Emitted, Ended, Sessions, Socket, Sockets, Target};
 
 /// The moment at which every test begins: 2026-01-15T12:00:00.000Z.
 pub const START: u64 = 1_768_478_400_000;
 
+/// How many documents are put into one line.
+const AT_ONCE: usize = 100;
+
 /// Some components on a host of their own.
 pub struct App {
-    runtime: tokio::runtime::Runtime,
-    host: Host,
-    clock: Arc<Manual>,
-    sockets: Arc<Recorded>,
-}
-
-/// An event as it was published.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Published {
-    /// Its type.
-    pub kind: String,
-    /// Order holds among events of one key.
-    pub key: String,
-    /// Its value, parsed.
-    pub value: Value,
+    process: Process,
+    pooled: bool,
 }
 
 impl App {
     /// These components, by name, with empty stores.
     pub fn with(names: &[&str]) -> Self {
-        Self::with_config(names, Config::default())
+        Self::setup(names).start()
     }
 
-    /// These components under an operator's configuration.
-    pub fn with_config(names: &[&str], config: Config) -> Self {
+    /// These components under an operator's configuration: the text of a `devconnect.toml`.
+    pub fn with_config(names: &[&str], config: &str) -> Self {
         Self::setup(names).config(config).start()
     }
 
@@ -97,13 +100,8 @@ impl App {
     }
 
     /// The time of this app.
-    pub fn clock(&self) -> &Manual {
-        &self.clock
-    }
-
-    /// A deployed component, for its counts.
-    pub fn component(&self, name: &str) -> Arc<Loaded> {
-        self.host.registry.component(name).unwrap_or_else(|| panic!("{name} is not deployed"))
+    pub fn clock(&self) -> Clock<'_> {
+        Clock::of(self)
     }
 
     /// A new socket of this user.
@@ -112,22 +110,17 @@ impl App {
     }
 
     /// What went out to sockets, and who is there.
-    pub fn sockets(&self) -> &Recorded {
-        &self.sockets
-    }
-
-    /// Tells the components that a user came or went; the error is of one that wants to be told again.
-    pub fn tell_presence(&self, user: ObjectId, online: bool, socket: &str) -> Result<(), String> {
-        let change = Change { user: user.to_hex(), online, socket: socket.to_owned() };
-        self.runtime.block_on(devconnect_host::trigger::socket::tell(&self.host.registry, &change))
+    pub fn sockets(&self) -> Sockets<'_> {
+        Sockets::of(self)
     }
 
     /// A session of this user, as its token.
     pub fn log_in(&self, user: ObjectId) -> String {
-        let shared = self.shared();
-        let (token, write) = shared.capabilities.sessions.open(&user.to_hex(), &[]).expect("a session");
-        self.commit(vec![write]);
-        token.reveal().to_owned()
+        #[derive(Deserialize)]
+        struct Session {
+            token: String,
+        }
+        self.process.call::<Session>("log_in", &json!({ "user": user.to_hex() })).token
     }
 
     /// Puts a document into a collection.
@@ -137,71 +130,90 @@ impl App {
 
     /// Puts many documents into a collection.
     pub fn insert_all(&self, collection: &str, documents: impl IntoIterator<Item = Document>) {
-        let documents: Vec<_> = documents.into_iter().map(|document| (collection.to_owned(), document)).collect();
-        self.runtime.block_on(setup::insert(self.host.documents.as_ref(), &documents));
+        #[derive(Serialize)]
+        struct Insert<'a> {
+            collection: &'a str,
+            documents: Vec<Canonical<'a>>,
+        }
+        let documents: Vec<Document> = documents.into_iter().collect();
+        for some in documents.chunks(AT_ONCE) {
+            let insert = Insert { collection, documents: some.iter().map(Canonical).collect() };
+            self.process.call::<Nothing>("insert", &insert);
+        }
     }
 
-    /// The documents of a collection that match, by `_id`.
+    /// The documents of a collection that match, by `_id`; a thousand at most.
     pub fn find(&self, collection: &str, filter: Document) -> Vec<Document> {
-        let query = query(collection, &filter);
-        let found = self.runtime.block_on(self.host.documents.find(query)).expect("documents");
-        found.iter().map(|raw| Document::try_from(raw.as_ref()).expect("a stored document is BSON")).collect()
-    }
-
-    /// Everything that was published to a topic; in order for each key.
-    pub fn events(&self, topic: &str) -> Vec<Published> {
-        let mut all = self.runtime.block_on(self.records(topic));
-        all.sort_by_key(|record| record.event.at);
-        let published = all.into_iter().map(|record| Published {
-            value: serde_json::from_slice(&record.event.value).expect("an event's value is JSON"),
-            kind: record.event.kind,
-            key: record.event.key,
-        });
-        published.collect()
+        #[derive(Serialize)]
+        struct Find<'a> {
+            collection: &'a str,
+            filter: Canonical<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Found {
+            documents: Vec<Document>,
+        }
+        self.process.call::<Found>("find", &Find { collection, filter: Canonical(&filter) }).documents
     }
 
     /// What a component signs with a named secret, in hex.
     pub fn sign(&self, secret: &str, message: &str) -> String {
-        let signature =
-            self.shared().capabilities.signing.sign(secret, message.as_bytes()).expect("a secret of the application");
+        #[derive(Deserialize)]
+        struct Signed {
+            signature: Base64,
+        }
+        let asked = json!({ "secret": secret, "message": Base64::of(message) });
+        let Base64(signature) = self.process.call::<Signed>("sign", &asked).signature;
         signature.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// What all calls of this host share.
-    pub fn shared(&self) -> Arc<Shared> {
-        self.host.registry.engine().shared().clone()
+    /// What the cache has under a key.
+    pub fn cached(&self, key: &str) -> Option<Vec<u8>> {
+        #[derive(Deserialize)]
+        struct Cached {
+            value: Option<Base64>,
+        }
+        self.process.call::<Cached>("cached", &json!({ "key": key })).value.map(|value| value.0)
     }
 
-    /// The host below.
-    pub fn host(&self) -> &Host {
-        &self.host
+    /// A list that the cache has under a key, the newest first.
+    pub fn recent(&self, key: &str) -> Option<Vec<Vec<u8>>> {
+        #[derive(Deserialize)]
+        struct Recent {
+            entries: Option<Vec<Base64>>,
+        }
+        let entries = self.process.call::<Recent>("recent", &json!({ "key": key })).entries?;
+        Some(entries.into_iter().map(|entry| entry.0).collect())
     }
 
-    /// Where the host runs.
-    pub fn runtime(&self) -> &tokio::runtime::Runtime {
-        &self.runtime
+    /// Puts a list under a key of the cache, whatever was there.
+    pub fn set_recent(&self, key: &str, entries: impl IntoIterator<Item = Vec<u8>>) {
+        let entries: Vec<Base64> = entries.into_iter().map(Base64).collect();
+        self.process.call::<Nothing>("set_recent", &json!({ "key": key, "entries": entries }));
     }
 
-    fn commit(&self, writes: Vec<Write>) {
-        let commit = Commit { writes, events: Vec::new() };
-        self.runtime.block_on(self.host.documents.commit(commit)).expect("a commit of the test");
+    /// How many calls of a component ended so: `answered`, `unable`, `trap`, `cpu`, `memory`, `host-calls`, …
+    pub fn count(&self, component: &str, outcome: &str) -> u64 {
+        #[derive(Deserialize)]
+        struct Counted {
+            counts: BTreeMap<String, u64>,
+        }
+        let counts = self.process.call::<Counted>("counts", &json!({ "component": component })).counts;
+        let count = counts.get(outcome).copied();
+        count.unwrap_or_else(|| panic!("no call ends as {outcome:?}; there are {:?}", counts.keys()))
+    }
+
+    /// Deploys a file; the error is why it is refused.
+    pub fn deploy(&self, file: &Path) -> Result<(), String> {
+        self.process.call_or_refused("deploy", &json!({ "file": file })).map(|Nothing {}| ())
+    }
+
+    /// Whether instances come from the engine's pool.
+    pub fn pooled(&self) -> bool {
+        self.pooled
     }
 }
 
-impl Drop for App {
-    /// Ends what goes on beside the test, while there is something for it to run on.
-    fn drop(&mut self) {
-        self.runtime.block_on(self.host.close());
-    }
-}
-
-fn query(collection: &str, filter: &Document) -> Query {
-    Query {
-        collection: collection.to_owned(),
-        filter: Filter::from_document(filter).expect("a filter that the store knows"),
-        sort: Sort::none(),
-        projection: Projection::all(),
-        skip: 0,
-        limit: 1_000,
-    }
-}
+/// The answer of what only had to be done.
+#[derive(Deserialize)]
+struct Nothing {}

@@ -1,32 +1,28 @@
 //! An answer, read whole.
 
-use http_body_util::BodyExt as _;
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::base64::Base64;
+
 /// What an [`App`](crate::App) answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Reply {
     /// Its status.
     pub status: u16,
-    headers: http::HeaderMap,
-    body: Vec<u8>,
+    headers: Vec<(String, String)>,
+    body: Base64,
 }
 
 impl Reply {
-    pub(crate) async fn of(response: http::Response<devconnect_host::trigger::http::Body>) -> Self {
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("a body in memory").to_bytes().to_vec();
-        Self { status: parts.status.as_u16(), headers: parts.headers, body }
-    }
-
     /// Its body as text.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        String::from_utf8_lossy(&self.body.0).into_owned()
     }
 
     /// Its body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.text()))
+        serde_json::from_slice(&self.body.0).unwrap_or_else(|error| panic!("{error} in {:?}", self.text()))
     }
 
     /// The `message` of its JSON body; empty when there is none.
@@ -34,15 +30,19 @@ impl Reply {
         self.json().get("message").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    /// A header, as text.
+    /// A header, as text: the first one of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        self.all(name).next()
     }
 
     /// The token of the session cookie it sets; none when it sets no cookie, empty when it clears it.
     pub fn token(&self) -> Option<String> {
-        let cookies = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-        let value = cookies.filter_map(|cookie| cookie.strip_prefix("token=")).next()?;
+        let value = self.all("set-cookie").filter_map(|cookie| cookie.strip_prefix("token=")).next()?;
         value.split(';').next().map(str::to_owned)
+    }
+
+    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = move |(header, _): &&'a (String, String)| header.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(named).map(|(_, value)| value.as_str())
     }
 }

@@ -1,27 +1,36 @@
-//! A request that is being put together, sent through the real trigger without a socket.
+//! A request that is being put together, sent through the real trigger without a connection.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::{App, Reply};
+use crate::base64::Base64;
+use crate::{App, Pending, Reply};
 
 /// A request to an [`App`].
-#[must_use = "nothing happens before `send`"]
+#[must_use = "nothing happens before `send` or `begin`"]
 pub struct Request<'a> {
     app: &'a App,
-    builder: http::request::Builder,
-    body: Bytes,
-    peer: IpAddr,
-    by_operator: bool,
+    asked: Asked,
+}
+
+#[derive(Serialize)]
+struct Asked {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Base64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<IpAddr>,
+    operator: bool,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(app: &'a App, method: &str, path: &str) -> Self {
-        let builder = http::Request::builder().method(method).uri(path).header("host", "devconnect.test");
-        Self { app, builder, body: Bytes::new(), peer: Ipv4Addr::LOCALHOST.into(), by_operator: false }
+        let (method, path) = (method.to_owned(), path.to_owned());
+        let asked = Asked { method, path, headers: Vec::new(), body: Base64::default(), peer: None, operator: false };
+        Self { app, asked }
     }
 
     /// With a JSON body.
@@ -30,8 +39,8 @@ impl<'a> Request<'a> {
     }
 
     /// With a body as it is.
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.asked.body = Base64::of(body);
         self
     }
 
@@ -42,37 +51,29 @@ impl<'a> Request<'a> {
 
     /// With a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.builder = self.builder.header(name, value);
+        self.asked.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// From another address than 127.0.0.1.
     pub fn from(mut self, peer: IpAddr) -> Self {
-        self.peer = peer;
+        self.asked.peer = Some(peer);
         self
     }
 
     /// On the operator's side, where routes with `session = "operator"` are.
     pub fn by_operator(mut self) -> Self {
-        self.by_operator = true;
+        self.asked.operator = true;
         self
     }
 
     /// Sends it and waits for the answer.
     pub fn send(self) -> Reply {
-        let app = self.app;
-        app.runtime().block_on(self.dispatch())
+        self.begin().wait()
     }
 
     /// Sends it; for tests that race several.
-    pub async fn dispatch(self) -> Reply {
-        let request = self.builder.body(Full::new(self.body)).unwrap_or_else(|error| panic!("no request: {error}"));
-        let http = &self.app.host().http;
-        let response = if self.by_operator {
-            http.respond_to_operator(request).await
-        } else {
-            http.respond(request, self.peer).await
-        };
-        Reply::of(response).await
+    pub fn begin(self) -> Pending<'a, Reply> {
+        Pending::of(self.app.process.begin("http", &self.asked))
     }
 }

@@ -1,22 +1,25 @@
-//! Sockets without a wire: messages go to the components as a client's would, and what goes out is kept to be looked at.
+//! Sockets without a wire: messages go to the components as a client's would, and what goes out can be looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use devconnect_host::capability::sessions::Ending;
-use devconnect_host::capability::sockets::{Error, Sockets, Target};
-use devconnect_host::engine::Identity;
-use devconnect_host::trigger::socket::{Incoming, Said, answer};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use crate::process::Waiting;
+use crate::{App, Nothing, ObjectId, Pending};
 
-use crate::{App, ObjectId};
+/// Who gets something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// All sockets of a user.
+    User(String),
+    /// All sockets in a room.
+    Room(String),
+    /// One socket.
+    Socket(String),
+}
 
 /// Something that went out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Emitted {
     /// To whom.
     pub targets: Vec<Target>,
@@ -26,84 +29,79 @@ pub struct Emitted {
     pub payload: Value,
 }
 
-/// What became of sockets; the harness's engine of the capability.
-#[derive(Debug, Default)]
-pub struct Recorded(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    emitted: Vec<Emitted>,
-    rooms: BTreeMap<String, BTreeSet<String>>,
-    present: BTreeMap<String, BTreeSet<String>>,
-    ended: Vec<(String, Ending)>,
+/// Whose sockets were disconnected.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Ended {
+    /// The user.
+    pub user: String,
+    /// Those of which sessions.
+    pub sessions: Sessions,
 }
 
-impl Recorded {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Which of a user's sessions ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sessions {
+    /// This one.
+    One(String),
+    /// All but this one.
+    Others(String),
+    /// All.
+    All,
+}
+
+/// What became of the sockets of an [`App`].
+#[derive(Clone, Copy)]
+pub struct Sockets<'a>(&'a App);
+
+#[derive(Deserialize)]
+struct Ids {
+    sockets: Vec<String>,
+}
+
+impl<'a> Sockets<'a> {
+    pub(crate) fn of(app: &'a App) -> Self {
+        Self(app)
     }
 
     /// Everything that went out since this was last asked, in order.
-    pub fn take(&self) -> Vec<Emitted> {
-        std::mem::take(&mut self.state().emitted)
+    pub fn take(self) -> Vec<Emitted> {
+        #[derive(Deserialize)]
+        struct Taken {
+            emitted: Vec<Emitted>,
+        }
+        self.0.process.call::<Taken>("emitted", &json!({})).emitted
     }
 
     /// The sockets in a room.
-    pub fn room(&self, room: &str) -> Vec<String> {
-        self.state().rooms.get(room).into_iter().flatten().cloned().collect()
+    pub fn room(self, room: &str) -> Vec<String> {
+        self.0.process.call::<Ids>("room", &json!({ "room": room })).sockets
     }
 
     /// The sockets that count for a user's presence.
-    pub fn present(&self, user: ObjectId) -> Vec<String> {
-        self.state().present.get(&user.to_hex()).into_iter().flatten().cloned().collect()
+    pub fn present(self, user: ObjectId) -> Vec<String> {
+        self.0.process.call::<Ids>("present", &json!({ "user": user.to_hex() })).sockets
     }
 
-    /// The sessions whose sockets were disconnected, by user.
-    pub fn ended(&self) -> Vec<(String, Ending)> {
-        self.state().ended.clone()
+    /// Whose sockets were disconnected because their sessions ended.
+    pub fn ended(self) -> Vec<Ended> {
+        #[derive(Deserialize)]
+        struct All {
+            ended: Vec<Ended>,
+        }
+        self.0.process.call::<All>("ended", &json!({})).ended
     }
 }
 
-#[async_trait]
-impl Sockets for Recorded {
-    async fn emit(&self, targets: &[Target], event: &str, payload: &RawValue) -> Result<(), Error> {
-        let payload = serde_json::from_str(payload.get()).expect("the host lets only JSON pass");
-        self.state().emitted.push(Emitted { targets: targets.to_vec(), event: event.to_owned(), payload });
-        Ok(())
-    }
-
-    async fn emit_with_ack(
-        &self,
-        socket: &str,
-        event: &str,
-        payload: &RawValue,
-        _: Duration,
-    ) -> Result<Option<Bytes>, Error> {
-        self.emit(&[Target::Socket(socket.to_owned())], event, payload).await?;
-        Ok(None)
-    }
-
-    async fn join(&self, socket: &str, room: &str) -> Result<(), Error> {
-        self.state().rooms.entry(room.to_owned()).or_default().insert(socket.to_owned());
-        Ok(())
-    }
-
-    async fn leave(&self, socket: &str, room: &str) -> Result<(), Error> {
-        self.state().rooms.entry(room.to_owned()).or_default().remove(socket);
-        Ok(())
-    }
-
-    async fn appear(&self, user: &str, socket: &str) -> Result<(), Error> {
-        self.state().present.entry(user.to_owned()).or_default().insert(socket.to_owned());
-        Ok(())
-    }
-
-    async fn online(&self, user: &str) -> Result<bool, Error> {
-        Ok(self.state().present.get(user).is_some_and(|sockets| !sockets.is_empty()))
-    }
-
-    async fn end(&self, user: &str, ending: &Ending) {
-        self.state().ended.push((user.to_owned(), ending.clone()));
+impl App {
+    /// Tells the components that a user came or went; the error is of one that wants to be told again.
+    pub fn tell_presence(&self, user: ObjectId, online: bool, socket: &str) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Told {
+            refused: Option<String>,
+        }
+        let change = json!({ "user": user.to_hex(), "online": online, "socket": socket });
+        self.process.call::<Told>("presence", &change).refused.map_or(Ok(()), Err)
     }
 }
 
@@ -112,6 +110,15 @@ pub struct Socket<'a> {
     app: &'a App,
     id: String,
     user: ObjectId,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    socket: &'a str,
+    user: String,
+    event: &'a str,
+    payload: &'a Value,
+    ack: bool,
 }
 
 impl<'a> Socket<'a> {
@@ -126,30 +133,34 @@ impl<'a> Socket<'a> {
 
     /// From here on it counts for its user's presence.
     pub fn appear(&self) {
-        self.app.sockets().state().present.entry(self.user.to_hex()).or_default().insert(self.id.clone());
+        self.app.process.call::<Nothing>("appear", &json!({ "user": self.user.to_hex(), "socket": self.id }));
     }
 
     /// Sends a message and waits for the acknowledgement.
     pub fn ask(&self, event: &str, payload: &Value) -> Value {
-        self.app.runtime().block_on(self.dispatch(event, payload, true)).into_ack()
+        self.begin(event, payload).wait()
     }
 
     /// Sends a message without waiting for an acknowledgement; what an `error` event would carry, if one came.
     pub fn send(&self, event: &str, payload: &Value) -> Option<Value> {
-        self.app.runtime().block_on(self.dispatch(event, payload, false)).into_error(event)
+        #[derive(Deserialize)]
+        struct Said {
+            error: Option<Value>,
+        }
+        self.message(event, payload, false).read::<Said>().error
     }
 
-    /// Sends it; for tests that race several.
-    pub async fn dispatch(&self, event: &str, payload: &Value, wants_ack: bool) -> Said {
-        let identity = Identity { subject: self.user.to_hex(), session: "the test's own".into(), expires: u64::MAX };
-        let incoming = Incoming {
-            socket: self.id.clone(),
-            identity,
-            client: "127.0.0.1".into(),
-            event: event.to_owned(),
-            payload: Bytes::from(payload.to_string()),
-            wants_ack,
-        };
-        answer(&self.app.host().registry, incoming).await
+    /// Sends a message that asks for an acknowledgement; for tests that race several.
+    pub fn begin(&self, event: &str, payload: &Value) -> Pending<'a, Value> {
+        #[derive(Deserialize)]
+        struct Said {
+            ack: Value,
+        }
+        Pending::made(self.message(event, payload, true), |waiting| waiting.read::<Said>().ack)
+    }
+
+    fn message(&self, event: &str, payload: &Value, ack: bool) -> Waiting<'a> {
+        let message = Message { socket: &self.id, user: self.user.to_hex(), event, payload, ack };
+        self.app.process.begin("message", &message)
     }
 }

@@ -87,6 +87,19 @@ impl Native {
         Ok(Addresses { running })
     }
 
+    pub(super) fn fetch(&self, servers: &[Server]) -> Result<()> {
+        ensure!(cfg!(target_os = "linux"), "without a container engine the servers come up on Linux only");
+        let _turn = self.turn()?;
+        let ports = Ports::keep(&self.folder)?;
+        for server in servers {
+            let program = self.program(*server, ports);
+            if program.process().pid().is_none() {
+                program.install().with_context(|| format!("{} can't be installed", server.name()))?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn down(&self, servers: &[Server]) -> Result<Vec<Server>> {
         let Some(ports) = Ports::read(&self.folder)? else {
             return Ok(Vec::new());

@@ -1,59 +1,123 @@
-//! The test executables of the workspace. They are built by one call of cargo and then run directly: a call per package
-//! would unify features anew and compile dependencies again.
+//! The test executables. Cargo builds them, and then they are run directly: a call of cargo per package would choose
+//! features anew and compile dependencies again. For the same reason each call here has the whole workspace decide on
+//! features, and names the targets that are wanted.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use super::lint;
 use crate::child::{self, End, Output};
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{Kind, Package, Target, Workspace, cargo};
 
 /// A test executable.
 #[derive(Debug)]
 pub(super) struct Binary {
     /// The package it belongs to.
     pub(super) package: String,
-    /// `lib`, or the file under `tests/` or the binary without its end.
-    target: String,
-    library: bool,
+    /// The library, the program, or the folder under `tests/`.
+    pub(super) target: String,
+    pub(super) kind: Kind,
     folder: PathBuf,
     executable: PathBuf,
+    /// The built host.
+    host: PathBuf,
 }
 
 impl Binary {
     /// What `cargo test` would run.
-    pub(super) fn command(&self, full: bool) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.package);
         // The harness builds components that are older than their sources; here that has been done.
         command.env("DEVCONNECT_PREBUILT", "1");
-        if full {
-            command.env("DEVCONNECT_FULL", "1").arg("--include-ignored");
+        // Who has named another host means it.
+        if std::env::var_os("DEVCONNECT_HOST").is_none() {
+            command.env("DEVCONNECT_HOST", &self.host);
         }
         command
     }
 
+    /// The paths of its tests.
+    pub(super) fn tests(&self) -> Result<Vec<String>> {
+        let output = self.command().arg("--list").output();
+        let output = output.with_context(|| format!("{} can't be run", self.executable.display()))?;
+        let said = || String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{} can't list its tests:\n{}", self.shown(), said());
+        Ok(listed(&String::from_utf8_lossy(&output.stdout)))
+    }
+
     /// For people.
     pub(super) fn shown(&self) -> String {
-        if self.library { self.package.clone() } else { format!("{} ({})", self.package, self.target) }
+        match self.kind {
+            Kind::Library => self.package.clone(),
+            Kind::Program => format!("{} (program)", self.package),
+            _ if self.target == self.package => self.package.clone(),
+            _ => format!("{} ({})", self.package, self.target),
+        }
     }
 }
 
-/// Builds everything native, and answers the test executables.
-pub(super) fn build(workspace: &Workspace, deadline: Instant) -> Result<(End, Vec<Binary>)> {
-    let mut command = cargo(&workspace.root);
-    command.args(["build", "--release", "--workspace", "--all-targets", "--message-format=json-render-diagnostics"]);
+/// From lines like `module::name: test`.
+fn listed(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
+}
+
+/// Builds the host and the tests of `packages`, and answers the test executables. `quick`: the host's own crates are compiled
+/// soon instead of well. For the tests inside of them they always are: those test what a crate does, not how fast.
+pub(super) fn build(
+    workspace: &Workspace,
+    packages: &[&Package],
+    quick: bool,
+    deadline: Instant,
+) -> Result<(End, Vec<Binary>)> {
+    let (first, second) = calls(packages);
     let mut found = Vec::new();
-    let mut failure = None;
-    let end = child::run(&mut command, deadline, Output::Stdout, |line| match parse(&line, workspace) {
-        Ok(binary) => found.extend(binary),
-        Err(error) => failure = Some(error),
-    })?;
-    found.sort_by(|a, b| (&a.package, !a.library, &a.target).cmp(&(&b.package, !b.library, &b.target)));
-    failure.map_or(Ok((end, found)), Err)
+    let mut call = |arguments: Vec<&str>, inside: bool| -> Result<End> {
+        let mut command = cargo(&workspace.root);
+        command.args(arguments).arg("--message-format=json-render-diagnostics");
+        if inside {
+            lint::lint(&mut command, workspace);
+        } else if quick {
+            command.args(workspace.quick());
+        }
+        let mut failure = None;
+        let end = child::run(&mut command, deadline, Output::Stdout, |line| match parse(&line, workspace) {
+            Ok(binary) => found.extend(binary),
+            Err(error) => failure = Some(error),
+        })?;
+        failure.map_or(Ok(end), Err)
+    };
+    let mut end = call(first, false)?;
+    if let (true, Some(second)) = (end.good(), second) {
+        end = call(second, true)?;
+    }
+    found.sort_by(|a, b| (&a.package, a.kind, &a.target).cmp(&(&b.package, b.kind, &b.target)));
+    Ok((end, found))
+}
+
+/// What cargo is called with: once for the programs and the tests that stand apart, and once more where libraries or
+/// programs have tests inside.
+fn calls<'a>(packages: &[&'a Package]) -> (Vec<&'a str>, Option<Vec<&'a str>>) {
+    let tested = |kind: Kind| {
+        let targets = packages.iter().flat_map(|package| package.targets.iter());
+        targets.filter(move |target| target.test && target.kind() == kind).map(|target| target.name.as_str())
+    };
+    // `xtask` itself is what some tests run.
+    let mut first = vec!["build", "--release", "--workspace", "--bin", "devconnect", "--bin", "xtask"];
+    first.extend(tested(Kind::Test).flat_map(|name| ["--test", name]));
+    let mut second = vec!["test", "--no-run", "--release", "--workspace"];
+    let without = second.len();
+    if tested(Kind::Library).next().is_some() {
+        second.push("--lib");
+    }
+    // Benches have no tests inside, and nothing but `bench` waits for them.
+    second.extend(tested(Kind::Program).filter(|name| *name == "xtask").flat_map(|name| ["--bin", name]));
+    let inside = second.len() > without;
+    (first, inside.then_some(second))
 }
 
 /// A line of cargo's; none when it is about something else.
@@ -67,60 +131,82 @@ fn parse(line: &str, workspace: &Workspace) -> Result<Option<Binary>> {
         executable: Option<PathBuf>,
     }
     #[derive(Deserialize)]
-    struct Target {
-        name: String,
-        kind: Vec<String>,
-    }
-    #[derive(Deserialize)]
     struct Profile {
         test: bool,
     }
-    let message: Message = serde_json::from_str(line).context("what cargo build printed")?;
+    let message: Message = serde_json::from_str(line).context("what cargo printed")?;
     let (Some(manifest), Some(target), Some(executable)) = (message.manifest_path, message.target, message.executable)
     else {
         return Ok(None);
     };
-    let is = |kind: &str| target.kind.iter().any(|known| known == kind);
-    if message.reason != "compiler-artifact" || !message.profile.is_some_and(|profile| profile.test) || is("bench") {
+    // `--lib` builds the tests of all libraries, also of those that say that they have none.
+    let tested = message.profile.is_some_and(|profile| profile.test) && target.test;
+    if message.reason != "compiler-artifact" || !tested || target.kind() == Kind::Other {
         return Ok(None);
     }
-    let folder = manifest.parent().map_or_else(|| workspace.root.clone(), PathBuf::from);
-    let library = ["lib", "rlib", "cdylib", "proc-macro"].into_iter().any(is);
-    let package = package_name(&manifest)?;
-    Ok(Some(Binary { package, target: target.name, library, folder, executable }))
+    let package = workspace.packages.iter().find(|package| package.manifest == manifest);
+    Ok(package.map(|package| Binary {
+        package: package.name.clone(),
+        kind: target.kind(),
+        target: target.name,
+        folder: package.folder().to_owned(),
+        executable,
+        host: workspace.host_file(),
+    }))
 }
 
-fn package_name(manifest: &PathBuf) -> Result<String> {
-    #[derive(Deserialize)]
-    struct Crate {
-        package: Package,
-    }
-    #[derive(Deserialize)]
-    struct Package {
-        name: String,
-    }
-    let text = std::fs::read_to_string(manifest).with_context(|| format!("{} can't be read", manifest.display()))?;
-    Ok(toml::from_str::<Crate>(&text).with_context(|| format!("{} is wrong", manifest.display()))?.package.name)
+/// For tests: an executable that is not there.
+#[cfg(test)]
+pub(super) fn binary(package: &str, target: &str, kind: Kind) -> Binary {
+    let nowhere = PathBuf::from("/nowhere");
+    let (folder, executable, host) = (nowhere.clone(), nowhere.clone(), nowhere);
+    Binary { package: package.to_owned(), target: target.to_owned(), kind, folder, executable, host }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::package;
 
     #[test]
     fn test_executables_are_told_from_the_rest() {
-        let folder = env!("CARGO_MANIFEST_DIR");
-        let workspace = Workspace { root: PathBuf::new(), target: PathBuf::new(), packages: Vec::new() };
-        let line = |kind: &str, test: bool, executable: &str| {
+        let packages = vec![package("e2e", "tests/e2e", Some("e2e"))];
+        let workspace = Workspace { root: "/w".into(), target: "/w/target".into(), packages };
+        let line = |kind: &str, (built, is): (bool, bool), executable: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"{folder}/Cargo.toml","target":{{"name":"t","kind":["{kind}"]}},"profile":{{"test":{test}}},"executable":{executable}}}"#
+                r#"{{"reason":"compiler-artifact","manifest_path":"/w/tests/e2e/Cargo.toml","target":{{"name":"t","kind":["{kind}"],"test":{is}}},"profile":{{"test":{built}}},"executable":{executable}}}"#
             )
         };
-        let found = parse(&line("test", true, r#""/t-1""#), &workspace).unwrap().unwrap();
-        assert_eq!((found.package.as_str(), found.shown().as_str()), ("xtask", "xtask (t)"));
-        for other in [line("bin", false, r#""/t""#), line("lib", true, "null"), line("bench", true, r#""/t""#)] {
+        let found = parse(&line("test", (true, true), r#""/t-1""#), &workspace).unwrap().unwrap();
+        assert_eq!((found.package.as_str(), found.shown().as_str()), ("e2e", "e2e (t)"));
+        for other in [
+            line("bin", (false, true), r#""/t""#),
+            line("lib", (true, true), "null"),
+            line("lib", (true, false), r#""/t""#),
+            line("bench", (true, true), r#""/t""#),
+        ] {
             assert!(parse(&other, &workspace).unwrap().is_none(), "{other}");
         }
         assert!(parse(r#"{"reason":"build-finished","success":true}"#, &workspace).unwrap().is_none());
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_built() {
+        let mut outside = package("e2e", "tests/e2e", Some("e2e"));
+        outside.targets.iter_mut().filter(|target| target.kind() == Kind::Library).for_each(|lib| lib.test = false);
+        let (first, second) = calls(&[&outside]);
+        assert_eq!(first.join(" "), "build --release --workspace --bin devconnect --bin xtask --test e2e");
+        assert_eq!(second, None);
+
+        let inside = package("engine", "host/engine", None);
+        let (first, second) = calls(&[&inside, &outside]);
+        assert_eq!(first.join(" "), "build --release --workspace --bin devconnect --bin xtask --test e2e");
+        assert_eq!(second.unwrap().join(" "), "test --no-run --release --workspace --lib");
+    }
+
+    #[test]
+    fn tests_are_listed() {
+        let text = "deploy::a_new_version_serves: test\ncanary::some: test\nfast: benchmark\n\n2 tests, 1 benchmark\n";
+        assert_eq!(listed(text), ["deploy::a_new_version_serves", "canary::some"]);
     }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use super::lint;
 use crate::child::End;
 
 /// Tests by how they ended.
@@ -35,7 +36,7 @@ impl Count {
     }
 }
 
-/// What one test executable printed.
+/// What a test executable or a call of cargo printed.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     pub(super) count: Count,
@@ -73,6 +74,20 @@ impl Watched {
         }
     }
 
+    /// For a check that counts nothing: it passed or failed. A crate with warnings fails it.
+    pub(super) fn conclude(&mut self, end: End, cap: Duration) {
+        (self.count, self.note) = verdict(end, cap);
+        if self.count.failed == 0 && self.lines.iter().any(|line| lint::is_warning(line)) {
+            self.count = Count { failed: 1, ..Count::default() };
+        }
+    }
+
+    /// It could not be run, or was lost.
+    pub(super) fn lost(&mut self, error: &anyhow::Error) {
+        self.count.failed += 1;
+        self.note = Some(format!("{error:#}"));
+    }
+
     /// What was printed: when tests failed, all but the lines of those that passed; `verbose`: always all.
     pub(super) fn print(&self, verbose: bool) {
         let passing = |line: &str| line.starts_with("test ") && line.ends_with(" ... ok");
@@ -82,8 +97,15 @@ impl Watched {
     }
 }
 
-/// For a suite that was ended at its cap.
-pub(super) fn timed_out(cap: Duration) -> String {
+/// What a check comes to: it passed or failed.
+pub(super) fn verdict(end: End, cap: Duration) -> (Count, Option<String>) {
+    let count =
+        if end.good() { Count { passed: 1, ..Count::default() } } else { Count { failed: 1, ..Count::default() } };
+    (count, (end == End::TimedOut).then(|| timed_out(cap)))
+}
+
+/// For what was ended at its cap.
+fn timed_out(cap: Duration) -> String {
     format!("ended at its cap of {} min", cap.as_secs() / 60)
 }
 
@@ -93,6 +115,7 @@ pub(super) struct Outcome {
     pub(super) suite: &'static str,
     pub(super) count: Count,
     pub(super) note: Option<String>,
+    /// Of all its jobs together.
     pub(super) took: Duration,
 }
 
@@ -108,12 +131,12 @@ impl Style {
         Self { colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
     }
 
-    /// A suite begins.
+    /// A suite begins, or the jobs of all that are left.
     pub(super) fn header(self, name: &str, about: &str) {
         println!("\n{} {about}", self.paint("1", &format!("== {name}")));
     }
 
-    /// A part of a suite has ended.
+    /// A job has ended.
     pub(super) fn part(self, name: &str, count: Count, took: Duration) {
         println!("  {name:<40} {:>5} passed {:>3} failed {:>8.1} s", count.passed, count.failed, took.as_secs_f64());
     }

@@ -156,17 +156,15 @@ fn of_racing_answers_one_wins_and_is_told() {
     let app = app();
     let (ada, bob) = pair(&app);
     let id = ada.interested(&app, &bob);
-    let replies = app.runtime().block_on(async {
-        let answers = (0..8).map(|number| match number % 4 {
-            0 => app.post(&format!("/request/review/accepted/{id}")).token(&bob.token).dispatch(),
-            1 => app.post(&format!("/request/review/rejected/{id}")).token(&bob.token).dispatch(),
-            other => {
-                let body = json!({ "action": if other == 2 { "accept" } else { "reject" } });
-                app.patch(&format!("/user/requests/{id}/respond")).token(&bob.token).json(&body).dispatch()
-            }
-        });
-        futures_util::future::join_all(answers).await
+    let answers = (0..8).map(|number| match number % 4 {
+        0 => app.post(&format!("/request/review/accepted/{id}")).token(&bob.token).begin(),
+        1 => app.post(&format!("/request/review/rejected/{id}")).token(&bob.token).begin(),
+        other => {
+            let body = json!({ "action": if other == 2 { "accept" } else { "reject" } });
+            app.patch(&format!("/user/requests/{id}/respond")).token(&bob.token).json(&body).begin()
+        }
     });
+    let replies = harness::all(answers);
     assert_eq!(statuses(&replies), [200, 404, 404, 404, 404, 404, 404, 404]);
     let winner = replies.iter().find(|reply| reply.status == 200).unwrap().json()["data"]["status"].clone();
     assert_eq!(requests(&app)[0].get_str("status").unwrap(), winner);

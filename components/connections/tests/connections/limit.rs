@@ -69,12 +69,8 @@ fn the_limit_holds_for_requests_at_once() {
     let app = app();
     let ada = member(&app, "Ada");
     let others: Vec<Member> = (0..16).map(|_| member(&app, "Bob")).collect();
-    let replies = app.runtime().block_on(async {
-        let sends = others
-            .iter()
-            .map(|other| app.post(&format!("/request/send/interested/{}", other.id)).token(&ada.token).dispatch());
-        futures_util::future::join_all(sends).await
-    });
+    let to = |other: &Member| format!("/request/send/interested/{}", other.id);
+    let replies = harness::all(others.iter().map(|other| app.post(&to(other)).token(&ada.token).begin()));
     assert_eq!(statuses(&replies), [[200; 10].as_slice(), [429; 6].as_slice()].concat());
     assert_eq!((requests(&app).len(), app.events(TOPIC).len(), used(&app)), (10, 10, vec![10]));
 }

@@ -144,13 +144,10 @@ fn two_old_requests_of_a_pair_both_stay_usable() {
 fn of_eight_racing_requests_of_a_pair_one_is_made() {
     let app = app();
     let (ada, bob) = pair(&app);
-    let replies = app.runtime().block_on(async {
-        let sends = (0..8).map(|number| {
-            let (from, to) = if number % 2 == 0 { (&ada, &bob) } else { (&bob, &ada) };
-            app.post(&format!("/request/send/interested/{}", to.id)).token(&from.token).dispatch()
-        });
-        futures_util::future::join_all(sends).await
-    });
+    let replies = harness::all((0..8).map(|number| {
+        let (from, to) = if number % 2 == 0 { (&ada, &bob) } else { (&bob, &ada) };
+        app.post(&format!("/request/send/interested/{}", to.id)).token(&from.token).begin()
+    }));
     assert_eq!(statuses(&replies), [200, 400, 400, 400, 400, 400, 400, 400]);
     assert_eq!((requests(&app).len(), app.events(TOPIC).len()), (1, 1));
     assert_eq!(used(&app), [1], "those that failed do not count");

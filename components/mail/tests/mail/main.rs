@@ -5,6 +5,7 @@
 mod digest;
 mod suggestions;
 mod told;
+mod types;
 
 use harness::{App, DateTime, Document, Mail, ObjectId, Value, doc, json};
 
@@ -72,8 +73,7 @@ fn signs_up(app: &App, id: ObjectId) -> String {
 }
 
 fn logs_in(app: &App, id: ObjectId) {
-    let now = app.shared().capabilities.clock.now();
-    let at = DateTime::from_millis(now.cast_signed()).try_to_rfc3339_string().unwrap();
+    let at = DateTime::from_millis(app.clock().now().cast_signed()).try_to_rfc3339_string().unwrap();
     let data = json!({ "emailId": "then@example.com", "loginTime": at, "ipAddress": "127.0.0.1" });
     app.publish(USERS, &id.to_hex(), "USER_LOGIN", envelope_at(&at, "USER_LOGIN", id, data));
 }

@@ -1,7 +1,6 @@
 //! Messages over sockets, and what becomes of them.
 
 use crate::members::{Member, connect, member, pair};
-use futures_util::future::join_all;
 use harness::{App, Document, Emitted, Target, Value, doc, json};
 
 fn app() -> App {
@@ -133,9 +132,8 @@ fn racing_messages_of_both_each_get_a_place() {
     let payload = |to: &Member| json!({ "toUserId": to.hex(), "message": "hi" });
     let payloads: Vec<Value> = sockets.iter().map(|(_, to)| payload(to)).collect();
     let all = (0..10).flat_map(|_| sockets.iter().zip(&payloads));
-    let racing: Vec<_> = all.map(|((socket, _), payload)| socket.dispatch("private-message", payload, true)).collect();
-    for said in app.runtime().block_on(join_all(racing)) {
-        assert_eq!(said.into_ack()["ok"], true);
+    for ack in harness::all(all.map(|((socket, _), payload)| socket.begin("private-message", payload))) {
+        assert_eq!(ack["ok"], true);
     }
     let mut places: Vec<i64> = messages(&app).iter().map(|message| message.get_i64("seq").unwrap()).collect();
     places.sort_unstable();

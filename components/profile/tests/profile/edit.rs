@@ -214,10 +214,8 @@ fn edits_of_different_fields_at_once_are_all_kept() {
         json!({ "age": 36 }),
         json!({ "skills": ["rust"] }),
     ];
-    let replies = app.runtime().block_on(async {
-        let edits = bodies.iter().map(|body| app.patch("/profile/edit").token(&ada.token).json(body).dispatch());
-        futures_util::future::join_all(edits).await
-    });
+    let edits = bodies.iter().map(|body| app.patch("/profile/edit").token(&ada.token).json(body).begin());
+    let replies = harness::all(edits);
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     let seen = app.get("/profile/view").token(&ada.token).send().json();
     assert_eq!((&seen["firstName"], &seen["about"], &seen["age"]), (&json!("Augusta"), &json!("Hello"), &json!(36)));

@@ -57,11 +57,9 @@ fn two_old_accounts_whose_emails_differ_in_case_both_stay_usable() {
 fn of_many_who_want_one_email_at_once_one_gets_it() {
     let app = App::with(&["profile"]);
     let members: Vec<Member> = (0..8).map(|number| member(&app, "Ada", &format!("ada{number}@example.com"))).collect();
-    let replies = app.runtime().block_on(async {
-        let body = json!({ "emailId": "wanted@example.com" });
-        let edits = members.iter().map(|member| app.patch("/profile/edit").token(&member.token).json(&body).dispatch());
-        futures_util::future::join_all(edits).await
-    });
+    let body = json!({ "emailId": "wanted@example.com" });
+    let edits = members.iter().map(|member| app.patch("/profile/edit").token(&member.token).json(&body).begin());
+    let replies = harness::all(edits);
     let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 400, 400, 400, 400, 400, 400, 400]);

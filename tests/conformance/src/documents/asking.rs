@@ -1,7 +1,7 @@
 //! Cases about questions: filters, sorts, projections, paging, counting.
 
 use bson::{Bson, Document, doc};
-use devconnect_host::capability::documents::{Error, Filter, Projection, Sort};
+use capability::documents::{Error, Filter, Projection, Sort};
 
 use super::{Subject, filter, insert, query};
 

@@ -1,7 +1,7 @@
 //! Cases about changes: every operator, upserts, writes of many, and what is refused.
 
 use bson::{Bson, Document, Timestamp, doc};
-use devconnect_host::capability::documents::{Effect, Error, MAX_DEPTH, MAX_DOCUMENT};
+use capability::documents::{Effect, Error, MAX_DEPTH, MAX_DOCUMENT};
 
 use super::{Subject, delete, filter, insert, of_all, update, upserting};
 

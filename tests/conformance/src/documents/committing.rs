@@ -1,8 +1,8 @@
 //! Cases about commits: all or nothing, in order, and what unique indexes refuse.
 
 use bson::{Bson, doc};
-use devconnect_host::capability::documents::{Commit, Effect, Error, Write};
-use devconnect_host::capability::events::MAX_VALUE;
+use capability::documents::{Commit, Effect, Error, Write};
+use capability::events::MAX_VALUE;
 
 use super::{Subject, delete, event, insert, matching, of_all, update, upserting};
 
@@ -134,7 +134,7 @@ pub async fn nothing_of_a_failed_commit_remains(subject: &Subject) {
         assert_eq!(subject.ids("plain", doc! {}).await, [Bson::Int32(1)]);
     }
     if let Some(outbox) = subject.outbox() {
-        for shard in 0..devconnect_host::capability::events::SHARDS {
+        for shard in 0..capability::events::SHARDS {
             assert_eq!(outbox.waiting(shard, 10).await, Ok(Vec::new()));
         }
     }

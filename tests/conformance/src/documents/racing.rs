@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bson::{Bson, doc};
-use devconnect_host::capability::documents::{Commit, Error};
+use capability::documents::{Commit, Error};
 
 use super::{Subject, event, insert, matching, update, upserting};
 

@@ -1,0 +1,7 @@
+//! Signing up, logging in and logging out, by the built component in the real engine.
+//! A module for each of the three routes.
+//! They share nothing but the executable.
+
+mod login;
+mod logout;
+mod signup;

@@ -1,0 +1,294 @@
+//! Signing up: what is stored, answered and told, and whom it refuses.
+
+use harness::{App, DateTime, ObjectId, Reply, START, Value, doc, json};
+
+fn form() -> Value {
+    json!({ "firstName": "Ada", "lastName": "Lovelace", "emailId": "ada@example.com", "password": "Passw0rd!" })
+}
+
+/// The form with one field as it should be for the test.
+fn with(field: &str, value: impl Into<Value>) -> Value {
+    let (mut form, value) = (form(), value.into());
+    form.as_object_mut().into_iter().for_each(|fields| fields.extend([(field.to_owned(), value.clone())]));
+    form
+}
+
+fn sign_up(app: &App, form: &Value) -> Reply {
+    app.post("/signup").json(form).send()
+}
+
+/// Nothing was stored, opened or told.
+fn is_untouched(app: &App) -> bool {
+    app.find("users", doc! {}).is_empty()
+        && app.find("sessions", doc! {}).is_empty()
+        && app.events("user-events").is_empty()
+}
+
+#[test]
+fn a_new_user_is_stored_as_the_contract_says() {
+    let app = App::with(&["auth"]);
+    let typed = json!({ "firstName": "  Ada ", "lastName": "Lovelace", "emailId": " Ada@Example.COM ", "password": " Passw0rd! " });
+    let reply = sign_up(&app, &typed);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let [mut user] = <[_; 1]>::try_from(app.find("users", doc! {})).unwrap();
+    let id = user.remove("_id").unwrap().as_object_id().unwrap();
+    let hash = user.remove("password").unwrap().as_str().unwrap().to_owned();
+    assert!(hash.starts_with("$argon2id$") && !hash.contains("Passw0rd!"), "{hash}");
+    let now = DateTime::from_millis(START as i64);
+    let expected = doc! {
+        "firstName": "Ada",
+        "lastName": "Lovelace",
+        "emailId": "ada@example.com",
+        "emailKey": "ada@example.com",
+        "skills": [],
+        "emailPreferences": { "welcomeEmail": true, "connectionRequests": true, "loginSuggestions": true, "marketingEmails": false },
+        "isPremium": false,
+        "membershipTier": "free",
+        "createdAt": now,
+        "updatedAt": now,
+    };
+    assert_eq!(user, expected);
+    assert_eq!(reply.json()["data"]["_id"], id.to_hex());
+    // A password is taken as it was typed, blanks and all.
+    let log_in = |password: &str| {
+        app.post("/login").json(&json!({ "emailId": "ada@example.com", "password": password })).send().status
+    };
+    assert_eq!((log_in("Passw0rd!"), log_in(" Passw0rd! ")), (400, 200));
+}
+
+#[test]
+fn the_answer_is_the_own_user_without_secrets() {
+    let app = App::with(&["auth"]);
+    let reply = sign_up(&app, &form());
+    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+    let mut answer = reply.json();
+    let id = answer["data"]["_id"].take();
+    assert_eq!(id.as_str().map(str::len), Some(24));
+    let expected = json!({
+        "message": "User added successfully",
+        "data": {
+            "_id": null,
+            "firstName": "Ada",
+            "lastName": "Lovelace",
+            "emailId": "ada@example.com",
+            "skills": [],
+            "emailPreferences": { "welcomeEmail": true, "connectionRequests": true, "loginSuggestions": true, "marketingEmails": false },
+            "isPremium": false,
+            "membershipTier": "free",
+            "createdAt": "2026-01-15T12:00:00.000Z",
+            "updatedAt": "2026-01-15T12:00:00.000Z",
+        },
+    });
+    assert_eq!(answer, expected);
+}
+
+#[test]
+fn a_new_user_is_logged_in_at_once() {
+    let app = App::with(&["auth"]);
+    let reply = sign_up(&app, &form());
+    let cookie = reply.header("set-cookie").unwrap();
+    for part in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=28800"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    let [session] = <[_; 1]>::try_from(app.find("sessions", doc! {})).unwrap();
+    let user = app.find("users", doc! {})[0].get_object_id("_id").unwrap();
+    assert_eq!(session.get_object_id("userId").unwrap(), user);
+    assert_eq!(session.get_datetime("createdAt").unwrap(), &DateTime::from_millis(START as i64));
+    assert_eq!(session.get_datetime("expiresAt").unwrap(), &DateTime::from_millis(START as i64 + 7 * 86_400_000));
+    assert!(!session.contains_key("revokedAt") && session.contains_key("jti"));
+    let token = reply.token().unwrap();
+    assert!(!session.to_string().contains(&token), "the token itself is nowhere");
+    assert_eq!(app.post("/logout").token(&token).send().status, 200);
+}
+
+#[test]
+fn one_event_tells_of_the_sign_up() {
+    let app = App::with(&["auth"]);
+    let id = sign_up(&app, &form()).json()["data"]["_id"].as_str().unwrap().to_owned();
+    let [event] = <[_; 1]>::try_from(app.events("user-events")).unwrap();
+    assert_eq!((event.kind.as_str(), &event.key), ("USER_SIGNUP", &id));
+    let expected = json!({
+        "eventType": "USER_SIGNUP",
+        "userId": id,
+        "timestamp": "2026-01-15T12:00:00.000Z",
+        "data": { "firstName": "Ada", "lastName": "Lovelace", "emailId": "ada@example.com", "signupTime": "2026-01-15T12:00:00.000Z" },
+    });
+    assert_eq!(event.value, expected);
+}
+
+#[test]
+fn an_e_mail_that_is_taken_is_refused_in_any_case() {
+    let app = App::with(&["auth"]);
+    assert_eq!(sign_up(&app, &form()).status, 200);
+    for email in ["ada@example.com", "ADA@example.com", " Ada@Example.Com "] {
+        let reply = sign_up(&app, &with("emailId", email));
+        assert_eq!(
+            (reply.status, reply.message().as_str()),
+            (400, "An account with this emailId already exists"),
+            "{email}"
+        );
+        assert_eq!(reply.token(), None, "{email}");
+    }
+    let counts =
+        (app.find("users", doc! {}).len(), app.find("sessions", doc! {}).len(), app.events("user-events").len());
+    assert_eq!(counts, (1, 1, 1), "a refused sign-up leaves nothing");
+    assert_eq!(sign_up(&app, &with("emailId", "ada@example.org")).status, 200);
+}
+
+#[test]
+fn an_old_account_without_the_derived_field_keeps_its_e_mail() {
+    let app = App::with(&["auth"]);
+    app.insert("users", doc! { "_id": ObjectId::new(), "firstName": "Old", "emailId": "ada@example.com" });
+    assert_eq!(sign_up(&app, &with("emailId", "Ada@example.com")).status, 400);
+    assert_eq!(app.find("users", doc! {}).len(), 1);
+}
+
+#[test]
+fn of_sign_ups_with_one_e_mail_at_once_one_succeeds() {
+    let app = App::with(&["auth"]);
+    let emails = ["ada@example.com", "ADA@example.com", "Ada@example.com", "ada@EXAMPLE.com"];
+    let replies = harness::all(emails.map(|email| app.post("/signup").json(&with("emailId", email)).begin()));
+    let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 400, 400, 400]);
+    let counts =
+        (app.find("users", doc! {}).len(), app.find("sessions", doc! {}).len(), app.events("user-events").len());
+    assert_eq!(counts, (1, 1, 1));
+}
+
+#[test]
+fn a_weak_password_is_refused() {
+    let app = App::with(&["auth"]);
+    for weak in ["", "Pa0!", "Passw0!", "passw0rd!", "PASSW0RD!", "Password!", "Passw0rdd", "12345678"] {
+        let reply = sign_up(&app, &with("password", weak));
+        let told = reply.message();
+        assert_eq!(reply.status, 400, "{weak}");
+        assert!(told.starts_with("password is not strong enough"), "{weak}: {told}");
+    }
+    assert!(is_untouched(&app));
+    assert_eq!(sign_up(&app, &with("password", "Passw0r!")).status, 200, "eight characters do");
+}
+
+#[test]
+fn names_and_passwords_stay_within_their_lengths() {
+    let app = App::with(&["auth"]);
+    let long = |password: usize| format!("Aa1!{}", "x".repeat(password - 4));
+    let refused = [
+        (with("firstName", "A"), "firstName must have 2 to 50 characters"),
+        (with("firstName", " A "), "firstName must have 2 to 50 characters"),
+        (with("firstName", "é".repeat(51)), "firstName must have 2 to 50 characters"),
+        (with("firstName", "A\u{0}da"), "firstName must not have control characters"),
+        (with("lastName", ""), "lastName must have 2 to 50 characters"),
+        (with("lastName", "x".repeat(51)), "lastName must have 2 to 50 characters"),
+        (with("password", long(1_025)), "password must have at most 1024 bytes"),
+    ];
+    for (form, message) in refused {
+        let reply = sign_up(&app, &form);
+        assert_eq!((reply.status, reply.message().as_str()), (400, message));
+    }
+    assert!(is_untouched(&app));
+    let longest =
+        json!({ "firstName": "é".repeat(50), "lastName": "Li", "emailId": "ada@example.com", "password": long(1_024) });
+    assert_eq!(sign_up(&app, &longest).status, 200);
+}
+
+#[test]
+fn what_is_no_e_mail_is_refused() {
+    let app = App::with(&["auth"]);
+    let long = format!("{}@example.com", "a".repeat(65));
+    let longer = format!("a@{}.com", vec!["b".repeat(60); 5].join("."));
+    for email in [
+        "",
+        " ",
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@example",
+        "a b@example.com",
+        "a@@example.com",
+        "a\u{0}@example.com",
+        &long,
+        &longer,
+    ] {
+        let reply = sign_up(&app, &with("emailId", email));
+        assert_eq!((reply.status, reply.message().as_str()), (400, "emailId is not a valid e-mail address"), "{email}");
+    }
+    assert!(is_untouched(&app));
+}
+
+#[test]
+fn a_field_of_another_type_is_refused() {
+    let app = App::with(&["auth"]);
+    for field in ["firstName", "lastName", "emailId", "password"] {
+        for value in [json!(null), json!(12_345_678), json!(true), json!(["ada@example.com"]), json!({ "$ne": null })] {
+            let reply = sign_up(&app, &with(field, value.clone()));
+            assert_eq!((reply.status, reply.message()), (400, format!("{field} must be a text")), "{field}: {value}");
+        }
+    }
+    assert!(is_untouched(&app));
+}
+
+#[test]
+fn a_missing_field_is_named() {
+    let app = App::with(&["auth"]);
+    for field in ["firstName", "lastName", "emailId", "password"] {
+        let mut form = form();
+        form.as_object_mut().unwrap().remove(field);
+        let reply = sign_up(&app, &form);
+        assert_eq!((reply.status, reply.message()), (400, format!("{field} is required")));
+    }
+    let all = sign_up(&app, &json!({})).message();
+    assert_eq!(all, "firstName is required; lastName is required; emailId is required; password is required");
+    assert!(is_untouched(&app));
+}
+
+#[test]
+fn an_unknown_field_is_refused_so_that_nobody_makes_themselves_premium() {
+    let app = App::with(&["auth"]);
+    for field in ["isPremium", "membershipTier", "_id", "emailKey", "createdAt", "age", "$set", "__proto__"] {
+        let reply = sign_up(&app, &with(field, "gold"));
+        assert_eq!((reply.status, reply.message()), (400, format!("{field} is not a known field")));
+    }
+    assert!(is_untouched(&app));
+}
+
+#[test]
+fn what_is_no_json_object_of_a_decent_size_is_refused() {
+    let app = App::with(&["auth"]);
+    let post = |kind: &str, body: String| app.post("/signup").header("content-type", kind).body(body).send();
+    let deep = form().to_string().replace("\"Ada\"", &format!("{}{}", "[".repeat(32), "]".repeat(32)));
+    let bodies = [
+        (String::new(), "The body must be a JSON object"),
+        ("[]".into(), "The body must be a JSON object"),
+        ("\"text\"".into(), "The body must be a JSON object"),
+        ("{\"firstName\":".into(), "The body is not JSON"),
+        (format!("{}x", form()), "The body is not JSON"),
+        (deep, "The body is nested deeper than 32 levels"),
+        ("{\"a\":".repeat(2_000), "The body is nested deeper than 32 levels"),
+    ];
+    for (body, message) in bodies {
+        let reply = post("application/json", body.clone());
+        assert_eq!(reply.status, 400, "{body}: {}", reply.text());
+        assert!(reply.message().starts_with(message), "{body}: {}", reply.text());
+    }
+    assert_eq!(post("application/json", "\u{feff}{}".into()).status, 400);
+    for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
+        assert_eq!(post(kind, form().to_string()).status, 415, "{kind}");
+    }
+    assert_eq!(post("application/json", with("firstName", "x".repeat(16 * 1024)).to_string()).status, 413);
+    assert!(is_untouched(&app));
+    assert_eq!(post("application/json; charset=utf-8", form().to_string()).status, 200);
+}
+
+#[test]
+fn an_e_mail_that_an_old_account_has_in_another_case_is_taken() {
+    let old = doc! { "_id": ObjectId::new(), "firstName": "Old", "emailId": "Ada@Example.com", "password": "$2b$10$x" };
+    let app = App::setup(&["auth"]).document("users", old.clone()).start();
+    for email in ["ada@example.com", "Ada@Example.com", " ADA@EXAMPLE.COM "] {
+        let reply = sign_up(&app, &with("emailId", email));
+        assert_eq!((reply.status, reply.message().as_str()), (400, "An account with this emailId already exists"));
+    }
+    let mut expected = old;
+    expected.insert("emailKey", "ada@example.com");
+    assert_eq!(app.find("users", doc! {}), [expected]);
+}

@@ -1,0 +1,99 @@
+//! Metrics: what a host counts and measures, in the text format of Prometheus. Gauges are read at each scrape. Touches no store
+//! but for its health.
+
+use std::sync::Arc;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::lag::Lag;
+use capability::health::Health;
+use capability::health::Store;
+use engine::{Counts, Outcome};
+
+/// 1 in the state that a store is in, 0 in the others, as in a state set of OpenMetrics.
+const STORE_STATE: &str = "devconnect_store_state";
+/// Finished calls of a component by outcome, over all its versions.
+const CALLS: &str = "devconnect_calls_total";
+/// Running calls of a component, over all its versions.
+const RUNNING: &str = "devconnect_calls_running";
+/// Events of a partition that a component has not finished.
+const CONSUMER_LAG: &str = "devconnect_consumer_lag";
+
+pub(super) struct Metrics {
+    stores: Arc<Vec<Store>>,
+}
+
+impl Metrics {
+    pub(super) fn new(stores: Arc<Vec<Store>>) -> Self {
+        Self { stores }
+    }
+
+    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
+    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)]) -> String {
+        // A new recorder for each scrape, so that a series that no longer exists is not sent again.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            describe_gauge!(STORE_STATE, Unit::Count, "1 in the state that the store of a capability is in, else 0");
+            describe_gauge!(CONSUMER_LAG, Unit::Count, "events of a partition that a component has not finished");
+            describe_counter!(CALLS, Unit::Count, "calls of a component that ended so, over all its versions");
+            describe_gauge!(RUNNING, Unit::Count, "calls of a component that have begun and not ended");
+            self.set_store_states();
+            lags.iter().for_each(set_lag);
+            calls.iter().for_each(|(component, counts)| set_calls(component, counts));
+        });
+        recorder.handle().render()
+    }
+
+    fn set_store_states(&self) {
+        for store in self.stores.iter() {
+            let current = store.health().name();
+            for state in Health::NAMES {
+                let labels = [("capability", store.capability), ("engine", store.engine), ("state", state)];
+                gauge!(STORE_STATE, &labels).set(if state == current { 1.0 } else { 0.0 });
+            }
+        }
+    }
+}
+
+fn set_lag(lag: &Lag) {
+    let labels =
+        [("component", lag.component.clone()), ("topic", lag.topic.clone()), ("partition", lag.partition.to_string())];
+    gauge!(CONSUMER_LAG, &labels).set(lag.events() as f64);
+}
+
+fn set_calls(component: &str, counts: &Counts) {
+    gauge!(RUNNING, "component" => component.to_owned()).set(counts.running() as f64);
+    for outcome in Outcome::ALL {
+        counter!(CALLS, "component" => component.to_owned(), "outcome" => outcome.as_str())
+            .absolute(counts.of(outcome));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_store_is_in_one_state() {
+        let store = Store::embedded("cache", "embedded (in process)");
+        let text = Metrics::new(Arc::new(vec![store])).render(&[], &[("c".to_owned(), Arc::default())]);
+        let line = |state| {
+            format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
+        };
+        for (state, value) in [("up", 1), ("degraded", 0), ("down", 0)] {
+            assert!(text.contains(&format!("{} {value}\n", line(state))), "{text}");
+        }
+        assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
+        assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn a_lag_is_what_is_not_finished() {
+        let lag = |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, end: 7 };
+        let text = |finished| Metrics::new(Arc::default()).render(&[lag(finished)], &[]);
+        let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
+        assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));
+        assert!(text(None).contains(&line(0)), "{}", text(None));
+    }
+}

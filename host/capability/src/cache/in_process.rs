@@ -1,0 +1,300 @@
+//! The cache inside the process: bounded by weight, expiring by the host's clock.
+//!
+//! One `moka` entry per key; its per-key lock makes every operation here atomic.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use moka::ops::compute::Op;
+
+use crate::cache::{Cache, Error, Ttl, check_length};
+use crate::clocks::Clock;
+
+/// The most memory that all values take together, in bytes.
+const CAPACITY: u64 = 64 << 20;
+/// What an entry costs besides its key and value, about.
+const OVERHEAD: usize = 96;
+
+/// The embedded cache.
+pub struct InProcess {
+    entries: moka::sync::Cache<String, Entry>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    value: Value,
+    /// The expiry, in milliseconds since 1970 by the host's clock.
+    until: u64,
+}
+
+#[derive(Clone)]
+enum Value {
+    Bytes(Bytes),
+    Counter(i64),
+    Recent(Arc<VecDeque<Bytes>>),
+    /// The key is invalidated: no fill stores a value until this entry expires.
+    Invalidated,
+}
+
+impl InProcess {
+    /// An empty cache whose times run by `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let entries = moka::sync::Cache::builder().max_capacity(CAPACITY).weigher(weight).build();
+        Self { entries, clock }
+    }
+
+    fn live(&self, key: &str) -> Option<Value> {
+        let entry = self.entries.get(key)?;
+        (entry.until > self.clock.now()).then_some(entry.value)
+    }
+
+    /// Replaces the unexpired value under `key` by the one that `change` returns; `None` leaves it as it is.
+    fn change<T>(
+        &self,
+        key: &str,
+        ttl: Ttl,
+        change: impl FnOnce(Option<&Value>) -> Result<(Option<Value>, T), Error>,
+    ) -> Result<T, Error> {
+        let now = self.clock.now();
+        let mut answer = Err(Error::Unavailable("the entry was not reached".into()));
+        self.entries.entry_by_ref(key).and_compute_with(|entry| {
+            let entry = entry.map(moka::Entry::into_value).filter(|entry| entry.until > now);
+            // A counter keeps its expiry; every other value gets a new one.
+            let expiry = entry.as_ref().map(|entry| entry.until);
+            match change(entry.as_ref().map(|entry| &entry.value)) {
+                Ok((value, result)) => {
+                    answer = Ok(result);
+                    match value {
+                        Some(value) => {
+                            let fresh = now.saturating_add(ttl.millis());
+                            let until =
+                                if matches!(value, Value::Counter(_)) { expiry.unwrap_or(fresh) } else { fresh };
+                            Op::Put(Entry { value, until })
+                        }
+                        None => Op::Nop,
+                    }
+                }
+                Err(error) => {
+                    answer = Err(error);
+                    Op::Nop
+                }
+            }
+        });
+        answer
+    }
+}
+
+#[async_trait]
+impl Cache for InProcess {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        match self.live(key) {
+            None | Some(Value::Invalidated) => Ok(None),
+            Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Value::Counter(count)) => Ok(Some(Bytes::from(count.to_string()))),
+            Some(Value::Recent(_)) => Err(wrong_kind(key, "a list")),
+        }
+    }
+
+    async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {
+        let until = self.clock.now().saturating_add(ttl.millis());
+        self.entries.insert(key.to_owned(), Entry { value: Value::Bytes(value), until });
+        Ok(())
+    }
+
+    async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
+        self.change(key, ttl, |old| match old {
+            Some(_) => Ok((None, false)),
+            None => Ok((Some(Value::Bytes(value)), true)),
+        })
+    }
+
+    async fn compare_and_set(&self, key: &str, expected: Option<Bytes>, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
+        self.change(key, ttl, |old| {
+            let same = match (old, &expected) {
+                (None, None) => true,
+                (Some(Value::Bytes(old)), Some(expected)) => old == expected,
+                (Some(Value::Counter(old)), Some(expected)) => old.to_string().as_bytes() == expected,
+                _ => false,
+            };
+            Ok(if same { (Some(Value::Bytes(value)), true) } else { (None, false) })
+        })
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool, Error> {
+        let now = self.clock.now();
+        Ok(self.entries.remove(key).is_some_and(|entry| entry.until > now))
+    }
+
+    async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error> {
+        let until = self.clock.now().saturating_add(hold.millis());
+        self.entries.insert(key.to_owned(), Entry { value: Value::Invalidated, until });
+        Ok(())
+    }
+
+    async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error> {
+        self.change(key, ttl, |old| {
+            let count = match old {
+                None => 0,
+                Some(Value::Counter(count)) => *count,
+                Some(Value::Bytes(bytes)) => std::str::from_utf8(bytes)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| wrong_kind(key, "a value that is no number"))?,
+                Some(Value::Recent(_)) => return Err(wrong_kind(key, "a list")),
+                Some(Value::Invalidated) => return Err(wrong_kind(key, "a value that is over")),
+            };
+            let sum = count
+                .checked_add(by)
+                .ok_or_else(|| Error::Invalid(format!("the counter {key:?} would leave 64 bits")))?;
+            Ok((Some(Value::Counter(sum)), sum))
+        })
+    }
+
+    async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error> {
+        check_length(keep as usize)?;
+        self.change(key, ttl, |old| {
+            let mut list = match old {
+                None => VecDeque::new(),
+                Some(Value::Recent(list)) => list.as_ref().clone(),
+                Some(_) => return Err(wrong_kind(key, "a single value")),
+            };
+            list.push_front(value);
+            list.truncate(keep as usize);
+            let length = list.len() as u32;
+            Ok((Some(Value::Recent(Arc::new(list))), length))
+        })
+    }
+
+    async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
+        check_length(values.len())?;
+        self.change(key, ttl, |old| match old {
+            Some(_) => Ok((None, false)),
+            None => Ok((Some(Value::Recent(Arc::new(values.into()))), true)),
+        })
+    }
+
+    async fn recent(&self, key: &str, limit: u32) -> Result<Option<Vec<Bytes>>, Error> {
+        match self.live(key) {
+            None => Ok(None),
+            Some(Value::Recent(list)) => Ok(Some(list.iter().take(limit as usize).cloned().collect())),
+            Some(_) => Err(wrong_kind(key, "a single value")),
+        }
+    }
+}
+
+fn wrong_kind(key: &str, what: &str) -> Error {
+    Error::Invalid(format!("under {key:?} there is {what}"))
+}
+
+#[expect(clippy::ptr_arg, reason = "moka's weigher takes the key as it is stored")]
+fn weight(key: &String, entry: &Entry) -> u32 {
+    let value = match &entry.value {
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Counter(_) => 8,
+        Value::Invalidated => 0,
+        Value::Recent(list) => list.iter().map(|value| value.len() + 32).sum(),
+    };
+    u32::try_from(key.len() + value + OVERHEAD).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clocks::Manual;
+
+    fn cache() -> (InProcess, Arc<Manual>) {
+        let clock = Arc::new(Manual::at(1_000_000));
+        (InProcess::new(clock.clone()), clock)
+    }
+
+    fn ttl(seconds: u32) -> Ttl {
+        Ttl::seconds(seconds).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_value_ends_with_its_time() {
+        let (cache, clock) = cache();
+        cache.set("a", Bytes::from_static(b"1"), ttl(10)).await.unwrap();
+        clock.advance(9_999);
+        assert_eq!(cache.get("a").await.unwrap().as_deref(), Some(&b"1"[..]));
+        clock.advance(1);
+        assert_eq!(cache.get("a").await.unwrap(), None);
+        assert!(cache.set_if_absent("a", Bytes::from_static(b"2"), ttl(1)).await.unwrap());
+        assert!(!cache.set_if_absent("a", Bytes::from_static(b"3"), ttl(1)).await.unwrap());
+        assert!(cache.delete("a").await.unwrap());
+        assert!(!cache.delete("a").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_counter_gets_its_time_only_when_it_is_made() {
+        let (cache, clock) = cache();
+        assert_eq!(cache.increment("n", 2, ttl(10)).await.unwrap(), 2);
+        clock.advance(9_000);
+        assert_eq!(cache.increment("n", 3, ttl(10)).await.unwrap(), 5);
+        clock.advance(1_000);
+        assert_eq!(cache.increment("n", 1, ttl(10)).await.unwrap(), 1);
+        assert!(cache.increment("n", i64::MAX, ttl(10)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn compare_and_set_wants_exactly_what_is_there() {
+        let (cache, _) = cache();
+        let (one, two) = (Bytes::from_static(b"1"), Bytes::from_static(b"2"));
+        assert!(!cache.compare_and_set("a", Some(one.clone()), two.clone(), ttl(1)).await.unwrap());
+        assert!(cache.compare_and_set("a", None, one.clone(), ttl(1)).await.unwrap());
+        assert!(!cache.compare_and_set("a", None, two.clone(), ttl(1)).await.unwrap());
+        assert!(cache.compare_and_set("a", Some(one), two, ttl(1)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_list_keeps_the_newest_first() {
+        let (cache, _) = cache();
+        assert_eq!(cache.recent("l", 9).await.unwrap(), None);
+        for n in 0..5_u8 {
+            cache.push_recent("l", Bytes::from(vec![n]), 3, ttl(1)).await.unwrap();
+        }
+        let list = cache.recent("l", 2).await.unwrap().unwrap();
+        assert_eq!(list, [Bytes::from_static(&[4]), Bytes::from_static(&[3])]);
+        assert_eq!(cache.recent("l", 9).await.unwrap().unwrap().len(), 3);
+        assert!(cache.get("l").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_list_is_filled_only_where_nothing_is() {
+        let (cache, clock) = cache();
+        let values = |n: u8| vec![Bytes::from(vec![n]), Bytes::from(vec![n - 1])];
+        assert!(cache.fill_recent("l", values(2), ttl(10)).await.unwrap());
+        assert!(!cache.fill_recent("l", values(9), ttl(10)).await.unwrap());
+        assert_eq!(cache.push_recent("l", Bytes::from_static(&[3]), 2, ttl(10)).await.unwrap(), 2);
+        assert_eq!(cache.recent("l", 9).await.unwrap().unwrap(), [Bytes::from_static(&[3]), Bytes::from_static(&[2])]);
+        clock.advance(10_000);
+        assert!(cache.fill_recent("l", values(9), ttl(10)).await.unwrap());
+        assert!(cache.fill_recent("m", Vec::new(), ttl(10)).await.is_err());
+    }
+
+    #[test]
+    fn racing_increments_all_count() {
+        let (cache, _) = cache();
+        let cache = Arc::new(cache);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..8)
+                .map(|_| {
+                    let cache = cache.clone();
+                    tokio::spawn(async move {
+                        for _ in 0..500 {
+                            cache.increment("n", 1, ttl(60)).await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert_eq!(cache.increment("n", 0, ttl(60)).await.unwrap(), 4_000);
+        });
+    }
+}

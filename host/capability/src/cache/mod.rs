@@ -1,0 +1,119 @@
+//! Cache: small values with a time to live, which may vanish at any moment.
+//!
+//! The trait, its limits, its grant and the cache inside the process. A cache never has the only copy of anything.
+
+mod grant;
+mod in_process;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use grant::Grant;
+pub use grant::covers;
+pub use in_process::InProcess;
+
+/// The longest key, in bytes.
+pub const MAX_KEY: usize = 512;
+/// The largest value, in bytes.
+pub const MAX_VALUE: usize = 1 << 20;
+/// The longest time to live, in seconds: 30 days.
+pub const MAX_TTL: u32 = 30 * 24 * 3600;
+/// The longest list under one key.
+pub const MAX_RECENT: u32 = 1_000;
+
+/// Why a cache did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The key, value or time to live is outside its range, or there is a value of another kind.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store did not answer; whether a write happened is not known.
+    #[error("the cache is not available: {0}")]
+    Unavailable(String),
+}
+
+/// A store of small values. All operations on one key are atomic and in some order.
+#[async_trait]
+pub trait Cache: Send + Sync + 'static {
+    /// Whether other hosts share it and it outlives this process. Then an invalidation that fails while it is not available
+    /// has to be repeated later.
+    fn is_shared(&self) -> bool {
+        false
+    }
+    /// The value under `key`.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error>;
+    /// Stores a value; one that is there is replaced.
+    async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error>;
+    /// Stores a value unless there is one; true when it stored.
+    async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<bool, Error>;
+    /// Stores a value if the one there is exactly `expected`; true when it stored.
+    async fn compare_and_set(&self, key: &str, expected: Option<Bytes>, value: Bytes, ttl: Ttl) -> Result<bool, Error>;
+    /// Removes the value; true when there was one.
+    async fn delete(&self, key: &str) -> Result<bool, Error>;
+    /// Removes the value under `key`, and lets no [`Cache::set_if_absent`] store one for the time of `hold`, so that a
+    /// caller that read the store before the change does not bring the old value back.
+    async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error>;
+    /// Adds to a counter; it gets its time to live only from the call that creates it.
+    async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error>;
+    /// Puts a value at the head of a list and keeps the first `keep`; returns the new length.
+    async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error>;
+    /// Stores a list of values, newest first, unless there is a value; true when it stored.
+    async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error>;
+    /// The newest values of a list, newest first; none when there is no list.
+    async fn recent(&self, key: &str, limit: u32) -> Result<Option<Vec<Bytes>>, Error>;
+}
+
+/// A time to live between a second and [`MAX_TTL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// From seconds; outside the range is refused.
+    pub fn seconds(seconds: u32) -> Result<Self, Error> {
+        if (1..=MAX_TTL).contains(&seconds) {
+            return Ok(Self(seconds));
+        }
+        Err(Error::Invalid(format!("a time to live takes 1 to {MAX_TTL} seconds, not {seconds}")))
+    }
+
+    /// The nearest one in the range.
+    pub fn clamped(seconds: u64) -> Self {
+        Self(u32::try_from(seconds).unwrap_or(MAX_TTL).clamp(1, MAX_TTL))
+    }
+
+    /// Up to a tenth shorter, at random, so that values that were filled together do not expire together.
+    #[must_use]
+    pub fn jittered(self) -> Self {
+        let byte = u32::from(super::random::bytes::<1>()[0]);
+        Self((self.0 - self.0 / 10 * byte / 255).max(1))
+    }
+
+    /// In milliseconds.
+    pub fn millis(self) -> u64 {
+        u64::from(self.0) * 1_000
+    }
+}
+
+/// Checks a key that comes from a component.
+pub fn check_key(key: &str) -> Result<(), Error> {
+    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::Invalid(format!("a key takes 1 to {MAX_KEY} printable ASCII characters without spaces")));
+    }
+    Ok(())
+}
+
+/// Checks how many values a list is to keep.
+pub fn check_length(values: usize) -> Result<(), Error> {
+    if (1..=MAX_RECENT as usize).contains(&values) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {values}")))
+}
+
+/// Checks a value that comes from a component.
+pub fn check_value(value: &[u8]) -> Result<(), Error> {
+    if value.len() > MAX_VALUE {
+        return Err(Error::Invalid(format!("a value takes at most {MAX_VALUE} bytes, not {}", value.len())));
+    }
+    Ok(())
+}

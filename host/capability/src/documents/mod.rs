@@ -1,0 +1,221 @@
+//! Documents: the application's data, behind one trait that each store implements.
+//!
+//! This file says what a store must do; `filter`, `update` and `order` define the operators and refuse every other one by
+//! name; `derived` fills the fields that documents of an earlier version lack. The stores are crates of their own. Nothing
+//! here knows a collection of the application, a component or HTTP.
+
+mod derived;
+pub mod filter;
+mod grant;
+pub mod indexed;
+pub mod key_locks;
+pub mod order;
+pub mod schema;
+mod update;
+
+use async_trait::async_trait;
+use bson::{Document, RawDocumentBuf, doc};
+
+pub use derived::{Derived, Filled, MARKERS, fill};
+pub use filter::Filter;
+pub use grant::{CollectionGrant, Grant, View};
+pub use key_locks::{HeldKeyLock, KeyLock};
+pub use order::{Projection, Sort};
+pub use schema::{Collection, Index, Schema};
+pub use update::Change;
+
+use crate::events::Event;
+
+/// The largest document, in bytes.
+pub const MAX_DOCUMENT: usize = 1 << 20;
+/// The deepest nesting of documents and arrays, counted from the document itself.
+pub const MAX_DEPTH: usize = 32;
+/// The most documents that one query answers.
+pub const MAX_LIMIT: u32 = 1_000;
+
+/// Why a store refused or failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The request can't be understood or is outside a limit; nothing was done.
+    #[error("{0}")]
+    Invalid(String),
+    /// A unique index refused the write at this position of the commit; nothing was done.
+    #[error("write {write} repeats a value of the unique index `{index}`")]
+    Duplicate {
+        /// The write's position in the commit, from 0.
+        write: u32,
+        /// The name of the index.
+        index: String,
+    },
+    /// The write at this position had to match a document and did not; nothing was done.
+    #[error("write {0} had to match a document and matched none")]
+    Unmet(u32),
+    /// The store did not answer; whether a commit happened is not known.
+    #[error("the document store is not available: {0}")]
+    Unavailable(String),
+}
+
+/// A query on one collection.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Its name, as the schema has it.
+    pub collection: String,
+    /// Which documents.
+    pub filter: Filter,
+    /// In which order; ties, and queries without one, are by `_id`.
+    pub sort: Sort,
+    /// Which of their fields.
+    pub projection: Projection,
+    /// How many to skip first.
+    pub skip: u32,
+    /// How many at most, 1 to [`MAX_LIMIT`].
+    pub limit: u32,
+}
+
+impl Query {
+    /// Whole documents, as many as one query answers, by `_id`.
+    pub fn all(collection: &str, filter: Filter) -> Self {
+        let (sort, projection) = (Sort::none(), Projection::all());
+        Self { collection: collection.to_owned(), filter, sort, projection, skip: 0, limit: MAX_LIMIT }
+    }
+}
+
+/// One write of a commit.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A new document. It must have an `_id`.
+    Insert {
+        /// The collection.
+        collection: String,
+        /// The whole document.
+        document: RawDocumentBuf,
+    },
+    /// A change to the first match (by `_id`), or to all of them.
+    Update {
+        /// The collection.
+        collection: String,
+        /// Which documents.
+        filter: Filter,
+        /// The change.
+        change: Change,
+        /// Insert the filter's equalities plus the change when nothing matches.
+        upsert: bool,
+        /// Every match, not just the first.
+        many: bool,
+        /// Refuse the commit when nothing matches and nothing is upserted.
+        must_match: bool,
+    },
+    /// A deletion of the first match (by `_id`), or of all of them.
+    Delete {
+        /// The collection.
+        collection: String,
+        /// Which documents.
+        filter: Filter,
+        /// Every match, not just the first.
+        many: bool,
+        /// Refuse the commit when nothing matches.
+        must_match: bool,
+    },
+}
+
+impl Write {
+    /// A change of the one document that matches `known`; the commit is refused when none does (any more). A field that is in
+    /// both orders several writers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is no filter or no change.
+    pub fn change_known(collection: &str, known: &Document, change: &Document) -> Result<Self, Error> {
+        Ok(Self::Update {
+            collection: collection.to_owned(),
+            filter: Filter::from_document(known)?,
+            change: Change::from_document(change)?,
+            upsert: false,
+            many: false,
+            must_match: true,
+        })
+    }
+
+    /// Sets these fields in the document of this `_id`; inserts it when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for fields that no document accepts.
+    pub fn put(collection: &str, id: &str, fields: Document) -> Result<Self, Error> {
+        Ok(Self::Update {
+            collection: collection.to_owned(),
+            filter: Filter::from_document(&doc! { "_id": id })?,
+            change: Change::from_document(&doc! { "$set": fields })?,
+            upsert: true,
+            many: false,
+            must_match: false,
+        })
+    }
+}
+
+/// A date as documents have it, of milliseconds since 1970.
+pub fn date(millis: u64) -> bson::DateTime {
+    bson::DateTime::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+/// Writes and events that happen together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Done in order; each sees the effects of those before it.
+    pub writes: Vec<Write>,
+    /// Appended to the event log in order, in the same transaction.
+    pub events: Vec<Event>,
+}
+
+/// What one write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effect {
+    /// Documents that the filter matched; 0 for an insert.
+    pub matched: u64,
+    /// Documents that changed; an insertion counts 1.
+    pub changed: u64,
+    /// An update inserted a new document.
+    pub upserted: bool,
+}
+
+/// How a store would run a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Every step as the store describes it.
+    pub steps: Vec<String>,
+    /// The number of documents read grows with the matches or the limit, and not with the collection.
+    pub indexed: bool,
+}
+
+/// A store of documents and, in the same transaction, of events.
+///
+/// `Ok` from [`Documents::commit`] means durable: after a crash of the process or of the machine the writes and the events
+/// are there. Dropping the future of a call stops the waiting, never the work.
+#[async_trait]
+pub trait Documents: Send + Sync + 'static {
+    /// The matching documents, projected and in order.
+    async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error>;
+    /// How many match, counted up to `limit`; 0 counts them all.
+    async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error>;
+    /// The distinct values at the dotted path `field` among the matches (an array counts as its elements), at most
+    /// [`MAX_LIMIT`], in the order of [`order`].
+    async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<bson::Bson>, Error>;
+    /// Commits all of it durably, or nothing. One [`Effect`] per write.
+    async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error>;
+    /// The same, one after the other with commits of this host on the same keys, where the store would let them conflict;
+    /// `held` is the lock of the commit before. When a unique index or a missing match refuses the commit, the lock is
+    /// returned too: what its caller reads while it holds the lock is still true when it commits again.
+    async fn commit_in_key_order(
+        &self,
+        commit: Commit,
+        held: Option<KeyLock>,
+    ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
+        drop(held);
+        (self.commit(commit).await, None)
+    }
+    /// The same for a commit that no client waits for, such as the effect of an event. A store may give other commits
+    /// priority; it still commits these, one at a time if need be.
+    async fn commit_in_background(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        self.commit(commit).await
+    }
+    /// How a query would be run.
+    async fn explain(&self, query: Query) -> Result<Plan, Error>;
+}

@@ -1,0 +1,176 @@
+use bson::{Bson, Document, doc};
+
+use crate::documents::update::*;
+use crate::documents::{Error, Filter};
+
+fn changed(change: Document, before: Document, inserting: bool) -> Result<(Document, bool), Error> {
+    let mut document = before;
+    let changed = Change::from_document(&change)?.apply(&mut document, inserting)?;
+    Ok((document, changed))
+}
+
+#[track_caller]
+fn becomes(change: Document, before: Document, after: Document) {
+    let (document, changed) = changed(change.clone(), before.clone(), false).unwrap();
+    assert_eq!(document, after, "{change}");
+    assert_eq!(changed, before != after, "{change}");
+}
+
+#[track_caller]
+fn refused(change: Document, before: Document, words: &str) {
+    match changed(change.clone(), before, true) {
+        Err(Error::Invalid(text)) => assert!(text.contains(words), "{text} should say {words}"),
+        other => panic!("{change}: {other:?}"),
+    }
+}
+
+#[test]
+fn set_and_unset() {
+    becomes(doc! { "$set": { "a": 1 } }, doc! {}, doc! { "a": 1 });
+    becomes(doc! { "$set": { "a": 1 } }, doc! { "a": 1 }, doc! { "a": 1 });
+    becomes(doc! { "$set": { "a.b.c": 1 } }, doc! { "a": { "x": 0 } }, doc! { "a": { "x": 0, "b": { "c": 1 } } });
+    becomes(doc! { "$set": { "a.1": 9 } }, doc! { "a": [1, 2] }, doc! { "a": [1, 9] });
+    becomes(doc! { "$set": { "a.3": 9 } }, doc! { "a": [1] }, doc! { "a": [1, null, null, 9] });
+    becomes(doc! { "$set": { "a.1.b": 9 } }, doc! { "a": [1] }, doc! { "a": [1, { "b": 9 }] });
+    becomes(doc! { "$set": { "a.0": 9 } }, doc! {}, doc! { "a": { "0": 9 } });
+    becomes(doc! { "$unset": { "a": "" } }, doc! { "a": 1, "b": 2 }, doc! { "b": 2 });
+    becomes(doc! { "$unset": { "a.x.y": "" } }, doc! { "a": 1 }, doc! { "a": 1 });
+    becomes(doc! { "$unset": { "a.0": "" } }, doc! { "a": [1, 2] }, doc! { "a": [null, 2] });
+    becomes(doc! { "$set": { "b": 1, "a": 2 } }, doc! {}, doc! { "a": 2, "b": 1 });
+    refused(doc! { "$set": { "a.b": 1 } }, doc! { "a": 1 }, "`a`");
+    refused(doc! { "$set": { "a.b": 1 } }, doc! { "a": [1] }, "`b`");
+    refused(doc! { "$set": { "a.5000": 1 } }, doc! { "a": [1] }, "beyond");
+}
+
+#[test]
+fn set_on_insert_is_for_insertions() {
+    let change = doc! { "$setOnInsert": { "a": 1 }, "$set": { "b": 2 } };
+    assert_eq!(changed(change.clone(), doc! {}, true).unwrap().0, doc! { "a": 1, "b": 2 });
+    becomes(change, doc! {}, doc! { "b": 2 });
+}
+
+#[test]
+fn inc_keeps_numbers_whole() {
+    becomes(doc! { "$inc": { "a": 2 } }, doc! { "a": 1 }, doc! { "a": 3 });
+    becomes(doc! { "$inc": { "a": 2 } }, doc! {}, doc! { "a": 2 });
+    becomes(doc! { "$inc": { "a": 0 } }, doc! { "a": 1 }, doc! { "a": 1 });
+    becomes(doc! { "$inc": { "a": 1 } }, doc! { "a": i32::MAX }, doc! { "a": i64::from(i32::MAX) + 1 });
+    becomes(doc! { "$inc": { "a": -1i64 } }, doc! { "a": 1 }, doc! { "a": 0i64 });
+    becomes(doc! { "$inc": { "a": 0.5 } }, doc! { "a": 1 }, doc! { "a": 1.5 });
+    becomes(doc! { "$inc": { "a.b": 1 } }, doc! { "a": { "b": 1.5 } }, doc! { "a": { "b": 2.5 } });
+    refused(doc! { "$inc": { "a": 1i64 } }, doc! { "a": i64::MAX }, "overflows");
+    refused(doc! { "$inc": { "a": 1 } }, doc! { "a": "x" }, "not a number");
+    refused(doc! { "$inc": { "a": 1 } }, doc! { "a": null }, "not a number");
+    refused(doc! { "$inc": { "a": 1.5 } }, doc! { "a": "x" }, "not a number");
+    refused(doc! { "$inc": { "a": "x" } }, doc! {}, "wants a number");
+}
+
+#[test]
+fn min_and_max_use_the_order_of_all_values() {
+    becomes(doc! { "$min": { "a": 1 } }, doc! { "a": 2 }, doc! { "a": 1 });
+    becomes(doc! { "$min": { "a": 3 } }, doc! { "a": 2 }, doc! { "a": 2 });
+    becomes(doc! { "$max": { "a": 3.5 } }, doc! { "a": 2 }, doc! { "a": 3.5 });
+    becomes(doc! { "$max": { "a": 1 } }, doc! {}, doc! { "a": 1 });
+    becomes(doc! { "$max": { "a": "x" } }, doc! { "a": 9 }, doc! { "a": "x" });
+    becomes(doc! { "$max": { "a": 2.0 } }, doc! { "a": 2 }, doc! { "a": 2 });
+}
+
+#[test]
+fn push_adds_and_keeps_a_part() {
+    becomes(doc! { "$push": { "a": 2 } }, doc! { "a": [1] }, doc! { "a": [1, 2] });
+    becomes(doc! { "$push": { "a": [2] } }, doc! {}, doc! { "a": [[2]] });
+    becomes(doc! { "$push": { "a": { "x": 1 } } }, doc! {}, doc! { "a": [{ "x": 1 }] });
+    becomes(doc! { "$push": { "a": { "$each": [2, 3] } } }, doc! { "a": [1] }, doc! { "a": [1, 2, 3] });
+    becomes(doc! { "$push": { "a": { "$each": [2, 3], "$slice": -2 } } }, doc! { "a": [1] }, doc! { "a": [2, 3] });
+    becomes(doc! { "$push": { "a": { "$each": [2], "$slice": 1 } } }, doc! { "a": [1] }, doc! { "a": [1] });
+    becomes(doc! { "$push": { "a": { "$each": [], "$slice": 0 } } }, doc! { "a": [1] }, doc! { "a": [] });
+    becomes(doc! { "$push": { "a": { "$each": [] } } }, doc! { "a": [1] }, doc! { "a": [1] });
+    becomes(doc! { "$push": { "a": { "$each": [2], "$slice": i64::MIN } } }, doc! { "a": [1] }, doc! { "a": [1, 2] });
+    refused(doc! { "$push": { "a": 1 } }, doc! { "a": 1 }, "not an array");
+    refused(doc! { "$push": { "a": { "$each": [1], "$sort": 1 } } }, doc! {}, "$sort");
+    refused(doc! { "$push": { "a": { "$each": [1], "$position": 1 } } }, doc! {}, "$position");
+    refused(doc! { "$push": { "a": { "$slice": 1 } } }, doc! {}, "$each");
+    refused(doc! { "$push": { "a": { "$each": 1 } } }, doc! {}, "$each");
+}
+
+#[test]
+fn add_to_set_and_pull() {
+    becomes(doc! { "$addToSet": { "a": 1.0 } }, doc! { "a": [1] }, doc! { "a": [1] });
+    becomes(doc! { "$addToSet": { "a": { "$each": [1, 2, 2] } } }, doc! { "a": [1] }, doc! { "a": [1, 2] });
+    becomes(doc! { "$addToSet": { "a": 1 } }, doc! {}, doc! { "a": [1] });
+    refused(doc! { "$addToSet": { "a": 1 } }, doc! { "a": "x" }, "not an array");
+    refused(doc! { "$addToSet": { "a": { "$each": [1], "$slice": 1 } } }, doc! {}, "$slice");
+    becomes(doc! { "$pull": { "a": 1 } }, doc! { "a": [1, 2, 1.0] }, doc! { "a": [2] });
+    becomes(doc! { "$pull": { "a": 1 } }, doc! {}, doc! {});
+    becomes(doc! { "$pull": { "a": { "$gt": 2 } } }, doc! { "a": [[1, 3], [1]] }, doc! { "a": [[1]] });
+    refused(doc! { "$pull": { "a.b": 1 } }, doc! { "a": 1 }, "`a`");
+    refused(doc! { "$pull": { "a.b": 1 } }, doc! { "a": [1] }, "`b`");
+    becomes(doc! { "$pull": { "a": { "$gte": 2 } } }, doc! { "a": [1, 2, 3, "x"] }, doc! { "a": [1, "x"] });
+    becomes(doc! { "$pull": { "a": { "$in": [1, 3] } } }, doc! { "a": [1, 2, 3] }, doc! { "a": [2] });
+    becomes(
+        doc! { "$pull": { "a": { "id": 1 } } },
+        doc! { "a": [{ "id": 1, "x": 2 }, { "id": 2 }, 1] },
+        doc! { "a": [{ "id": 2 }, 1] },
+    );
+    becomes(doc! { "$pull": { "a": [1] } }, doc! { "a": [1, [1]] }, doc! { "a": [1] });
+    refused(doc! { "$pull": { "a": 1 } }, doc! { "a": 1 }, "not an array");
+    refused(doc! { "$pull": { "a": { "$regex": "x" } } }, doc! {}, "$regex");
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    for name in ["$rename", "$mul", "$bit", "$currentDate", "$pop", "$pullAll", "$where"] {
+        refused(doc! { name: { "a": 1 } }, doc! {}, name);
+        refused(doc! { name: 1 }, doc! {}, name);
+    }
+    refused(doc! { "a": 1 }, doc! {}, "whole document");
+    refused(doc! { "$set": 1 }, doc! {}, "$set");
+    refused(doc! { "$set": { "a.$.b": 1 } }, doc! {}, "`$`");
+    refused(doc! { "$set": { "a.$[].b": 1 } }, doc! {}, "`$[]`");
+    refused(doc! { "$set": { "a": 1 }, "$inc": { "a": 1 } }, doc! {}, "conflict");
+    refused(doc! { "$set": { "a.b": 1, "a-b": 1 }, "$unset": { "a": 1 } }, doc! {}, "conflict");
+    refused(doc! { "$set": { "a.b.c": 1, "a.b": 1 } }, doc! {}, "conflict");
+}
+
+#[test]
+fn the_id_stays() {
+    becomes(doc! { "$set": { "_id": 1 } }, doc! { "_id": 1 }, doc! { "_id": 1 });
+    refused(doc! { "$set": { "_id": 2 } }, doc! { "_id": 1 }, "_id");
+    refused(doc! { "$unset": { "_id": 1 } }, doc! { "_id": 1 }, "_id");
+    refused(doc! { "$inc": { "_id.x": 1 } }, doc! { "_id": { "x": 1 } }, "_id");
+}
+
+#[test]
+fn the_result_is_bounded() {
+    let half = "x".repeat(600_000);
+    refused(doc! { "$set": { "b": &half } }, doc! { "a": &half }, "bytes");
+    let deep = vec!["a"; 32].join(".");
+    refused(doc! { "$set": { deep: { "b": 1 } } }, doc! {}, "deep");
+}
+
+#[test]
+fn an_upsert_begins_with_the_filter() {
+    let upserted = |filter: Document, change: Document| {
+        let filter = Filter::from_document(&filter).unwrap();
+        let raw = Change::from_document(&change)?.upserted(&filter)?;
+        Ok::<_, Error>(Document::try_from(raw).unwrap())
+    };
+    let document = upserted(
+        doc! { "a": 1, "n.m": 2, "used": { "$lt": 5 }, "_id": "x" },
+        doc! { "$inc": { "used": 1 }, "$setOnInsert": { "b": 3 } },
+    );
+    assert_eq!(document.unwrap(), doc! { "_id": "x", "a": 1, "n": { "m": 2 }, "b": 3, "used": 1 });
+    let document = upserted(doc! { "a": 1 }, doc! { "$set": { "a": 2 } }).unwrap();
+    assert!(matches!(document.get("_id"), Some(Bson::ObjectId(_))));
+    assert_eq!(document.get("a"), Some(&Bson::Int32(2)));
+    assert!(upserted(doc! { "a": 1, "$and": [{ "a": 2 }] }, doc! {}).is_err());
+    assert!(upserted(doc! { "_id": 1 }, doc! { "$set": { "_id": 2 } }).is_err());
+}
+
+#[test]
+fn paths_and_source() {
+    let document = doc! { "$set": { "b": 1 }, "$pull": { "a.l": { "x": 1, "y.z": 2 } } };
+    let change = Change::from_document(&document).unwrap();
+    assert_eq!(change.paths().collect::<Vec<_>>(), ["a.l", "a.l.x", "a.l.y.z", "b"]);
+    assert_eq!(change.to_document(), document);
+}

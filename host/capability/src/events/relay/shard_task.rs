@@ -1,0 +1,126 @@
+//! The task of a shard: reads a batch of its outbox rows, appends the events, deletes the acknowledged rows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bson::Bson;
+use tokio::sync::watch;
+
+use crate::events::relay::{Work, shares};
+use crate::events::{Error, Waiting};
+
+/// After a batch that was not full a shard pauses as long as the batch took, at most this: with a slow store or log, single
+/// events are moved together.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The outcome of one batch.
+enum Outcome {
+    /// The outbox has no more events of this shard.
+    Idle,
+    /// All events of the batch are in the log, and there may be more.
+    Moved,
+    /// Some of them are not.
+    Stuck,
+}
+
+/// Moves the events of a shard while its lease is held.
+pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<Option<Instant>>) {
+    let Some(wake) = work.wakes.get(shard as usize) else { return };
+    let mut failures = 0;
+    loop {
+        let Some(until) = *lease.borrow_and_update() else { return };
+        // An append must be given up while the lease still runs; a lease that is about to expire is renewed first.
+        if until < Instant::now() + work.options.lease / 4 {
+            if lease.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let started = Instant::now();
+        let outcome = move_batch(&work, shard, until).await;
+        let next = Instant::now() + started.elapsed().min(LONGEST_PAUSE);
+        failures = if matches!(outcome, Outcome::Stuck) { failures + 1 } else { 0 };
+        let wait = match outcome {
+            Outcome::Moved => continue,
+            // New events wake it.
+            Outcome::Idle => work.options.lease,
+            Outcome::Stuck => shares::pause(failures, work.options.longest_pause),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // While the log does not answer, new events are no reason to try again.
+            () = wake.notified(), if failures == 0 => tokio::time::sleep_until(next.into()).await,
+            held = lease.changed() => if held.is_err() { return },
+        }
+    }
+}
+
+async fn move_batch(work: &Work, shard: u32, until: Instant) -> Outcome {
+    let waiting = match work.outbox.waiting(shard, work.options.batch).await {
+        Ok(waiting) if waiting.is_empty() => return Outcome::Idle,
+        Ok(waiting) => waiting,
+        Err(error) => {
+            tracing::debug!(%error, shard, "the outbox can't be read; it is read again");
+            return Outcome::Stuck;
+        }
+    };
+    let (begun, count) = (Instant::now(), waiting.len());
+    let (rows, events): (Vec<_>, Vec<_>) =
+        waiting.into_iter().map(|Waiting { row, event }| ((row, event.key.clone()), event)).unzip();
+    crate::abort::here("relay");
+    let answers = work.log.append(events, until).await;
+    crate::abort::here("relayed");
+    let (done, failed) = acknowledged(rows, answers);
+    match failed {
+        Some(error @ Error::Unavailable(_)) if done.is_empty() => work.monitor.down(begun, &error),
+        Some(error @ Error::Invalid(_)) => tracing::error!(%error, "an event can't leave the outbox; its key waits"),
+        _ => {}
+    }
+    if done.is_empty() {
+        return Outcome::Stuck;
+    }
+    work.monitor.up(done.len() as u64);
+    let deleted = work.outbox.done(&done).await;
+    crate::abort::here("acknowledged");
+    match deleted {
+        Ok(()) if done.len() == count && count < work.options.batch as usize / 2 => Outcome::Idle,
+        Ok(()) if done.len() == count => Outcome::Moved,
+        Ok(()) => Outcome::Stuck,
+        Err(error) => {
+            tracing::debug!(%error, shard, "acknowledged events stay in the outbox and are appended again");
+            Outcome::Stuck
+        }
+    }
+}
+
+/// The rows that can be deleted, of each key those before the first that the log does not have, and the first error.
+fn acknowledged(rows: Vec<(Bson, String)>, answers: Vec<Result<(), Error>>) -> (Vec<Bson>, Option<Error>) {
+    let (mut stopped, mut failed) = (BTreeSet::new(), None);
+    let mut done = Vec::with_capacity(rows.len());
+    for ((row, key), answer) in rows.into_iter().zip(answers) {
+        match answer {
+            Ok(()) if stopped.contains(&key) => {}
+            Ok(()) => done.push(row),
+            Err(error) => {
+                stopped.insert(key);
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    (done, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_a_failure_of_its_key_is_not_done() {
+        let rows = ["a", "b", "a", "b", "a"].into_iter().zip(0..).map(|(key, row)| (Bson::Int64(row), key.to_owned()));
+        let away = || Err(Error::Unavailable("away".to_owned()));
+        let (done, failed) = acknowledged(rows.collect(), vec![Ok(()), Ok(()), away(), Ok(()), Ok(())]);
+        assert_eq!(done, [0, 1, 3].map(Bson::Int64));
+        assert_eq!(failed, away().err());
+    }
+}

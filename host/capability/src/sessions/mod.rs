@@ -1,0 +1,245 @@
+//! Sessions: JWT + cache + store. They are checked before a component is called, and begin and end in commits.
+//!
+//! A token has the user and the expiry (RFC 7519, HS256); the session document has whether it was revoked; the cache saves
+//! reading that document. The cache never has a token, only its hash, and a log-out leaves a tombstone there that no slow
+//! reader can replace: a fill is a set-if-absent.
+
+pub mod hs256;
+mod rules;
+mod token;
+
+use std::sync::Arc;
+
+use bson::{Bson, doc, oid::ObjectId};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use rules::{SessionFields, SessionRules, SessionUse};
+pub use token::{Claims, Keys, Token};
+
+use crate::cache::{Cache, Ttl};
+use crate::clocks::Clock;
+use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
+use crate::pending_invalidations::PendingInvalidations;
+
+/// The authenticated user of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's id.
+    pub subject: String,
+    /// The session's id.
+    pub session: String,
+    /// When the session expires, in seconds since 1970.
+    pub expires: u64,
+}
+
+/// The cached value of a session that ended.
+const TOMBSTONE: &[u8] = b"-";
+/// The cached value of a session that is valid.
+const LIVING: &[u8] = b"+";
+/// The most sessions of one subject that are listed or ended at once.
+const MAX_LISTED: u32 = 1_000;
+
+/// Neither the cache nor the store answered whether a session is valid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no store can say whether the session lives: {0}")]
+pub struct Unavailable(pub String);
+
+/// A session in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created_at: u64,
+    /// Milliseconds since 1970.
+    pub expires_at: u64,
+}
+
+/// Which sessions of a subject end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// This one.
+    One(String),
+    /// All but this one.
+    Others(String),
+    /// All.
+    All,
+}
+
+impl Ending {
+    /// Whether this session is one of those that end.
+    pub fn covers(&self, session: &str) -> bool {
+        match self {
+            Ending::One(id) => id == session,
+            Ending::Others(id) => id != session,
+            Ending::All => true,
+        }
+    }
+}
+
+/// Checks, begins and ends sessions.
+pub struct Sessions {
+    rules: SessionRules,
+    keys: Keys,
+    cache: Arc<dyn Cache>,
+    documents: Arc<dyn Documents>,
+    clock: Arc<dyn Clock>,
+    /// The invalidations of sessions that the cache does not have yet.
+    pending: Arc<PendingInvalidations>,
+}
+
+impl Sessions {
+    /// Sessions by these rules, signed with `keys`.
+    pub fn new(
+        rules: SessionRules,
+        keys: Keys,
+        cache: Arc<dyn Cache>,
+        documents: Arc<dyn Documents>,
+        clock: Arc<dyn Clock>,
+        pending: Arc<PendingInvalidations>,
+    ) -> Self {
+        Self { rules, keys, cache, documents, clock, pending }
+    }
+
+    /// The user of a token; none when it is forged, expired, unknown or its session ended.
+    pub async fn check(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        let now = self.clock.now();
+        let Some(claims) = self.keys.read(token, &self.rules.subject_claim, now) else { return Ok(None) };
+        let key = self.cache_key(&token::hash(token));
+        // When the cache does not answer or has a pending log-out, the store is read.
+        if !self.pending.has_subject(&claims.subject) {
+            match self.cache.get(&key).await {
+                Ok(Some(state)) if state == LIVING => return Ok(Some(claims.identity())),
+                Ok(Some(_)) => return Ok(None),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        let fields = &self.rules.fields;
+        let filter = doc! { &fields.id: &claims.id, &fields.subject: subject(&claims.subject), &fields.revoked: null };
+        let living = !self.find(filter, 1).await.map_err(unavailable)?.is_empty();
+        if !living {
+            return Ok(None);
+        }
+        let ttl = Ttl::clamped(self.rules.cache_age.min(claims.expires.saturating_sub(now / 1_000))).jittered();
+        let _ = self.cache.set_if_absent(&key, Bytes::from_static(LIVING), ttl).await;
+        Ok(Some(claims.identity()))
+    }
+
+    /// A new session: its token, and the write that makes it valid.
+    pub fn open(&self, user: &str, claims: &[(String, String)]) -> Result<(Token, Write), StoreError> {
+        if let Some((name, _)) = claims.iter().find(|(name, _)| !self.rules.claims.contains(name)) {
+            return Err(StoreError::Invalid(format!(
+                "the claim {name:?} is not the application's; in application.toml: [session] claims = [{name:?}]"
+            )));
+        }
+        let now = self.clock.now();
+        let id = hex::encode(super::random::bytes::<16>());
+        let expires = now / 1_000 + self.rules.token_age;
+        let token = self
+            .keys
+            .sign(&self.rules.subject_claim, user, claims, &id, now / 1_000, expires)
+            .map_err(StoreError::Invalid)?;
+        let fields = &self.rules.fields;
+        let document = doc! {
+            "_id": ObjectId::new(),
+            &fields.id: &id,
+            &fields.subject: subject(user),
+            &fields.hash: token.hash(),
+            &fields.created: date(now),
+            &fields.expires: date(expires * 1_000),
+        };
+        let document = bson::RawDocumentBuf::try_from(&document)
+            .map_err(|error| StoreError::Invalid(format!("a session is no document: {error}")))?;
+        Ok((token, Write::Insert { collection: self.rules.collection.clone(), document }))
+    }
+
+    /// The write that ends sessions.
+    pub fn end(&self, user: &str, ending: &Ending) -> Result<Write, StoreError> {
+        let fields = &self.rules.fields;
+        let mut filter = doc! { &fields.subject: subject(user), &fields.revoked: null };
+        match ending {
+            Ending::One(id) => _ = filter.insert(&fields.id, id),
+            Ending::Others(id) => _ = filter.insert(&fields.id, doc! { "$ne": id }),
+            Ending::All => {}
+        }
+        Ok(Write::Update {
+            collection: self.rules.collection.clone(),
+            filter: Filter::from_document(&filter)?,
+            change: Change::from_document(&doc! { "$set": { &fields.revoked: date(self.clock.now()) } })?,
+            upsert: false,
+            many: true,
+            must_match: false,
+        })
+    }
+
+    /// After the commit that ended sessions of a subject at `since` or later (milliseconds since 1970): puts a tombstone for
+    /// each of them into the cache, until its token expires. The error says why it did not.
+    pub async fn bury(&self, user: &str, since: u64) -> Result<(), String> {
+        let fields = &self.rules.fields;
+        let now = self.clock.now();
+        let mut last = None;
+        loop {
+            let mut ended = doc! { &fields.subject: subject(user), &fields.revoked: { "$gte": date(since) } };
+            if let Some(last) = last {
+                ended.insert("_id", doc! { "$gt": last });
+            }
+            let some = self.find(ended, MAX_LISTED).await.map_err(|error| error.to_string())?;
+            for session in &some {
+                let (Ok(hash), Ok(expires)) = (session.get_str(&fields.hash), session.get_datetime(&fields.expires))
+                else {
+                    continue;
+                };
+                let left = u64::try_from(expires.timestamp_millis()).unwrap_or(0).saturating_sub(now) / 1_000 + 1;
+                let tombstone = Bytes::from_static(TOMBSTONE);
+                let marked = self.cache.set(&self.cache_key(hash), tombstone, Ttl::clamped(left)).await;
+                marked.map_err(|error| error.to_string())?;
+            }
+            last = some.last().and_then(|session| session.get_object_id("_id").ok());
+            if some.len() < MAX_LISTED as usize || last.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The valid sessions of a subject, newest first.
+    pub async fn living(&self, user: &str) -> Result<Vec<Listed>, StoreError> {
+        let fields = &self.rules.fields;
+        let filter = doc! { &fields.subject: subject(user), &fields.revoked: null };
+        let now = self.clock.now();
+        let mut listed: Vec<Listed> = self
+            .find(filter, MAX_LISTED)
+            .await?
+            .iter()
+            .filter_map(|session| {
+                let millis = |name: &str| u64::try_from(session.get_datetime(name).ok()?.timestamp_millis()).ok();
+                Some(Listed {
+                    id: session.get_str(&fields.id).ok()?.to_owned(),
+                    created_at: millis(&fields.created)?,
+                    expires_at: millis(&fields.expires)?,
+                })
+            })
+            .filter(|session| session.expires_at > now)
+            .collect();
+        listed.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(listed)
+    }
+
+    async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {
+        let query = Query { limit, ..Query::all(&self.rules.collection, Filter::from_document(&filter)?) };
+        self.documents.find(query).await
+    }
+
+    fn cache_key(&self, hash: &str) -> String {
+        self.rules.cache_key.replace("{hash}", hash)
+    }
+}
+
+/// Ids of users are stored as ObjectIds where they parse as one, so that the store can join on them.
+fn subject(user: &str) -> Bson {
+    ObjectId::parse_str(user).map_or_else(|_| Bson::String(user.to_owned()), Bson::ObjectId)
+}
+
+fn unavailable(error: StoreError) -> Unavailable {
+    Unavailable(error.to_string())
+}

@@ -1,0 +1,145 @@
+//! Tokens: signed, verified, and hashed for the cache. HS256 only; `alg: none` and every other algorithm is refused.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::sessions::{Identity, hs256};
+
+/// The longest token that is read, in bytes.
+const MAX_TOKEN: usize = 4_096;
+
+/// A token. Its text is for the cookie only: its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The text that goes to the client.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Its hex SHA-256.
+    pub fn hash(&self) -> String {
+        hash(&self.0)
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+/// A token's hex SHA-256.
+pub(super) fn hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token))
+}
+
+/// The claims of a valid token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// `jti`.
+    pub id: String,
+    /// The user's id.
+    pub subject: String,
+    /// `exp`, in seconds since 1970.
+    pub expires: u64,
+}
+
+impl Claims {
+    pub(super) fn identity(self) -> Identity {
+        Identity { subject: self.subject, session: self.id, expires: self.expires }
+    }
+}
+
+/// The keys of one secret.
+pub struct Keys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl Keys {
+    /// The keys of `secret`.
+    pub fn new(secret: &[u8]) -> Self {
+        hs256::install();
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Expiry is checked against the host's clock, which a test can set.
+        validation.validate_exp = false;
+        validation.required_spec_claims.clear();
+        Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret), validation }
+    }
+
+    /// A token; times in seconds since 1970.
+    pub(super) fn sign(
+        &self,
+        subject_claim: &str,
+        subject: &str,
+        claims: &[(String, String)],
+        id: &str,
+        issued: u64,
+        expires: u64,
+    ) -> Result<Token, String> {
+        let mut all = Map::new();
+        all.insert(subject_claim.to_owned(), subject.into());
+        all.extend(claims.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))));
+        all.insert("jti".into(), id.into());
+        all.insert("iat".into(), issued.into());
+        all.insert("exp".into(), expires.into());
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &all, &self.encoding);
+        token.map(Token).map_err(|error| format!("a token can't be signed: {error}"))
+    }
+
+    /// The claims of a token that is valid at `now` (milliseconds since 1970).
+    pub(super) fn read(&self, token: &str, subject_claim: &str, now: u64) -> Option<Claims> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &self.decoding, &self.validation).ok()?.claims;
+        let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
+        let claims = Claims { id: text("jti")?, subject: text(subject_claim)?, expires: claims.get("exp")?.as_u64()? };
+        (claims.expires > now / 1_000).then_some(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn token(keys: &Keys) -> String {
+        let claims = [("mail".to_owned(), "a@b.c".to_owned())];
+        keys.sign("_id", "42", &claims, "s1", NOW / 1_000, NOW / 1_000 + 60).unwrap().reveal().to_owned()
+    }
+
+    #[test]
+    fn a_token_says_what_was_signed_until_it_expires() {
+        let keys = Keys::new(b"secret");
+        let token = token(&keys);
+        let claims = keys.read(&token, "_id", NOW).unwrap();
+        assert_eq!((claims.subject.as_str(), claims.id.as_str()), ("42", "s1"));
+        assert!(keys.read(&token, "_id", NOW + 60_000).is_none());
+        assert!(keys.read(&token, "uid", NOW).is_none());
+    }
+
+    #[test]
+    fn forged_and_unsigned_tokens_are_none() {
+        let keys = Keys::new(b"secret");
+        assert!(keys.read(&token(&Keys::new(b"other")), "_id", NOW).is_none());
+        let payload = token(&keys).split('.').nth(1).unwrap().to_owned();
+        // {"alg":"none"}
+        for forged in [format!("eyJhbGciOiJub25lIn0.{payload}."), payload.clone(), "a.b.c".into(), String::new()] {
+            assert!(keys.read(&forged, "_id", NOW).is_none(), "{forged}");
+        }
+        assert!(keys.read(&"x".repeat(5_000), "_id", NOW).is_none());
+    }
+
+    #[test]
+    fn a_token_does_not_show_itself() {
+        let keys = Keys::new(b"secret");
+        let token = keys.sign("_id", "42", &[], "s1", 1, 2).unwrap();
+        assert!(!format!("{token:?}").contains(token.reveal()));
+    }
+}

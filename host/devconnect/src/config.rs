@@ -1,0 +1,303 @@
+//! Configuration: the operator's settings, from the environment and `devconnect.toml`.
+//!
+//! The environment overrides the file. An unknown key of the file is an error that names the nearest known one. Touches only
+//! the environment and that file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use serde::Deserialize;
+
+use engine::EngineOptions;
+use manifest::Limits;
+use store_kafka::KafkaOptions;
+use trigger::http::Proxies;
+use trigger::socket::SocketOptions;
+
+/// Why the configuration is refused; the text says what to change.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// A URL that may contain a password, and is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(pub String);
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(not shown)")
+    }
+}
+
+/// A Redis server or cluster, and the prefix of this network's keys.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// `REDIS_URL`.
+    pub url: Address,
+    /// `REDIS_KEY_PREFIX`, the prefix of every key.
+    pub prefix: String,
+}
+
+/// The typed configuration of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `DEVCONNECT_ENV=production`.
+    pub production: bool,
+    /// `PUBLIC_URL`, without a slash at the end.
+    pub public_url: Option<String>,
+    /// `FRONTEND_URL`: the origins whose pages may send requests.
+    pub frontends: BTreeSet<String>,
+    /// `TRUSTED_PROXIES`.
+    pub proxies: Proxies,
+    /// The engine's sizes and limits.
+    pub engine: EngineOptions,
+    /// The limits of sockets.
+    pub sockets: SocketOptions,
+    /// Refuse a component's query that would read a whole collection; the error names the missing index.
+    pub refuse_scans: bool,
+    /// Where caches, presence and sockets are shared with other hosts; none: they are in this process.
+    pub redis: Option<RedisConfig>,
+    /// `MONGODB_URI`: the document store; none: the data folder.
+    pub mongodb: Option<Address>,
+    /// `KAFKA_BROKERS` and the other `KAFKA_` variables: the event log; none: the data folder.
+    pub kafka: Option<KafkaOptions>,
+    /// `SMTP_URL`: the server that mails are sent to; none: they are files in the data folder.
+    pub smtp: Option<Address>,
+    /// `MAIL_FROM`: the sender of mails; none: a mailbox of this machine.
+    pub mail_from: Option<Mailbox>,
+    /// Settings for components.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// `devconnect.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    public_url: Option<String>,
+    frontend_url: Option<String>,
+    trusted_proxies: Option<String>,
+    mail_from: Option<String>,
+    engine: EngineFile,
+    sockets: SocketFile,
+    documents: DocumentsFile,
+    limits: LimitsFile,
+    settings: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct EngineFile {
+    instances: Option<u32>,
+    warm: Option<u32>,
+    lanes: Option<usize>,
+    pooling: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct SocketFile {
+    sockets: Option<usize>,
+    per_user: Option<usize>,
+    per_address: Option<usize>,
+    pace: Option<u32>,
+    burst: Option<u32>,
+    unread: Option<usize>,
+    ping_seconds: Option<u64>,
+    pong_seconds: Option<u64>,
+    lease_seconds: Option<u64>,
+}
+
+impl SocketFile {
+    fn options(&self, count_loopback: bool) -> SocketOptions {
+        let default = SocketOptions::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.max(1)));
+        SocketOptions {
+            sockets: self.sockets.unwrap_or(default.sockets),
+            per_user: self.per_user.unwrap_or(default.per_user),
+            per_address: self.per_address.unwrap_or(default.per_address),
+            count_loopback,
+            pace: self.pace.unwrap_or(default.pace),
+            burst: self.burst.unwrap_or(default.burst),
+            unread: self.unread.unwrap_or(default.unread).max(1),
+            ping: seconds(self.ping_seconds, default.ping),
+            pong: seconds(self.pong_seconds, default.pong),
+            lease: seconds(self.lease_seconds, default.lease),
+            ..default
+        }
+    }
+}
+
+/// The highest limits that a manifest may ask for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct LimitsFile {
+    cpu_ms: Option<u32>,
+    wall_ms: Option<u32>,
+    memory_kib: Option<u32>,
+    table_elements: Option<u32>,
+    host_calls: Option<u32>,
+    body_kib: Option<u32>,
+}
+
+impl LimitsFile {
+    fn ceilings(&self) -> Limits {
+        let most = Limits::MOST;
+        Limits {
+            cpu_ms: self.cpu_ms.unwrap_or(most.cpu_ms),
+            wall_ms: self.wall_ms.unwrap_or(most.wall_ms),
+            memory_kib: self.memory_kib.unwrap_or(most.memory_kib),
+            table_elements: self.table_elements.unwrap_or(most.table_elements),
+            host_calls: self.host_calls.unwrap_or(most.host_calls),
+            body_kib: self.body_kib.unwrap_or(most.body_kib),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct DocumentsFile {
+    refuse_scans: bool,
+}
+
+impl Config {
+    /// Reads the environment and, when one is given, a file.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| ConfigError(format!("can't read {}: {error}", path.display())))?,
+        };
+        Self::parse(&text, |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+    }
+
+    pub(crate) fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text).map_err(|error| ConfigError(explain(&error)))?;
+        let production = match environment("DEVCONNECT_ENV").as_deref() {
+            None | Some("development" | "test") => false,
+            Some("production") => true,
+            Some(other) => {
+                return Err(ConfigError(format!(
+                    "DEVCONNECT_ENV is {other:?}; it takes development, test or production"
+                )));
+            }
+        };
+        let default = EngineOptions::default();
+        let engine = EngineOptions {
+            instances: file.engine.instances.unwrap_or(default.instances).clamp(1, 10_000),
+            warm: file.engine.warm.unwrap_or(default.warm),
+            lanes: file.engine.lanes.unwrap_or(default.lanes),
+            pooling: file.engine.pooling.unwrap_or(default.pooling),
+            ceilings: file.limits.ceilings(),
+        };
+        let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
+        let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
+        let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
+        let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
+        Ok(Self {
+            production,
+            public_url: environment("PUBLIC_URL").or(file.public_url).map(|url| origin(&url)),
+            frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
+            proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
+            engine,
+            sockets: file.sockets.options(count_loopback),
+            refuse_scans: file.documents.refuse_scans,
+            redis: environment("REDIS_URL").map(|url| RedisConfig {
+                url: Address(url),
+                prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default(),
+            }),
+            mongodb: environment("MONGODB_URI").map(Address),
+            kafka: environment("KAFKA_BROKERS").map(|brokers| kafka(&brokers, &environment)),
+            smtp: environment("SMTP_URL").map(Address),
+            mail_from: environment("MAIL_FROM").or(file.mail_from).map(|text| mailbox(&text)).transpose()?,
+            settings: file.settings,
+        })
+    }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, ConfigError> {
+    let wrong = |_| ConfigError(format!("MAIL_FROM is {text:?}; it looks like DevConnect <no-reply@example.org>"));
+    text.parse().map_err(wrong)
+}
+
+fn kafka(brokers: &str, environment: impl Fn(&str) -> Option<String>) -> KafkaOptions {
+    let default = KafkaOptions::new(brokers);
+    KafkaOptions {
+        client_id: environment("KAFKA_CLIENT_ID").unwrap_or(default.client_id),
+        group_prefix: environment("KAFKA_GROUP_ID").unwrap_or(default.group_prefix),
+        topic_prefix: environment("KAFKA_TOPIC_PREFIX").unwrap_or(default.topic_prefix),
+        brokers: default.brokers,
+    }
+}
+
+/// The parser's error and, for an unknown key, the nearest known one.
+fn explain(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    let nearest = match quoted.split_first() {
+        Some((unknown, known)) if error.message().starts_with("unknown field") => {
+            known.iter().max_by(|a, b| strsim::jaro(a, unknown).total_cmp(&strsim::jaro(b, unknown)))
+        }
+        _ => None,
+    };
+    match nearest {
+        Some(nearest) => format!("devconnect.toml: {}\ndid you mean `{nearest}`?", text.trim_end()),
+        None => format!("devconnect.toml: {}", text.trim_end()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::parse(text, |name| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let config = parse("frontend-url = \"https://a\"", &[("FRONTEND_URL", "https://b/, https://c")]).unwrap();
+        assert_eq!(config.frontends, BTreeSet::from(["https://b".into(), "https://c".into()]));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_one() {
+        let error = parse("frontend-urls = \"x\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `frontend-url`?"), "{error}");
+    }
+
+    #[test]
+    fn scans_are_refused_when_the_operator_says_so() {
+        assert!(!parse("", &[]).unwrap().refuse_scans);
+        assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
+        let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
+    }
+
+    #[test]
+    fn an_operator_says_how_much_components_may_ask_for() {
+        assert_eq!(parse("", &[]).unwrap().engine.ceilings, Limits::MOST);
+        let ceilings = parse("[limits]\ncpu-ms = 100", &[]).unwrap().engine.ceilings;
+        assert_eq!(ceilings, Limits { cpu_ms: 100, ..Limits::MOST });
+    }
+
+    #[test]
+    fn events_have_names_of_the_operators() {
+        let kafka = |environment| parse("", environment).unwrap().kafka.unwrap();
+        let usual = kafka(&[("KAFKA_BROKERS", "a:1,b:2")]);
+        assert_eq!((usual.brokers.as_str(), usual.group_prefix.as_str()), ("a:1,b:2", "devconnect-group"));
+        let own = kafka(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_GROUP_ID", "g"), ("KAFKA_TOPIC_PREFIX", "p.")]);
+        assert_eq!((own.group_prefix.as_str(), own.topic_prefix.as_str()), ("g", "p."));
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_printed() {
+        let environment =
+            [("REDIS_URL", "redis://:hush@x"), ("REDIS_KEY_PREFIX", "net:"), ("MONGODB_URI", "mongodb://u:hush@x")];
+        let printed = format!("{:?}", parse("", &environment).unwrap());
+        assert!(printed.contains("net:") && !printed.contains("hush"), "{printed}");
+    }
+}

@@ -1,0 +1,321 @@
+//! The host: stores, capabilities, engine, registry and triggers put together. The binary and the tests both start here. It may
+//! use every other crate.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, ConfigError};
+use crate::secrets::Secrets;
+use crate::stores::{self, OpenError, Stores};
+use admin::Operated;
+use capability::clocks::{Clock, System};
+use capability::events::{EventLog, Relay};
+use capability::generations::Generations;
+use capability::health::Store;
+use capability::hosts::Peers;
+use capability::invalidations::Invalidations;
+use capability::mail::{Mailer, Mailing};
+use capability::passwords::{Cost, Passwords};
+use capability::pending_invalidations::PendingInvalidations;
+use capability::sessions::{Keys, Sessions};
+use capability::settings::Settings;
+use capability::signing::Signing;
+use capability::sockets::Sockets;
+use capability::{Capabilities, documents};
+use engine::{CodeCache, Compiling, Engine, EngineError, Shared};
+use manifest::{Application, ApplicationError};
+use registry::deploy::Deployments;
+use registry::{DeployError, Registry};
+use store_mongodb::MongoDb;
+use trigger::event::EventTrigger;
+use trigger::http::{HttpTrigger, OriginRules, Site};
+use trigger::schedule::ScheduleTrigger;
+use trigger::socket::{SocketServer, SocketTrigger, SocketsOfHosts};
+
+/// Why a host does not start. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The operator's configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `application.toml` is wrong.
+    #[error(transparent)]
+    Application(#[from] ApplicationError),
+    /// A store can't be opened.
+    #[error(transparent)]
+    Stores(#[from] OpenError),
+    /// The document store can't be prepared.
+    #[error("the document store does not open: {0}")]
+    Documents(#[from] documents::Error),
+    /// The engine does not start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A component is not deployed.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The system failed.
+    #[error("{0}")]
+    System(String),
+}
+
+/// Between two attempts to prepare a store that is not available.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How a host is put together.
+pub struct HostOptions {
+    /// The operator's configuration.
+    pub config: Config,
+    /// The folder with `application.toml` and the components.
+    pub components: PathBuf,
+    /// The data folder; none keeps everything in memory.
+    pub data: Option<PathBuf>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The cost of hashing a password.
+    pub passwords: Cost,
+    /// Sends messages to clients; none: the host's own Socket.IO server.
+    pub sockets: Option<Arc<dyn Sockets>>,
+    /// Where components are compiled.
+    pub compiling: Compiling,
+    /// The folder of the code cache and its key; none: in the data folder or, without one, no code cache.
+    pub code: Option<PathBuf>,
+}
+
+impl HostOptions {
+    /// The options with the machine's clock and the full cost of hashing a password.
+    pub fn new(config: Config, components: PathBuf, data: Option<PathBuf>) -> Self {
+        let (clock, passwords) = (Arc::new(System::default()), Cost::default());
+        Self { config, components, data, clock, passwords, sockets: None, compiling: Compiling::Here, code: None }
+    }
+}
+
+/// A host that is ready to be called.
+pub struct Host {
+    /// What is deployed on this host.
+    pub registry: Arc<Registry>,
+    /// What is deployed in the cluster.
+    pub deployments: Arc<Deployments>,
+    /// The HTTP trigger.
+    pub http: Arc<HttpTrigger>,
+    /// The documents, without the checks on components' queries: for the admin API, the harness and tests.
+    pub documents: Arc<dyn documents::Documents>,
+    /// The event log.
+    pub events: Arc<dyn EventLog>,
+    /// The engine and the health of each capability.
+    pub stores: Arc<Vec<Store>>,
+    unprepared: Option<MongoDb>,
+    relay: Option<Arc<Relay>>,
+    mailer: Option<Arc<Mailer>>,
+    background: Mutex<Option<BackgroundTasks>>,
+}
+
+impl Host {
+    /// Opens the stores and makes an engine, with nothing deployed yet. Call [`Host::prepare`] next. Needs a tokio runtime when
+    /// the configuration names a server.
+    pub fn open(options: HostOptions) -> Result<Self, HostError> {
+        let HostOptions { config, components, data, clock, passwords, sockets, compiling, code: code_folder } = options;
+        let application = Application::read(&components)?;
+        let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
+        let Stores { cache, documents, checked, unprepared, events, relay, leases, broadcast, mailer, all } =
+            Stores::open(&config, &application, data.clone(), &clock)?;
+        let stores = Arc::new(all);
+        let keys = Keys::new(&secrets.get(&application.session.secret)?);
+        let rules = application.session.clone();
+        let pending = Arc::new(PendingInvalidations::default());
+        let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone(), pending.clone());
+        let sessions = Arc::new(sessions);
+        let invalidations =
+            Invalidations::new(documents.clone(), cache.clone(), sessions.clone(), clock.clone(), pending);
+        let invalidations = Arc::new(invalidations);
+        invalidations.start();
+        let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
+        let server = SocketServer::new(config.sockets, clock.clone(), leases);
+        let peers = broadcast.as_ref().map(|(redis, _)| redis.clone() as Arc<dyn Peers>);
+        let sockets = sockets.unwrap_or_else(|| match broadcast {
+            None => Arc::new(server.engine()),
+            Some((redis, messages)) => Arc::new(SocketsOfHosts::new(server.engine(), redis, messages)),
+        });
+        let capabilities = Capabilities {
+            cache,
+            documents: checked,
+            generations: Arc::new(Generations::new(documents.clone())),
+            sockets,
+            sessions,
+            invalidations,
+            passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
+            signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
+            config: Settings::new(&application.settings, &settings(&config)),
+            clock,
+        };
+        let code_cache = match (code_folder, &data) {
+            (Some(folder), _) => {
+                let key = Secrets::new(Some(folder.clone()), false).generated("compiled_code_key")?;
+                Some((folder, key))
+            }
+            (None, Some(data)) => Some((data.join("compiled"), secrets.generated("compiled_code_key")?)),
+            (None, None) => None,
+        };
+        let code = code_cache.map(|(folder, key)| CodeCache::open(folder, key)).transpose();
+        let code = code.map_err(|error| HostError::System(format!("no folder for compiled code: {error}")))?;
+        let site = site(&config, &application, stores.clone());
+        let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code, compiling)?;
+        let clock = engine.shared().capabilities.clock.clone();
+        let registry = Arc::new(Registry::new(Arc::new(engine)));
+        let deployed = data.map(|data| data.join("deployed"));
+        let deployments =
+            Arc::new(Deployments::new(registry.clone(), documents.clone(), deployed, clock).with_peers(peers));
+        let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
+        Ok(Self {
+            registry,
+            deployments,
+            http,
+            documents,
+            events,
+            stores,
+            unprepared,
+            relay,
+            mailer,
+            background: Mutex::default(),
+        })
+    }
+
+    /// Must be called before anything is served: prepares the document store and fills the derived fields of older documents.
+    /// Later starts only read the markers of that; with `again` all documents are read once more, for older ones that were
+    /// added since. A server that is not available is retried in the background; until it is prepared, calls that need it get
+    /// the error `unavailable`.
+    pub async fn prepare(&self, again: bool) -> Result<(), HostError> {
+        let shared = self.registry.engine().shared();
+        // The store without its circuit breaker: a caller's request that was not answered must not delay the preparation.
+        let documents = match &self.unprepared {
+            Some(mongodb) => Arc::new(mongodb.clone()),
+            None => self.documents.clone(),
+        };
+        let preparation = Preparation {
+            mongodb: self.unprepared.clone(),
+            documents,
+            schema: stores::schema(&shared.application),
+            clock: shared.capabilities.clock.clone(),
+            generations: shared.capabilities.generations.clone(),
+            again,
+        };
+        match preparation.run().await {
+            Err(documents::Error::Unavailable(why)) if self.unprepared.is_some() => {
+                tracing::warn!(why, "the document store is not available yet; preparing it is retried");
+                tokio::spawn(preparation.retry());
+                Ok(())
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// The parts for the admin API.
+    pub fn operated(&self) -> Operated {
+        Operated {
+            registry: self.registry.clone(),
+            deployments: self.deployments.clone(),
+            http: self.http.clone(),
+            documents: self.documents.clone(),
+            events: self.events.clone(),
+            stores: self.stores.clone(),
+        }
+    }
+
+    /// Starts the background tasks, which run until [`Host::close`]: delivering events, calling schedules, sending mails, and
+    /// following what is deployed in the cluster. Needs a tokio runtime. A second call does nothing.
+    pub fn consume(&self) {
+        self.background().get_or_insert_with(|| BackgroundTasks {
+            events: EventTrigger::start(self.registry.clone(), self.events.clone()),
+            schedules: ScheduleTrigger::start(self.registry.clone()),
+            mailing: self.mailer.clone().map(Mailer::start),
+            following: {
+                let deployments = self.deployments.clone();
+                tokio::spawn(async move { deployments.follow().await })
+            },
+        });
+    }
+
+    fn background(&self) -> MutexGuard<'_, Option<BackgroundTasks>> {
+        self.background.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called after the last request: waits until the running event deliveries are finished, and stops the background
+    /// tasks and the relay.
+    pub async fn close(&self) {
+        let background = self.background().take();
+        if let Some(BackgroundTasks { events, schedules, mailing, following }) = background {
+            following.abort();
+            tokio::join!(events.stop(), schedules.stop());
+            if let Some(mailing) = mailing {
+                mailing.stop().await;
+            }
+        }
+        if let Some(relay) = &self.relay {
+            relay.stop().await;
+        }
+    }
+}
+
+/// What a host does in the background.
+struct BackgroundTasks {
+    events: EventTrigger,
+    schedules: ScheduleTrigger,
+    mailing: Option<Mailing>,
+    following: JoinHandle<()>,
+}
+
+/// Prepares the document store.
+struct Preparation {
+    mongodb: Option<MongoDb>,
+    documents: Arc<dyn documents::Documents>,
+    schema: documents::Schema,
+    clock: Arc<dyn Clock>,
+    generations: Arc<Generations>,
+    again: bool,
+}
+
+impl Preparation {
+    async fn run(&self) -> Result<(), documents::Error> {
+        if let Some(mongodb) = &self.mongodb {
+            stores::prepare(mongodb).await?;
+        }
+        documents::fill(self.documents.as_ref(), &self.schema, self.clock.as_ref(), self.again).await?;
+        self.generations.look().await
+    }
+
+    async fn retry(self) {
+        let mut logged = None;
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match self.run().await {
+                Ok(()) => return tracing::info!("the document store is available and prepared"),
+                Err(error) if logged.as_ref() != Some(&error) => {
+                    tracing::warn!(%error, "the document store is not prepared yet");
+                    logged = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The operator's settings, and the public URL, which components need for links.
+fn settings(config: &Config) -> BTreeMap<String, String> {
+    let mut settings = config.settings.clone();
+    settings.extend(config.public_url.clone().map(|url| ("public-url".to_owned(), url)));
+    settings
+}
+
+fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> Site {
+    let mut allowed = config.frontends.clone();
+    allowed.extend(config.public_url.clone());
+    if !config.production {
+        allowed.extend(application.origins.development.iter().cloned());
+    }
+    let https = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let origins = OriginRules { allowed, own_host: !config.production };
+    Site { origins, https, proxies: config.proxies.clone(), stores }
+}

@@ -1,0 +1,7 @@
+//! The `devconnect` command. All of it is in the library, so that nothing of the host is compiled twice.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    devconnect::cli::main()
+}

@@ -1,0 +1,129 @@
+//! `devconnect serve`: runs a host with its two listeners, from start to shutdown.
+
+#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use admin::{Admin, Token};
+use clap::Args;
+use engine::Compiling;
+use trigger::http::{AcceptOptions, serve};
+
+use crate::config::{Config, ConfigError};
+use crate::secrets::Secrets;
+use crate::{Host, HostOptions};
+
+/// How a host serves.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The folder with application.toml, and the components that are deployed unless they ever were.
+    #[arg(long, value_name = "DIR")]
+    components: PathBuf,
+    /// Where everything that lasts is kept; one host at a time.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// The port to listen on.
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// The port of the operator's side: metrics at /metrics.
+    #[arg(long, env = "ADMIN_PORT", default_value_t = 3001)]
+    admin_port: u16,
+    /// The address of the operator's side. It is not meant for the world.
+    #[arg(long, default_value = "127.0.0.1")]
+    admin_address: IpAddr,
+    /// Look once more for documents of an earlier version that lack derived fields, after some were imported.
+    #[arg(long)]
+    fill_again: bool,
+    /// Further settings; see docs/operating.md.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
+    let started = Instant::now();
+    allow_open_files();
+    let config = Config::read(arguments.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let components = arguments.components.clone();
+    let secrets = Secrets::new(Some(arguments.data.join("secrets")), config.production);
+    let guard = runtime.enter();
+    let options = HostOptions::new(config, components, Some(arguments.data.clone()));
+    let host = Host::open(HostOptions { compiling: Compiling::Apart, ..options })?;
+    drop(guard);
+    runtime.block_on(host.prepare(arguments.fill_again))?;
+    let count = runtime.block_on(host.deployments.start(&arguments.components))?;
+    runtime.block_on(async move {
+        let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
+        let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
+        let operator = Admin::new(&host.operated(), token(&secrets)?);
+        println!(
+            "DevConnect serves {count} components on http://{} after {:.0?}",
+            listener.local_addr()?,
+            started.elapsed()
+        );
+        for store in host.stores.iter() {
+            println!("  {:<10} {}", store.capability, store.engine);
+        }
+        println!("  admin      http://{}", admin.local_addr()?);
+        println!("  data       {}", arguments.data.display());
+        println!("Ctrl-C ends it gracefully.");
+        let admin = tokio::spawn(operator.serve(admin));
+        host.consume();
+        serve(listener, host.http.clone(), AcceptOptions::default(), shutdown_signal()).await;
+        admin.abort();
+        host.close().await;
+        println!("All requests are finished. Goodbye.");
+        anyhow::Ok(())
+    })
+}
+
+async fn listen(address: IpAddr, port: u16, option: &str) -> anyhow::Result<tokio::net::TcpListener> {
+    let address = SocketAddr::new(address, port);
+    let listener = tokio::net::TcpListener::bind(address).await;
+    listener.map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}; choose another {option}"))
+}
+
+/// Waits for Ctrl-C or SIGTERM; after that, another Ctrl-C ends the process at once.
+async fn shutdown_signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// `DEVCONNECT_ADMIN_TOKEN`, or the token generated into the data folder, in production too: the admin listener is not public,
+/// and who can read the folder can read the data anyway.
+fn token(secrets: &Secrets) -> Result<Token, ConfigError> {
+    let given = std::env::var(Token::VARIABLE).ok().filter(|token| !token.is_empty());
+    match given {
+        Some(token) => Ok(Token::from_bytes(token.as_bytes())),
+        None => Ok(Token::from_bytes(&secrets.generated(Token::FILE)?)),
+    }
+}
+
+/// Raises the soft limit of open files to the hard limit: every connection is an open file.
+fn allow_open_files() {
+    let resource = rustix::process::Resource::Nofile;
+    let limit = rustix::process::getrlimit(resource);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(resource, raised) {
+        tracing::warn!(%error, allowed = ?limit.current, "the number of open files stays as it is");
+    }
+}

@@ -1,0 +1,99 @@
+//! The cache of compiled code on disk.
+//!
+//! Compiled code is native code: it is loaded only when its HMAC with this host's key shows that this host wrote it. A file's
+//! name has the component's SHA-256 and the engine's hash, so that an upgraded engine compiles again. Files are written whole
+//! and renamed; a crash leaves at most a temporary file.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use wasmtime::component::Component;
+use zeroize::Zeroizing;
+
+use crate::compile;
+
+/// The cache, in a folder that only this host can read.
+pub struct CodeCache {
+    folder: PathBuf,
+    key: Zeroizing<Vec<u8>>,
+}
+
+/// The length of a tag, in bytes.
+const TAG: usize = 32;
+
+impl CodeCache {
+    /// In `folder`, which is created with mode 0700 when it does not exist; `key` authenticates the code.
+    pub fn open(folder: PathBuf, key: Zeroizing<Vec<u8>>) -> std::io::Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Ok(Self { folder, key })
+    }
+
+    /// The compiled code of a component, if there is one that this host wrote.
+    pub(super) fn load(&self, engine: &wasmtime::Engine, sha256: &str) -> Option<Component> {
+        let path = self.path(engine, sha256);
+        let bytes = std::fs::read(&path).ok()?;
+        let (tag, code) = bytes.split_at_checked(TAG)?;
+        if self.mac(sha256, code)?.verify_slice(tag).is_err() {
+            tracing::warn!(file = %path.display(), "this compiled code is not this host's own; compiling again");
+            return None;
+        }
+        // SAFETY: the tag shows that this host compiled exactly these bytes, for this engine.
+        #[expect(unsafe_code, reason = "loading native code; authenticated just above")]
+        let component = unsafe { compile::component(engine, code) };
+        component.inspect_err(|error| tracing::warn!("compiled code does not load ({error:#}); compiling again")).ok()
+    }
+
+    /// Stores compiled code. A failure is only logged: the component runs without.
+    pub(super) fn store(&self, engine: &wasmtime::Engine, sha256: &str, code: &[u8]) {
+        let path = self.path(engine, sha256);
+        let mac = self.mac(sha256, code).ok_or_else(|| std::io::Error::other("no key"));
+        let stored = mac.and_then(|mac| write_whole(&path, &[mac.finalize().into_bytes().as_slice(), code]));
+        if let Err(error) = stored {
+            tracing::warn!(file = %path.display(), %error, "compiled code is not stored; the next start compiles again");
+        }
+    }
+
+    /// Deletes the compiled code of all components but these.
+    pub(super) fn delete_others(&self, but: &BTreeSet<&str>) {
+        let deleted = std::fs::read_dir(&self.folder).map(|files| {
+            for file in files.filter_map(Result::ok) {
+                let name = file.file_name();
+                let sha256 = name.to_str().and_then(|name| name.strip_suffix(".compiled")?.split('-').next());
+                if sha256.is_some_and(|sha256| !but.contains(sha256)) {
+                    let _ = std::fs::remove_file(file.path());
+                }
+            }
+        });
+        if let Err(error) = deleted {
+            tracing::warn!(%error, "compiled code of old versions is not deleted");
+        }
+    }
+
+    fn path(&self, engine: &wasmtime::Engine, sha256: &str) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.folder.join(format!("{sha256}-{:016x}.compiled", hasher.finish()))
+    }
+
+    fn mac(&self, sha256: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        mac.update(sha256.as_bytes());
+        mac.update(code);
+        Some(mac)
+    }
+}
+
+/// Writes a temporary file in the same folder with mode 0600, and renames it.
+fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let temporary = path.with_extension(format!("{}.part", std::process::id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    std::fs::rename(&temporary, path)
+}

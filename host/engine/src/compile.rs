@@ -1,0 +1,124 @@
+//! Compiling: in this process, or in a child process with a nice value and limits of memory, CPU and time.
+//!
+//! A hostile or huge module uses up the child's memory and time, not those of a host that serves requests. The child is this
+//! same program, without the host's environment: it reads a component and writes machine code.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use wasmtime::component::Component;
+
+use crate::{EngineError, EngineOptions, build};
+
+/// The child's subcommand.
+pub const COMMAND: &str = "compile";
+/// The child's limit of data memory (`RLIMIT_DATA`), in bytes.
+const MEMORY: u64 = 2 << 30;
+/// The child's limit of CPU time of all threads together, in seconds.
+const CPU: u64 = 120;
+/// How long it may take.
+const TIME: Duration = Duration::from_secs(120);
+/// The child's nice value.
+const NICE: i32 = 10;
+/// The child's exit code when its time is over.
+const OUT_OF_TIME: i32 = 75;
+/// How much of the child's standard error is read, in bytes.
+const MAX_STDERR: u64 = 4 << 10;
+
+/// Where components are compiled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compiling {
+    /// In this process, where no requests are served.
+    #[default]
+    Here,
+    /// In a child process: this program has to have the `compile` command.
+    Apart,
+}
+
+impl Compiling {
+    /// The machine code of a component, for this engine.
+    pub(super) fn compile(self, engine: &wasmtime::Engine, pooled: bool, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
+        match self {
+            Compiling::Here => {
+                engine.precompile_component(wasm).map_err(|error| EngineError::Compile(format!("{error:#}")))
+            }
+            Compiling::Apart => apart(pooled, wasm),
+        }
+    }
+}
+
+fn apart(pooled: bool, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
+    let system = |error: std::io::Error| EngineError::Compile(format!("the process that compiles: {error}"));
+    // The running program, also when its file was replaced since it started.
+    let mut child = Command::new("/proc/self/exe")
+        .arg(COMMAND)
+        .args((!pooled).then_some("--no-pool"))
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(system)?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (code, errors) = std::thread::scope(|scope| {
+        // A child that does not read all of it reports why by its exit code and standard error.
+        scope.spawn(move || stdin.and_then(|mut stdin| stdin.write_all(wasm).ok()));
+        let errors = scope.spawn(move || {
+            let mut errors = String::new();
+            let _ = stderr.map(|stderr| stderr.take(MAX_STDERR).read_to_string(&mut errors));
+            errors
+        });
+        let mut code = Vec::new();
+        let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut code));
+        (read.map(|_| code), errors.join().unwrap_or_default())
+    });
+    let status = child.wait().map_err(system)?;
+    if status.success() {
+        return code.map_err(system);
+    }
+    Err(EngineError::Compile(match status.code() {
+        Some(OUT_OF_TIME) => format!("it takes longer than {TIME:?}"),
+        // Killed by a limit, or aborted by a failed allocation.
+        None => format!("it takes more than {CPU} s of all cores together or more than {} MiB", MEMORY >> 20),
+        Some(_) => errors.trim().to_owned(),
+    }))
+}
+
+/// The child: compiles standard input to standard output. It sets its limits before it reads.
+///
+/// # Errors
+/// Why the component does not compile; the caller writes it to standard error.
+pub fn child(no_pool: bool) -> Result<(), String> {
+    limit().map_err(|error| format!("the process that compiles can't be limited: {error}"))?;
+    std::thread::spawn(|| {
+        std::thread::sleep(TIME);
+        std::process::exit(OUT_OF_TIME);
+    });
+    let mut wasm = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut wasm).map_err(|error| error.to_string())?;
+    let options = EngineOptions { instances: 1, warm: 0, pooling: !no_pool, ..EngineOptions::default() };
+    let (engine, _) = build::build(&options).map_err(|error| format!("{error:#}"))?;
+    let code = engine.precompile_component(&wasm).map_err(|error| format!("{error:#}"))?;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&code).and_then(|()| stdout.flush()).map_err(|error| error.to_string())
+}
+
+fn limit() -> rustix::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    for (resource, most) in [(Resource::Data, MEMORY), (Resource::Cpu, CPU), (Resource::Core, 0), (Resource::Fsize, 0)]
+    {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    }
+    rustix::process::nice(NICE).map(drop)
+}
+
+/// A component from its machine code.
+///
+/// # Safety
+/// The code is the result of [`Compiling::compile`] for an engine like this one.
+#[expect(unsafe_code, reason = "loading native code")]
+pub(super) unsafe fn component(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the caller's promise.
+    unsafe { Component::deserialize(engine, code) }
+}

@@ -1,0 +1,14 @@
+//! WIT glue of `devconnect:platform/config`.
+
+use crate::State;
+use crate::bindings::devconnect::platform::config::{Error, Host};
+
+impl Host for State {
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, Error>> {
+        self.enter("config.get")?;
+        if !self.grants().config.contains(&key) {
+            return Ok(Err(Error::Denied(format!("not granted; in component.toml: [grants] config = [{key:?}]"))));
+        }
+        Ok(Ok(self.capabilities().config.get(&key).map(str::to_owned)))
+    }
+}

@@ -1,0 +1,40 @@
+//! WIT glue of `devconnect:platform/passwords`.
+
+use crate::State;
+use crate::bindings::devconnect::platform::passwords::{Error, Host, Verdict};
+use capability::passwords::{Error as Failure, Verdict as HashVerdict};
+
+const DENIED: &str = "not granted; in component.toml: [grants] passwords = true";
+
+impl Host for State {
+    async fn hash(&mut self, password: String) -> wasmtime::Result<Result<String, Error>> {
+        self.enter("passwords.hash")?;
+        if !self.grants().passwords {
+            return Ok(Err(Error::Denied(DENIED.into())));
+        }
+        answer(self.capabilities().passwords.hash(password).await)
+    }
+
+    async fn verify(&mut self, password: String, hash: Option<String>) -> wasmtime::Result<Result<Verdict, Error>> {
+        self.enter("passwords.verify")?;
+        if !self.grants().passwords {
+            return Ok(Err(Error::Denied(DENIED.into())));
+        }
+        let verdict = self.capabilities().passwords.verify(password, hash).await;
+        answer(verdict.map(|verdict| match verdict {
+            HashVerdict::Matches => Verdict::Matches,
+            HashVerdict::MatchesOutdated => Verdict::MatchesOutdated,
+            HashVerdict::Differs => Verdict::Differs,
+        }))
+    }
+}
+
+/// The answer to the component. A failure of the hashing itself is the host's: it stops the component.
+fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Result<T, Error>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Failure::Busy) => Ok(Err(Error::Busy)),
+        Err(Failure::Invalid(why)) => Ok(Err(Error::Invalid(why))),
+        Err(error @ Failure::Failed(_)) => Err(wasmtime::Error::msg(error.to_string())),
+    }
+}

@@ -1,0 +1,147 @@
+//! WIT glue of `devconnect:platform/sockets`.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::State;
+use crate::bindings::devconnect::platform::sockets::{Error, Host, Target as WitTarget};
+use capability::sockets::{Error as Failure, MAX_ACK_TIME, MAX_PAYLOAD, MAX_TARGETS, Target, check_room};
+use capability::unit_of_work::{Emit, UnitOfWork};
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid(why) => Error::Invalid(why),
+            Failure::Unavailable(why) => Error::Unavailable(why),
+        }
+    }
+}
+
+impl State {
+    /// Checks a room's name and grant.
+    fn check_room(&self, room: &str) -> Result<(), Error> {
+        check_room(room)?;
+        self.grants().sockets.check_room(room).map_err(Error::Denied)
+    }
+
+    fn target(&self, target: WitTarget) -> Result<Target, Error> {
+        Ok(match target {
+            WitTarget::User(user) => Target::User(user),
+            WitTarget::Socket(socket) => Target::Socket(socket),
+            WitTarget::Room(room) => {
+                self.check_room(&room)?;
+                Target::Room(room)
+            }
+        })
+    }
+
+    fn calling_socket(&self) -> Result<String, Error> {
+        let none = || Error::Invalid("no socket calls: rooms and presence are for socket events".into());
+        self.call.socket.clone().ok_or_else(none)
+    }
+
+    async fn emitted(&mut self, targets: Vec<WitTarget>, event: &str, payload: &[u8]) -> Result<(), Error> {
+        self.grants().sockets.check_emit(event).map_err(Error::Denied)?;
+        if targets.len() > MAX_TARGETS {
+            let many = targets.len();
+            return Err(Error::Invalid(format!("an emit takes at most {MAX_TARGETS} targets, not {many}")));
+        }
+        let targets = targets.into_iter().map(|target| self.target(target)).collect::<Result<Vec<_>, _>>()?;
+        let payload = json(payload)?;
+        if let Some(gathered) = self.gathering() {
+            let emit = Emit { targets, event: event.to_owned(), payload };
+            let emits = UnitOfWork { emits: vec![emit], ..UnitOfWork::default() };
+            return gathered.add(emits).map_err(|error| Error::Invalid(error.to_string()));
+        }
+        Ok(self.capabilities().sockets.emit(&targets, event, &payload).await?)
+    }
+
+    async fn answered(
+        &mut self,
+        socket: &str,
+        event: &str,
+        payload: &[u8],
+        timeout: Duration,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.grants().sockets.check_emit(event).map_err(Error::Denied)?;
+        if timeout.is_zero() || timeout > MAX_ACK_TIME {
+            return Err(Error::Invalid(format!("the wait for an answer takes 1 ms to {MAX_ACK_TIME:?}")));
+        }
+        let payload = json(payload)?;
+        let answer = self.capabilities().sockets.emit_with_ack(socket, event, &payload, timeout).await?;
+        Ok(answer.map(|bytes| bytes.to_vec()))
+    }
+
+    async fn moved(&mut self, room: &str, joins: bool) -> Result<(), Error> {
+        self.check_room(room)?;
+        let socket = self.calling_socket()?;
+        let sockets = &self.capabilities().sockets;
+        let moved = if joins { sockets.join(&socket, room).await } else { sockets.leave(&socket, room).await };
+        Ok(moved?)
+    }
+
+    async fn appeared(&mut self) -> Result<(), Error> {
+        self.grants().sockets.check_presence().map_err(Error::Denied)?;
+        let socket = self.calling_socket()?;
+        let Some(identity) = self.call.identity.as_ref() else {
+            return Err(Error::Invalid("nobody is behind this call".into()));
+        };
+        Ok(self.capabilities().sockets.appear(&identity.subject, &socket).await?)
+    }
+
+    async fn is_online(&mut self, user: &str) -> Result<bool, Error> {
+        self.grants().sockets.check_presence().map_err(Error::Denied)?;
+        Ok(self.capabilities().sockets.online(user).await?)
+    }
+}
+
+fn json(payload: &[u8]) -> Result<Box<RawValue>, Error> {
+    if payload.len() > MAX_PAYLOAD {
+        return Err(Error::Invalid(format!("a payload takes at most {MAX_PAYLOAD} bytes, not {}", payload.len())));
+    }
+    serde_json::from_slice(payload).map_err(|error| Error::Invalid(format!("the payload is not JSON: {error}")))
+}
+
+impl Host for State {
+    async fn emit(
+        &mut self,
+        targets: Vec<WitTarget>,
+        event: String,
+        payload: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        self.enter("sockets.emit")?;
+        Ok(self.emitted(targets, &event, &payload).await)
+    }
+
+    async fn emit_with_ack(
+        &mut self,
+        socket: String,
+        event: String,
+        payload: Vec<u8>,
+        timeout_ms: u32,
+    ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
+        self.enter("sockets.emit-with-ack")?;
+        Ok(self.answered(&socket, &event, &payload, Duration::from_millis(timeout_ms.into())).await)
+    }
+
+    async fn join(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
+        self.enter("sockets.join")?;
+        Ok(self.moved(&room, true).await)
+    }
+
+    async fn leave(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
+        self.enter("sockets.leave")?;
+        Ok(self.moved(&room, false).await)
+    }
+
+    async fn appear(&mut self) -> wasmtime::Result<Result<(), Error>> {
+        self.enter("sockets.appear")?;
+        Ok(self.appeared().await)
+    }
+
+    async fn online(&mut self, user: String) -> wasmtime::Result<Result<bool, Error>> {
+        self.enter("sockets.online")?;
+        Ok(self.is_online(&user).await)
+    }
+}

@@ -1,0 +1,143 @@
+//! Calls a component for an HTTP request: through `devconnect:platform/http-handler`, or `wasi:http`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+
+use crate::bindings::{IdentityRef, RequestRef, Response};
+use crate::invoke::Invocation;
+use crate::{Call, CookieChange, Exports, HttpExport, Outcome, State};
+
+/// A request for a component.
+#[derive(Debug, Clone)]
+pub struct HttpCall {
+    /// The call.
+    pub call: Call,
+    /// The method as received.
+    pub method: http::Method,
+    /// The path as received.
+    pub path: String,
+    /// The query string, without `?`.
+    pub query: String,
+    /// The matched route, as the manifest writes it.
+    pub route: Arc<str>,
+    /// The route's parameters, decoded.
+    pub params: Vec<(String, String)>,
+    /// The headers that the route asks for.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// The client's address, from its connection or a trusted proxy.
+    pub client: String,
+}
+
+/// A component's answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its response.
+    pub response: Response,
+    /// The change of the caller's cookie.
+    pub cookie: CookieChange,
+}
+
+impl Invocation for HttpCall {
+    type Answer = Answer;
+
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn trigger(&self) -> &str {
+        &self.route
+    }
+
+    fn outcome(&self, answer: &Answer) -> Outcome {
+        if answer.response.status >= 500 { Outcome::Unable } else { Outcome::Answered }
+    }
+
+    async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Answer> {
+        let response = match &exports.http {
+            None => return Err(wasmtime::Error::msg("it has no HTTP handler")),
+            Some(HttpExport::Platform(handle)) => platform(store, &exports.instance, handle, self).await?,
+            Some(HttpExport::Wasi(instance)) => wasi(store, instance, self).await?,
+        };
+        Ok(Answer { response, cookie: std::mem::take(&mut store.data_mut().cookie) })
+    }
+}
+
+async fn platform(
+    store: &mut Store<State>,
+    instance: &InstancePre<State>,
+    handle: &ComponentExportIndex,
+    call: &HttpCall,
+) -> wasmtime::Result<Response> {
+    let params: Vec<(&str, &str)> = call.params.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let headers: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let request = RequestRef {
+        id: &call.call.id,
+        method: call.method.as_str(),
+        route: &call.route,
+        path: &call.path,
+        params: &params,
+        query: &call.query,
+        headers: &headers,
+        body: &call.body,
+        identity: call.call.identity.as_ref().map(IdentityRef::of),
+        client: &call.client,
+    };
+    let instance = instance.instantiate_async(&mut *store).await?;
+    let handle = instance.get_typed_func::<(RequestRef<'_>,), (Response,)>(&mut *store, handle)?;
+    let (response,) = handle.call_async(&mut *store, (request,)).await?;
+    Ok(response)
+}
+
+/// Calls `wasi:http`: with resources for the request and for the response.
+async fn wasi(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpCall) -> wasmtime::Result<Response> {
+    let separator = if call.query.is_empty() { "" } else { "?" };
+    // WASI requires an authority; the component does not learn the host's.
+    let uri = format!("http://localhost{}{separator}{}", call.path, call.query);
+    let mut request = http::Request::builder().method(call.method.clone()).uri(uri);
+    for (name, value) in &call.headers {
+        request = request.header(name, value);
+    }
+    let body =
+        http_body_util::Full::new(call.body.clone()).map_err(|never| -> wasmtime_wasi_http::Error { match never {} });
+    let request = request.body(body).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+    let (sender, mut receiver) = tokio::sync::oneshot::channel();
+    let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+    let outparam = store.data_mut().http().new_response_outparam(sender)?;
+    let proxy = instance.instantiate_async(&mut *store).await?;
+    let handle = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam);
+    tokio::pin!(handle);
+    // A component may write the body after it has set the response, so both are polled together.
+    let (finished, response) = tokio::select! {
+        called = &mut handle => {
+            called?;
+            (true, receiver.try_recv().map_err(|_| wasmtime::Error::msg("it returned without setting a response"))?)
+        }
+        response = &mut receiver => {
+            (false, response.map_err(|_| wasmtime::Error::msg("it dropped its way to answer"))?)
+        }
+    };
+    let response = response.map_err(|code| wasmtime::Error::msg(format!("it answered with the error {code:?}")))?;
+    let (parts, body) = response.into_parts();
+    let body = if finished {
+        body.collect().await
+    } else {
+        let (called, body) = tokio::join!(handle, body.collect());
+        called?;
+        body
+    };
+    let body = body.map_err(|code| wasmtime::Error::msg(format!("its body broke off: {code:?}")))?;
+    let headers = parts
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body: body.to_bytes() })
+}

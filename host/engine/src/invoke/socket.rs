@@ -1,0 +1,58 @@
+//! Calls a component for a socket's message, and returns its reply.
+
+use bytes::Bytes;
+use wasmtime::Store;
+
+use crate::bindings::{IdentityRef, MessageRef};
+use crate::invoke::Invocation;
+use crate::{Call, Exports, State};
+use capability::sessions::Identity;
+
+/// A client's message for a component.
+#[derive(Debug, Clone)]
+pub struct SocketCall {
+    /// The call; its `socket` is the one that the message came on.
+    pub call: Call,
+    /// The session of the socket.
+    pub identity: Identity,
+    /// The event's name.
+    pub event: String,
+    /// The first argument as JSON.
+    pub payload: Bytes,
+    /// The client waits for an acknowledgement.
+    pub wants_ack: bool,
+    /// The client's address, from its connection or a trusted proxy.
+    pub client: String,
+}
+
+/// A component's reply to a message: `Ok` is the acknowledgement's JSON when there is one, `Err` the JSON of the reason.
+pub type SocketReply = Result<Option<Bytes>, Bytes>;
+
+impl Invocation for SocketCall {
+    type Answer = SocketReply;
+
+    fn call(&self) -> &Call {
+        &self.call
+    }
+
+    fn trigger(&self) -> &str {
+        &self.event
+    }
+
+    async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<SocketReply> {
+        let handle = exports.socket.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no socket handler"))?;
+        let message = MessageRef {
+            id: &self.call.id,
+            socket: self.call.socket.as_deref().unwrap_or_default(),
+            event: &self.event,
+            payload: &self.payload,
+            wants_ack: self.wants_ack,
+            identity: IdentityRef::of(&self.identity),
+            client: &self.client,
+        };
+        let instance = exports.instance.instantiate_async(&mut *store).await?;
+        let handle = instance.get_typed_func::<(MessageRef<'_>,), (SocketReply,)>(&mut *store, handle)?;
+        let (reply,) = handle.call_async(&mut *store, (message,)).await?;
+        Ok(reply)
+    }
+}

@@ -1,0 +1,65 @@
+//! WASI guests: `wasi:http` components, without environment, files, network and terminal.
+//!
+//! Their requests and bodies are WASI resources; everything else of a call is as for `devconnect:platform` components.
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+use crate::State;
+
+/// The additional state of a call of a WASI guest; created on first use.
+pub(super) struct Wasi {
+    context: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    outbound: NoOutbound,
+}
+
+impl Default for Wasi {
+    fn default() -> Self {
+        Self {
+            context: WasiCtx::builder().build(),
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+            outbound: NoOutbound,
+        }
+    }
+}
+
+/// Denies outbound requests: no manifest can grant them yet.
+struct NoOutbound;
+
+/// The result of `send_request`: a response, and the future of its connection.
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for NoOutbound {
+    fn send_request(
+        &mut self,
+        _: http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+}
+
+impl State {
+    fn wasi(&mut self) -> &mut Wasi {
+        self.wasi.get_or_insert_with(Box::default)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi();
+        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let wasi = self.wasi();
+        WasiHttpCtxView { hooks: &mut wasi.outbound, table: &mut wasi.table, ctx: &mut wasi.http }
+    }
+}

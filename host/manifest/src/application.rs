@@ -1,0 +1,269 @@
+//! The application: what the components have in common and the host needs to know.
+//!
+//! It is in `application.toml` next to the components: the format of sessions in cookies and in the store, collections,
+//! indexes, topics and secrets. The host knows the schema of this file; every name in it is the application's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use capability::documents::{Collection, Derived, Index, Schema};
+use capability::generations;
+use capability::sessions::SessionRules;
+
+/// Why an application file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplicationError {
+    /// It can't be read.
+    #[error("can't read {path}: {source}; `cargo xtask build-components` puts it there")]
+    Unreadable {
+        /// Its path.
+        path: String,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// The TOML or a value in it is wrong; the text has line and column.
+    #[error("application.toml is wrong: {0}")]
+    Malformed(String),
+}
+
+/// `application.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Application {
+    /// The format of sessions.
+    pub session: SessionRules,
+    /// The origins that may call from a browser.
+    #[serde(default)]
+    pub origins: Origins,
+    /// Collections by name.
+    #[serde(default)]
+    pub collections: BTreeMap<String, CollectionRules>,
+    /// Topics by name.
+    #[serde(default)]
+    pub topics: BTreeMap<String, TopicRules>,
+    /// The secrets that components sign with, by name; the value is the environment variable.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// The rules for cached values.
+    #[serde(default)]
+    pub cache: CacheRules,
+    /// The settings for components, which the operator may override.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Browser origins in addition to the operator's list.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Origins {
+    /// Allowed outside production.
+    #[serde(default)]
+    pub development: BTreeSet<String>,
+}
+
+/// One collection.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CollectionRules {
+    /// Fields that only components with an explicit grant can read.
+    pub private: BTreeSet<String>,
+    /// Indexes in addition to the one on `_id`.
+    pub indexes: Vec<Index>,
+    /// Fields that are derived from others, by name. Components write them; the host adds them to older documents without
+    /// them: `[collections.people.derived] nameKey = { lower-case = "name" }`.
+    pub derived: BTreeMap<String, Derived>,
+    /// The component that builds the whole collection from events, and can rebuild it; others may read it.
+    pub rebuilt_by: Option<String>,
+}
+
+/// The rules for cached values.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct CacheRules {
+    /// Prefixes of keys whose values are read often and change rarely: where the cache is another server, hosts also have
+    /// them in a client cache until they change.
+    pub near: Vec<String>,
+}
+
+/// One topic.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TopicRules {
+    /// How many partitions it has, 1 to 1,000.
+    pub partitions: u32,
+}
+
+impl Application {
+    /// The file's name in the folder of components.
+    pub const FILE: &'static str = "application.toml";
+    /// The prefix of the host's own collections.
+    const RESERVED: &'static str = "host-";
+
+    /// Reads `application.toml` in a folder of components.
+    pub fn read(components: &Path) -> Result<Self, ApplicationError> {
+        let path = components.join(Self::FILE);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ApplicationError::Unreadable { path: path.display().to_string(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Parses the TOML.
+    pub fn parse(text: &str) -> Result<Self, ApplicationError> {
+        let application: Application = toml::from_str(text)
+            .map_err(|error| ApplicationError::Malformed(error.to_string().trim_end().to_owned()))?;
+        application.check().map_err(ApplicationError::Malformed)?;
+        Ok(application)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let session = &self.session;
+        if !session.cache_key.contains("{hash}") {
+            return Err("session.cache-key must contain {hash}".into());
+        }
+        if !self.collections.contains_key(&session.collection) {
+            return Err(format!("session.collection is {0:?}, but there is no [collections.{0}]", session.collection));
+        }
+        if session.token_age == 0 || session.cookie_age == 0 || session.cache_age == 0 {
+            return Err("session ages are at least a second".into());
+        }
+        for reserved in ["jti", "iat", "exp"] {
+            if session.claims.contains(reserved) || session.subject_claim == reserved {
+                return Err(format!("the claim {reserved:?} is the host's own"));
+            }
+        }
+        for (name, collection) in &self.collections {
+            if name.starts_with(Self::RESERVED) {
+                return Err(format!(
+                    "collections.{name}: names that begin with {:?} are the host's own",
+                    Self::RESERVED
+                ));
+            }
+            let second = format!("{name}{}", generations::SECOND);
+            if collection.rebuilt_by.is_some() && self.collections.contains_key(&second) {
+                return Err(format!("collections.{second}: {name} is built anew there; give it another name"));
+            }
+            for (field, rule) in &collection.derived {
+                let path = format!("collections.{name}.derived.{field}");
+                rule.check(field).map_err(|why| format!("{path}: {why}"))?;
+                if let Some(source) = rule.sources().iter().find(|source| collection.derived.contains_key(*source)) {
+                    return Err(format!("{path}: {source:?} is derived itself; name what it follows from"));
+                }
+            }
+        }
+        for (name, topic) in &self.topics {
+            if !(1..=1_000).contains(&topic.partitions) {
+                return Err(format!("topics.{name}.partitions takes 1 to 1000"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The schema for document stores: the collections, and those of the host's `own`.
+    pub fn schema(&self, own: impl IntoIterator<Item = (String, Collection)>) -> Schema {
+        let of =
+            |rules: &CollectionRules| Collection { indexes: rules.indexes.clone(), derived: rules.derived.clone() };
+        let mut collections: BTreeMap<_, _> =
+            self.collections.iter().map(|(name, rules)| (name.clone(), of(rules))).collect();
+        let rebuilt = self.collections.iter().filter(|(_, rules)| rules.rebuilt_by.is_some());
+        collections.extend(rebuilt.map(|(name, rules)| (generations::slot(name, 1), of(rules))));
+        collections.extend(own);
+        Schema { collections }
+    }
+
+    /// The number of partitions by topic.
+    pub fn partitions(&self) -> BTreeMap<String, u32> {
+        self.topics.iter().map(|(name, rules)| (name.clone(), rules.partitions)).collect()
+    }
+
+    /// The component that builds a collection from events.
+    pub fn rebuilt_by(&self, collection: &str) -> Option<&str> {
+        self.collections.get(collection)?.rebuilt_by.as_deref()
+    }
+
+    /// The collections that a component builds from events.
+    pub fn rebuilt<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a str> {
+        let rebuilt = self.collections.iter().filter(move |(_, rules)| rules.rebuilt_by.as_deref() == Some(component));
+        rebuilt.map(|(name, _)| name.as_str())
+    }
+
+    /// The fields of a collection that are private; none when it is unknown.
+    pub fn private(&self, collection: &str) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.collections.get(collection).map_or(&NONE, |rules| &rules.private)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "
+[session]
+cookie = 'c'
+cookie-age = 1
+token-age = 1
+subject-claim = 'sub'
+secret = 'S'
+refusal = 'no'
+collection = 'logins'
+cache-key = '{hash}'
+cache-age = 1
+[session.fields]
+id = 'i'
+subject = 's'
+hash = 'h'
+created = 'c'
+expires = 'e'
+revoked = 'r'
+[collections.logins]
+";
+
+    fn parse(lines: &str) -> Result<Application, ApplicationError> {
+        Application::parse(&format!("{SMALLEST}{lines}"))
+    }
+
+    /// Why the application is refused with these lines added.
+    fn refused(lines: &str) -> String {
+        parse(lines).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn derived_fields_are_read() {
+        let schema = parse("[collections.people.derived]\nkey = { lower-case = 'name' }")
+            .unwrap()
+            .schema([("host-own".to_owned(), Collection::default())]);
+        let derived = schema.collections.get("people").map(|people| people.derived.clone()).unwrap();
+        assert_eq!(derived, BTreeMap::from([("key".to_owned(), Derived::LowerCase("name".to_owned()))]));
+        assert!(schema.collections.contains_key("host-own"));
+    }
+
+    #[test]
+    fn a_derived_field_that_can_not_be_had_says_why() {
+        for (rule, why) in [
+            ("key = { lower-case = 'a.b' }", "collections.people.derived.key: \"a.b\" is inside a field"),
+            ("'a.b' = { lower-case = 'c' }", "\"a.b\" is inside a field"),
+            ("key = { lower-case = '' }", "empty part"),
+            ("key = { lower-case = '$x' }", "kept for operators"),
+            ("_id = { lower-case = 'name' }", "`_id` can't be derived"),
+            ("key = { lower-case = 'key' }", "it can't follow from itself"),
+            ("pair = { unordered = ['a', 'a'] }", "\"a\" twice is no pair"),
+            ("pair = { unordered = ['a', 'b', 'c'] }", "`unordered` takes two fields, not 3"),
+            ("pair = { unordered = 'a' }", "expected a sequence"),
+            ("key = { upper-case = 'name' }", "unknown variant `upper-case`, expected `lower-case` or `unordered`"),
+            ("key = 'name'", "unknown variant `name`, expected `lower-case` or `unordered`"),
+            ("key = { lower-case = 'a', unordered = ['a', 'b'] }", "wanted exactly 1 element"),
+            ("key = { lower-case = 'name' }\nother = { lower-case = 'key' }", "\"key\" is derived itself"),
+        ] {
+            let text = refused(&format!("[collections.people.derived]\n{rule}"));
+            assert!(text.contains(why), "{rule}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_own_collections_are_not_the_applications() {
+        let text = refused("[collections.host-markers]");
+        assert!(text.contains("names that begin with \"host-\" are the host's own"), "{text}");
+    }
+}

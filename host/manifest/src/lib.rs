@@ -1,0 +1,22 @@
+//! The files of authors: a component's manifest, the bundle of both, and `application.toml`.
+//!
+//! They are parsed and checked here, and immutable afterwards. It may touch the files that it reads and the grants of
+//! `capability`; it knows no wasmtime and no store.
+
+pub mod application;
+mod bundle;
+mod grants;
+mod limits;
+mod manifest;
+mod schedule;
+mod section;
+mod source_span;
+mod trigger;
+
+pub use application::{Application, ApplicationError};
+pub use bundle::{Bundle, BundleError};
+pub use grants::Grants;
+pub use limits::Limits;
+pub use manifest::{About, Manifest, ManifestError, SECTION};
+pub use schedule::{Cron, ScheduleTrigger};
+pub use trigger::{BodyRule, EventTrigger, From, HttpTrigger, Method, PresenceTrigger, SessionRule, SocketTrigger};

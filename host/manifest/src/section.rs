@@ -1,0 +1,89 @@
+//! The manifest section: reads and adds the custom section at the top level of a component.
+
+use wasm_encoder::{ComponentSection as _, CustomSection};
+
+use crate::manifest::SECTION;
+use crate::{Manifest, ManifestError};
+
+impl Manifest {
+    /// The manifest of a bundle.
+    ///
+    /// # Errors
+    /// There is not exactly one manifest, or it is wrong. The rest of the component is not checked.
+    pub fn of_component(wasm: &[u8]) -> Result<Self, ManifestError> {
+        Self::parse(find(wasm)?.ok_or(ManifestError::Missing)?)
+    }
+
+    /// The bundle of a component and the text of a manifest.
+    ///
+    /// # Errors
+    /// The text is not a manifest, the component is not valid, or it has a manifest.
+    pub fn bundle(mut component: Vec<u8>, text: &str) -> Result<Vec<u8>, ManifestError> {
+        Self::parse(text)?;
+        if find(&component)?.is_some() {
+            return Err(ManifestError::AlreadyThere);
+        }
+        let valid = wasmparser::Validator::new().validate_all(&component);
+        valid.map_err(|error| ManifestError::NotAComponent(error.to_string()))?;
+        let section = CustomSection { name: SECTION.into(), data: text.as_bytes().into() };
+        section.append_to_component(&mut component);
+        Ok(component)
+    }
+}
+
+/// The text of a component's manifest; none when it has none.
+fn find(wasm: &[u8]) -> Result<Option<&str>, ManifestError> {
+    let mut found = None;
+    let mut depth = 0_u32;
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        use wasmparser::Payload;
+        match payload.map_err(|error| ManifestError::NotAComponent(error.to_string()))? {
+            Payload::Version { encoding: wasmparser::Encoding::Module, .. } if depth == 0 => {
+                return Err(ManifestError::NotAComponent("it is a core module; turn it into a component first".into()));
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::CustomSection(section) if section.name() == SECTION => {
+                if depth > 0 {
+                    return Err(ManifestError::Ambiguous("one is nested inside it"));
+                }
+                if found.replace(section.data()).is_some() {
+                    return Err(ManifestError::Ambiguous("there are two"));
+                }
+            }
+            _ => {}
+        }
+    }
+    let Some(bytes) = found else { return Ok(None) };
+    let text = std::str::from_utf8(bytes);
+    text.map(Some).map_err(|error| ManifestError::Malformed(format!("not UTF-8 from byte {}", error.valid_up_to())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+    const LEAST: &str = "[component]\nname = \"a\"\nversion = \"1\"\n";
+
+    #[test]
+    fn what_is_bundled_is_found() {
+        for description in [0, 1, 80, 100, 127, 16_300, 20_000].map(|length| "x".repeat(length)) {
+            let text = format!("{LEAST}description = {description:?}\n");
+            let bundled = Manifest::bundle(EMPTY.to_vec(), &text).unwrap();
+            assert!(bundled.starts_with(EMPTY));
+            assert_eq!(Manifest::of_component(&bundled).unwrap(), Manifest::parse(&text).unwrap());
+            assert_eq!(Manifest::bundle(bundled, &text), Err(ManifestError::AlreadyThere));
+        }
+    }
+
+    #[test]
+    fn only_a_manifest_goes_into_only_a_component() {
+        assert!(matches!(Manifest::bundle(EMPTY.to_vec(), "[component]"), Err(ManifestError::Malformed(_))));
+        let module = b"\0asm\x01\0\0\0".to_vec();
+        for other in [module, b"\0asm".to_vec(), Vec::new(), b"text".to_vec(), [EMPTY, b"\xff"].concat()] {
+            assert!(matches!(Manifest::bundle(other, LEAST), Err(ManifestError::NotAComponent(_))));
+        }
+        assert_eq!(Manifest::of_component(EMPTY), Err(ManifestError::Missing));
+    }
+}

@@ -1,0 +1,135 @@
+//! Fetching versions that this host has not loaded: from the folder that it was started with, its local copy, the documents.
+//!
+//! Wherever it comes from, a version is a file with the hash that the rows name, and it is compiled once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use crate::deploy::local_copy::LocalCopy;
+use crate::deploy::{ChangeError, ComponentRow, Deployments, blocking};
+use crate::{DeployError, Registry};
+use engine::Loaded;
+use manifest::Bundle;
+
+/// A version that this host needs and has not loaded.
+#[derive(Debug, Clone)]
+pub(super) struct MissingVersion {
+    /// The component's name.
+    pub(super) name: String,
+    pub(super) sha256: String,
+}
+
+/// The files on this machine. Blocking.
+#[derive(Clone)]
+struct Folders {
+    registry: Arc<Registry>,
+    local_copy: Option<LocalCopy>,
+    seeds: BTreeMap<String, Arc<Bundle>>,
+}
+
+impl Folders {
+    /// Loads a version; `None` when there is no file of it. Blocks.
+    fn load(&self, missing: &MissingVersion) -> Option<Result<Arc<Loaded>, DeployError>> {
+        let seed = self.seeds.get(&missing.name).filter(|seed| seed.sha256 == missing.sha256).cloned();
+        let bundle = seed.or_else(|| self.local_copy.as_ref()?.bundle(&missing.sha256).map(Arc::new))?;
+        Some(self.registry.load(&bundle))
+    }
+}
+
+impl Deployments {
+    pub(super) async fn load_all(&self, bundles: Vec<Arc<Bundle>>) -> Result<Vec<Arc<Loaded>>, DeployError> {
+        let registry = self.registry.clone();
+        blocking(move || registry.load_all(&bundles)).await
+    }
+
+    /// Loads, on all cores, the versions that the rows name and that this host has not loaded.
+    pub(super) async fn fetch_missing(
+        &self,
+        rows: &BTreeMap<String, ComponentRow>,
+        ready: &BTreeMap<String, Arc<Loaded>>,
+    ) -> Vec<(MissingVersion, Result<Arc<Loaded>, ChangeError>)> {
+        let mut missing = Vec::new();
+        for row in rows.values().filter(|row| row.serving.is_some()) {
+            let served = self.registry.served(&row.name);
+            let is_loaded = |sha256: &str| {
+                ready.contains_key(sha256) || served.as_ref().is_some_and(|served| served.version(sha256).is_some())
+            };
+            let hashes = row.active_hashes().filter(|sha256| !is_loaded(sha256));
+            missing.extend(hashes.map(|sha256| MissingVersion { name: row.name.clone(), sha256: sha256.to_owned() }));
+        }
+        let (folders, versions) = (self.folders(), missing.clone());
+        let found =
+            blocking(move || Ok(versions.into_par_iter().map(|version| folders.load(&version)).collect::<Vec<_>>()));
+        let found = match found.await {
+            Ok(found) => found,
+            Err(error) => {
+                let why = error.to_string();
+                return missing
+                    .into_iter()
+                    .map(|version| (version, Err(DeployError::Host(why.clone()).into())))
+                    .collect();
+            }
+        };
+        let fetched = missing.into_iter().zip(found).map(async |(version, found)| {
+            let loaded = match found {
+                Some(loaded) => loaded.map_err(ChangeError::from),
+                None => self.fetch_from_documents(&version.sha256).await,
+            };
+            (version, loaded)
+        });
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        futures_util::stream::iter(fetched).buffer_unordered(cores).collect().await
+    }
+
+    /// Returns a version, loaded.
+    pub(super) async fn fetch(&self, name: &str, sha256: &str) -> Result<Arc<Loaded>, ChangeError> {
+        if let Some(served) = self.registry.served(name).and_then(|served| served.version(sha256).cloned()) {
+            return Ok(served);
+        }
+        let (folders, missing) = (self.folders(), MissingVersion { name: name.to_owned(), sha256: sha256.to_owned() });
+        match blocking(move || folders.load(&missing).transpose()).await? {
+            Some(loaded) => Ok(loaded),
+            None => self.fetch_from_documents(sha256).await,
+        }
+    }
+
+    async fn fetch_from_documents(&self, sha256: &str) -> Result<Arc<Loaded>, ChangeError> {
+        let wasm = self.blobs.get(sha256).await?;
+        let wasm =
+            wasm.ok_or_else(|| ChangeError::Unknown(format!("the file of the version {sha256} is not there")))?;
+        if let Some(local_copy) = &self.local_copy {
+            local_copy.save_file(sha256, &wasm);
+        }
+        let registry = self.registry.clone();
+        Ok(blocking(move || registry.load(&Bundle::read("the component", wasm)?)).await?)
+    }
+
+    fn folders(&self) -> Folders {
+        Folders { registry: self.registry.clone(), local_copy: self.local_copy.clone(), seeds: self.seeds().clone() }
+    }
+
+    /// Updates the local copy, with which this host starts without the documents, unless it is up to date. A deploy does not
+    /// wait for it: a host that crashes before starts with what the documents have or, without them, with its older copy.
+    pub(super) async fn update_local_copy(&self) {
+        let Some(local_copy) = &self.local_copy else { return };
+        let cluster = {
+            let mut state = self.state.lock().await;
+            if std::mem::replace(&mut state.copied, true) {
+                return;
+            }
+            state.cluster.clone()
+        };
+        let rows = &cluster.rows;
+        for sha256 in rows.values().flat_map(ComponentRow::active_hashes).filter(|sha256| !local_copy.has(sha256)) {
+            if let Ok(Some(wasm)) = self.blobs.get(sha256).await {
+                local_copy.save_file(sha256, &wasm);
+            }
+        }
+        local_copy.save_rows(&rows.values().collect::<Vec<_>>());
+        let known = rows.values().flat_map(|row| &row.versions).map(|version| version.sha256.as_str());
+        self.registry.engine().forget_code(&known.collect());
+    }
+}

@@ -1,0 +1,433 @@
+//! Deploying: what the cluster runs, as documents that every host follows.
+//!
+//! The host that gets the request checks a component, writes its file and then commits the component's row. The head's revision
+//! orders the commits: each requires the revision that it was decided on, so one of two concurrent changes fails. Every host
+//! sees the new revision, loads the versions that it has not loaded, and swaps its route table. A crash before the commit
+//! changes nothing; after it all hosts serve the new version, the crashed one when it starts. Touches the documents, the
+//! registry and a folder.
+
+mod blobs;
+mod canary;
+mod change;
+mod cluster;
+mod component_row;
+mod fetch;
+mod local_copy;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bson::{RawDocumentBuf, doc};
+use tokio::sync::Notify;
+
+pub use blobs::LARGEST;
+pub use canary::{CanaryRun, Rule, Tally};
+pub use change::{DeployOptions, Share};
+pub use component_row::{ComponentRow, Version};
+
+use crate::{Canary, DRAIN, DeployError, Registry, Served};
+use blobs::Blobs;
+use canary::Tallies;
+use capability::clocks::Clock;
+use capability::documents::{Collection, Commit, Documents, Error, Filter, Query, Sort};
+use capability::hosts::Peers;
+use cluster::{Cluster, head_revision};
+use engine::Loaded;
+use fetch::MissingVersion;
+use local_copy::LocalCopy;
+use manifest::Bundle;
+
+/// The collection of the log of changes. It is the host's, not the application's.
+const LOG: &str = "host-deploys";
+/// Between two polls of the head's revision.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How many seeds are deployed in one commit: a thousand would take longer than a commit may.
+const SEEDS_PER_COMMIT: usize = 64;
+/// How long a starting host waits for the documents before it starts with its local copy.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The host's own collections that deploying uses.
+pub fn collections() -> Vec<(String, Collection)> {
+    let plain =
+        [component_row::COLLECTION, LOG, canary::COLLECTION].map(|name| (name.to_owned(), Collection::default()));
+    plain.into_iter().chain([(blobs::COLLECTION.to_owned(), blobs::collection())]).collect()
+}
+
+/// Why what is deployed is not changed. The version before goes on serving.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The component is refused.
+    #[error(transparent)]
+    Component(#[from] DeployError),
+    /// It asks for grants that were not accepted.
+    #[error("{name} asks for more than the version that serves: {}; accept it with --accept-grants", .beyond.join(", "))]
+    Grants {
+        /// The component.
+        name: String,
+        /// Each thing that is new.
+        beyond: Vec<String>,
+    },
+    /// It can't be a canary: a route has another session rule, and the rule is checked before a version is picked.
+    #[error(
+        "{name} can't be tried out on some: {route} has another session rule than in the version that serves; deploy it without --weight"
+    )]
+    SessionRuleChanged {
+        /// The component.
+        name: String,
+        /// Method and path.
+        route: String,
+    },
+    /// Another change of the same component was committed meanwhile.
+    #[error("another change of {0} came first; look at `devconnect components`, and try again")]
+    Conflict(String),
+    /// There is no such component, or no such version of it.
+    #[error("{0}")]
+    Unknown(String),
+    /// The documents failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What a change did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployed {
+    /// The component's row after the change.
+    pub row: ComponentRow,
+    /// The hash of the version that served before.
+    pub before: Option<String>,
+    /// False when the row was like this already.
+    pub changed: bool,
+}
+
+/// Follows what is deployed in the cluster, and changes it.
+pub struct Deployments {
+    registry: Arc<Registry>,
+    documents: Arc<dyn Documents>,
+    blobs: Blobs,
+    tallies: Tallies,
+    local_copy: Option<LocalCopy>,
+    clock: Arc<dyn Clock>,
+    /// Notifies other hosts of a change; they poll all the same.
+    peers: Option<Arc<dyn Peers>>,
+    /// What this host has applied; locked while it catches up.
+    state: tokio::sync::Mutex<LocalState>,
+    /// Notified when this host has applied another revision, so that the local copy is updated.
+    revision_applied: Notify,
+    /// Until it is true, the registry is not written from here.
+    started: AtomicBool,
+    /// The components of the folder that are deployed unless they ever were, by name; empty once that is settled.
+    seeds: Mutex<BTreeMap<String, Arc<Bundle>>>,
+    /// Why this host does not serve the deployed version, by component.
+    failing: Mutex<BTreeMap<String, String>>,
+}
+
+/// The state that this host has applied.
+struct LocalState {
+    cluster: Arc<Cluster>,
+    /// False when applying some of it is retried.
+    settled: bool,
+    /// Whether the local copy has this state.
+    copied: bool,
+}
+
+impl Deployments {
+    /// Follows these documents; `folder` is for the local copy, with which this host starts without them.
+    pub fn new(
+        registry: Arc<Registry>,
+        documents: Arc<dyn Documents>,
+        folder: Option<PathBuf>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            registry,
+            blobs: Blobs::new(documents.clone()),
+            tallies: Tallies::new(documents.clone()),
+            documents,
+            local_copy: folder.map(LocalCopy::new),
+            clock,
+            peers: None,
+            state: tokio::sync::Mutex::new(LocalState {
+                cluster: Arc::new(Cluster::unknown()),
+                settled: true,
+                copied: true,
+            }),
+            revision_applied: Notify::new(),
+            started: AtomicBool::new(false),
+            seeds: Mutex::default(),
+            failing: Mutex::default(),
+        }
+    }
+
+    /// With peers that are notified of each change.
+    #[must_use]
+    pub fn with_peers(self, peers: Option<Arc<dyn Peers>>) -> Self {
+        Self { peers, ..self }
+    }
+
+    /// Deploys the components of the folder `seeds` that were never deployed, and then serves what is deployed; returns how
+    /// many components serve. When the documents are not available it starts with its local copy or, without one, with the
+    /// seeds, and catches up when they are.
+    ///
+    /// # Errors
+    /// When a seed can't be deployed, or no component serves.
+    pub async fn start(&self, seeds: &Path) -> Result<usize, DeployError> {
+        let folder = seeds.to_owned();
+        *self.seeds() = blocking(move || Registry::bundles(&folder)).await?;
+        self.started.store(true, Ordering::Relaxed);
+        let why = match tokio::time::timeout(START_TIMEOUT, head_revision(self.documents.as_ref())).await {
+            Ok(Ok(_)) => match self.catch_up().await {
+                Ok(_) => None,
+                Err(ChangeError::Component(error)) => return Err(error),
+                Err(error) => Some(error.to_string()),
+            },
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("it has not answered for {START_TIMEOUT:?}")),
+        };
+        if let Some(why) = why {
+            tracing::warn!(
+                why,
+                "the document store does not say what is deployed; this host starts with its local copy or its folder"
+            );
+            self.start_without_documents().await?;
+        }
+        match self.registry.components().len() {
+            0 => Err(DeployError::Empty(seeds.to_owned())),
+            count => Ok(count),
+        }
+    }
+
+    async fn start_without_documents(&self) -> Result<(), DeployError> {
+        if let Some(rows) = self.local_copy.as_ref().and_then(LocalCopy::rows) {
+            self.apply(&rows.into_iter().map(|row| (row.name.clone(), row)).collect(), BTreeMap::new()).await;
+            return Ok(());
+        }
+        let seeds = self.seeds().values().cloned().collect();
+        let loaded = self.load_all(seeds).await?;
+        Ok(self.registry.serve(loaded.into_iter().map(Served::whole).collect())?)
+    }
+
+    /// Follows the cluster until the future is dropped. A host that was not started only cuts versions that do not drain.
+    pub async fn follow(&self) {
+        let mut notifications = self.peers.as_ref().map(|peers| peers.deploys());
+        loop {
+            let notified = async {
+                match &mut notifications {
+                    Some(notifications) => notifications.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            // A lost notification is made up for by the next poll.
+            tokio::select! {
+                open = notified => if !open { notifications = None },
+                () = self.revision_applied.notified() => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+            }
+            if self.registry.cut(DRAIN) {
+                trim_memory().await;
+            }
+            if !self.started.load(Ordering::Relaxed) {
+                continue;
+            }
+            let followed = async {
+                let cluster = self.catch_up().await?;
+                self.update_local_copy().await;
+                self.judge(cluster.rows.values()).await
+            };
+            match followed.await {
+                Ok(()) => {}
+                Err(ChangeError::Component(error)) => {
+                    tracing::error!(%error, "a component of the folder that was never deployed can't be deployed");
+                    self.seeds().clear();
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "this host could not catch up with what is deployed, and tries again")
+                }
+            }
+        }
+    }
+
+    /// The rows of all components that were ever deployed.
+    pub async fn rows(&self) -> Result<Vec<ComponentRow>, ChangeError> {
+        Ok(self.catch_up().await?.rows.values().cloned().collect())
+    }
+
+    /// Why this host does not serve the deployed version of a component.
+    pub fn why_failing(&self, component: &str) -> Option<String> {
+        self.failing().get(component).cloned()
+    }
+
+    /// How the calls of a canary ended, on all hosts.
+    pub async fn tally_of(&self, row: &ComponentRow) -> Result<Option<Tally>, ChangeError> {
+        match &row.canary {
+            Some(run) => Ok(Some(self.tally(row, run).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The log of changes, the newest first; at most `limit` entries.
+    pub async fn log(&self, limit: u32) -> Result<Vec<RawDocumentBuf>, ChangeError> {
+        let sort = Sort::from_document(&doc! { "_id": -1 })?;
+        let query = Query { sort, limit, ..Query::all(LOG, Filter::from_document(&doc! {})?) };
+        Ok(self.documents.find(query).await?)
+    }
+
+    fn failing(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seeds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Bundle>>> {
+        self.seeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies what is deployed in the cluster, and returns it.
+    async fn catch_up(&self) -> Result<Arc<Cluster>, ChangeError> {
+        self.catch_up_with(BTreeMap::new()).await
+    }
+
+    /// The same, with versions that are loaded already, by hash.
+    async fn catch_up_with(&self, mut loaded: BTreeMap<String, Arc<Loaded>>) -> Result<Arc<Cluster>, ChangeError> {
+        if !self.started.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable("this host does not follow what is deployed".to_owned()).into());
+        }
+        let mut state = self.state.lock().await;
+        let documents = self.documents.as_ref();
+        let mut cluster = Cluster::read(documents, &state.cluster).await?;
+        while self.deploy_seeds(&cluster, &mut loaded).await? {
+            cluster = Cluster::read(documents, &cluster).await?;
+        }
+        let changed = cluster.revision != state.cluster.revision;
+        if changed || !state.settled {
+            let settled = self.apply(&cluster.rows, loaded).await;
+            let copied = state.copied && !changed && !settled;
+            *state = LocalState { cluster: cluster.clone(), settled, copied };
+            if changed {
+                self.revision_applied.notify_one();
+            }
+        }
+        let seeds = std::mem::take(&mut *self.seeds());
+        let had_seeds = !seeds.is_empty();
+        for (name, seed) in seeds {
+            let serving = cluster.rows.get(&name).and_then(|row| row.serving.as_ref());
+            if serving.is_some_and(|serving| *serving != seed.sha256) {
+                tracing::info!(component = name, "another version is deployed than the one in the folder");
+            }
+        }
+        if had_seeds {
+            trim_memory().await;
+        }
+        Ok(cluster)
+    }
+
+    /// Deploys some of the seeds that were never deployed, unless another change came first; false when there are none.
+    async fn deploy_seeds(
+        &self,
+        cluster: &Cluster,
+        ready: &mut BTreeMap<String, Arc<Loaded>>,
+    ) -> Result<bool, ChangeError> {
+        let unknown: Vec<Arc<Bundle>> = self
+            .seeds()
+            .iter()
+            .filter(|(name, _)| !cluster.rows.contains_key(*name))
+            .map(|(_, seed)| seed.clone())
+            .take(SEEDS_PER_COMMIT)
+            .collect();
+        if unknown.is_empty() {
+            return Ok(false);
+        }
+        let loaded = self.load_all(unknown.clone()).await.map_err(ChangeError::Component)?;
+        let mut writes = vec![component_row::raise_head(cluster.revision)?];
+        for Bundle { manifest, sha256, wasm } in unknown.iter().map(AsRef::as_ref) {
+            self.blobs.put(sha256, wasm, self.clock.now()).await?;
+            writes.push(Blobs::mark_named(sha256)?);
+            if let Some(local_copy) = &self.local_copy {
+                local_copy.save_file(sha256, wasm);
+            }
+            let mut row = ComponentRow::new(&manifest.component.name);
+            let version = manifest.component.version.clone();
+            row.serve(Version { sha256: sha256.clone(), version, at: self.clock.now() });
+            writes.push(row.write()?);
+        }
+        match self.documents.commit(Commit { writes, events: Vec::new() }).await {
+            Ok(_) | Err(Error::Unmet(0)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ready.extend(loaded.into_iter().map(|loaded| (loaded.sha256.clone(), loaded)));
+        Ok(true)
+    }
+
+    /// Serves these rows. A component whose version can't be loaded goes on serving the one that it has. True when nothing is
+    /// retried.
+    async fn apply(&self, rows: &BTreeMap<String, ComponentRow>, mut ready: BTreeMap<String, Arc<Loaded>>) -> bool {
+        let known = self.failing().clone();
+        let mut failing = BTreeMap::new();
+        let mut settled = true;
+        for (MissingVersion { name, sha256 }, loaded) in self.fetch_missing(rows, &ready).await {
+            match loaded {
+                Ok(loaded) => _ = ready.insert(sha256, loaded),
+                Err(error) => {
+                    let why = error.to_string();
+                    if known.get(&name) != Some(&why) {
+                        tracing::error!(
+                            component = name,
+                            why,
+                            "this host can't load what is deployed, and keeps what it has"
+                        );
+                    }
+                    settled &= matches!(error, ChangeError::Component(_));
+                    failing.insert(name, why);
+                }
+            }
+        }
+        let mut next = Vec::new();
+        for row in rows.values() {
+            let Some(serving) = &row.serving else { continue };
+            let served = self.registry.served(&row.name);
+            let version = |sha256: &str| {
+                ready.get(sha256).or_else(|| served.as_ref().and_then(|served| served.version(sha256))).cloned()
+            };
+            let Some(stable) = version(serving) else {
+                next.extend(served);
+                continue;
+            };
+            let canary =
+                row.canary.as_ref().and_then(|run| Some(Canary { version: version(&run.sha256)?, weight: run.weight }));
+            next.push(Served { stable, canary });
+        }
+        if let Err(conflict) = self.registry.serve(next) {
+            let why = conflict.to_string();
+            if known.get(&conflict.second) != Some(&why) {
+                tracing::error!(why, "this host can't serve what is deployed, and keeps what it has");
+            }
+            failing.insert(conflict.second, why);
+        }
+        *self.failing() = failing;
+        settled
+    }
+}
+
+/// Returns free memory of the allocator to the system: by itself the allocator keeps most of what versions and their files had
+/// taken, in fragments.
+async fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    let _ = tokio::task::spawn_blocking(|| {
+        // SAFETY: it takes a number and touches only free memory, under the allocator's own locks.
+        #[expect(unsafe_code, reason = "a function of the C library")]
+        unsafe {
+            libc::malloc_trim(0)
+        }
+    })
+    .await;
+}
+
+/// Runs work that blocks, such as compiling and reading files, on a thread for blocking work.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
+) -> Result<T, DeployError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(DeployError::Host(error.to_string())),
+    }
+}

@@ -1,0 +1,111 @@
+//! Events in Kafka: any broker of version 2.4 or newer, shared by all hosts.
+//!
+//! The broker need not be up at the start: topics are created in the background once it answers, appends fail until then,
+//! and subscriptions start by themselves. Every call that waits for the broker does so off the async workers.
+
+mod cluster;
+mod member;
+mod message;
+mod producer;
+mod read;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use capability::events::{Error, Event, EventLog, Log, Record, Start, Subscription};
+
+use cluster::Cluster;
+use producer::Producer;
+
+/// The address of a Kafka cluster, and the names in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaOptions {
+    /// `KAFKA_BROKERS`: some of the brokers, `host:port`, by commas.
+    pub brokers: String,
+    /// `KAFKA_CLIENT_ID`: this host's name in the broker's own logs and metrics.
+    pub client_id: String,
+    /// `KAFKA_GROUP_ID`: the prefix of every group's name, followed by a dot.
+    pub group_prefix: String,
+    /// `KAFKA_TOPIC_PREFIX`: the prefix of every topic's name, so that several networks can share a cluster.
+    pub topic_prefix: String,
+}
+
+impl KafkaOptions {
+    /// With the default names.
+    pub fn new(brokers: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            client_id: "devconnect-app".to_owned(),
+            group_prefix: "devconnect-group".to_owned(),
+            topic_prefix: String::new(),
+        }
+    }
+}
+
+/// A cluster of Kafka brokers.
+pub struct Kafka {
+    cluster: Arc<Cluster>,
+    producer: Producer,
+    topics: JoinHandle<()>,
+}
+
+impl Kafka {
+    /// The cluster at these brokers, which need not be up yet. `topics` are those of the application with their numbers of
+    /// partitions; they and their dead-letter topics are created where they are missing. Needs a runtime.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the options can't be understood.
+    pub fn open(options: KafkaOptions, topics: &BTreeMap<String, u32>) -> Result<Self, Error> {
+        let cluster = Arc::new(Cluster::open(options, topics.clone())?);
+        let topics = tokio::spawn(topics::maintain(Arc::clone(&cluster)));
+        Ok(Self { producer: Producer::new(Arc::clone(&cluster)), cluster, topics })
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.topics.abort();
+    }
+}
+
+#[async_trait]
+impl Log for Kafka {
+    async fn append(&self, events: Vec<Event>, by: Instant) -> Vec<Result<(), Error>> {
+        self.producer.append(events, by).await
+    }
+
+    async fn answers(&self) -> Result<(), Error> {
+        self.cluster.ready()?;
+        let cluster = Arc::clone(&self.cluster);
+        cluster::blocking(move || cluster.answers()).await
+    }
+}
+
+#[async_trait]
+impl EventLog for Kafka {
+    async fn read(&self, topic: &str, partition: u32, offset: u64, max: u32) -> Result<Vec<Record>, Error> {
+        let (cluster, topic) = (Arc::clone(&self.cluster), topic.to_owned());
+        cluster::blocking(move || read::read(&cluster, &topic, partition, offset, max)).await
+    }
+
+    async fn ends(&self, topic: &str) -> Result<Vec<u64>, Error> {
+        let (cluster, topic) = (Arc::clone(&self.cluster), topic.to_owned());
+        cluster::blocking(move || read::ends(&cluster, &topic)).await
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<u64>>, Error> {
+        let (cluster, group, topic) = (Arc::clone(&self.cluster), group.to_owned(), topic.to_owned());
+        cluster::blocking(move || read::committed(&cluster, &group, &topic)).await
+    }
+
+    async fn subscribe(&self, group: &str, topics: &[String], start: Start) -> Result<Box<dyn Subscription>, Error> {
+        let (cluster, group, topics) = (Arc::clone(&self.cluster), group.to_owned(), topics.to_vec());
+        let member = cluster::blocking(move || member::Member::join(cluster, &group, &topics, start)).await?;
+        Ok(Box::new(member))
+    }
+}

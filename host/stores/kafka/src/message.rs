@@ -1,0 +1,47 @@
+//! The mapping of events to messages: key, value and timestamp are the message's own, the rest are headers.
+
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+
+use capability::events::{Event, Record};
+
+const ID: &str = "event-id";
+const KIND: &str = "event-type";
+
+/// The headers of an event: its id and type come before the event's own headers, which may have any names.
+pub(super) fn headers(event: &Event) -> OwnedHeaders {
+    let own = event.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let all = [(ID, event.id.as_str()), (KIND, event.kind.as_str())].into_iter().chain(own);
+    let headers = OwnedHeaders::new_with_capacity(event.headers.len() + 2);
+    all.fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
+}
+
+/// The timestamp of an event's message; Kafka takes 0 for now.
+pub(super) fn time(event: &Event) -> i64 {
+    i64::try_from(event.at).unwrap_or(i64::MAX).max(1)
+}
+
+/// The record of a message. A message of another program may lack the id: its position is the id then.
+pub(super) fn record(topic: &str, message: &BorrowedMessage<'_>) -> Record {
+    let partition = message.partition().max(0).cast_unsigned();
+    let offset = message.offset().max(0).cast_unsigned();
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let (mut id, mut kind, mut headers) = (None, None, Vec::new());
+    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+        let value = text(header.value);
+        match header.key {
+            ID if id.is_none() => id = Some(value),
+            KIND if kind.is_none() => kind = Some(value),
+            name => headers.push((name.to_owned(), value)),
+        }
+    }
+    let event = Event {
+        id: id.unwrap_or_else(|| format!("{topic}/{partition}/{offset}")),
+        topic: topic.to_owned(),
+        key: text(message.key()),
+        kind: kind.unwrap_or_default(),
+        value: message.payload().unwrap_or_default().to_vec(),
+        headers,
+        at: message.timestamp().to_millis().unwrap_or(0).max(0).cast_unsigned(),
+    };
+    Record { partition, offset, event }
+}

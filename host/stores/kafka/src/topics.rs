@@ -1,0 +1,114 @@
+//! The topics: created where they are missing, as soon as a broker answers, and again when one is missing later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use capability::events::{DEAD_LETTERS, Error};
+
+use crate::cluster::{Cluster, LogContext, POLL, TIMEOUT, blocking, unavailable};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Creates missing topics until it is aborted.
+pub(super) async fn maintain(cluster: Arc<Cluster>) {
+    let mut pause = POLL;
+    let mut reported = false;
+    loop {
+        match make(&cluster).await {
+            Ok(made) => {
+                tracing::info!(made, "the topics of Kafka are there");
+                cluster.missing.send_replace(None);
+                (pause, reported) = (POLL, false);
+                cluster.topic_missing.notified().await;
+            }
+            Err(error) => {
+                if !reported {
+                    tracing::warn!(%error, "the topics of Kafka can't be made yet; events wait until they are");
+                    reported = true;
+                }
+                cluster.missing.send_replace(Some(format!("the topics can't be made: {error}")));
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Creates the missing topics and returns when all are known; returns how many were missing.
+async fn make(cluster: &Arc<Cluster>) -> Result<usize, Error> {
+    let wanted: BTreeMap<String, u32> = cluster
+        .topics
+        .iter()
+        .flat_map(|(name, partitions)| [(name.clone(), *partitions), (format!("{name}{DEAD_LETTERS}"), *partitions)])
+        .map(|(name, partitions)| (cluster.topic(&name), partitions))
+        .collect();
+    let (mut existing, mut made, begun) = (known(cluster).await?, 0, Instant::now());
+    loop {
+        let absent: Vec<(&String, u32)> = wanted
+            .iter()
+            .filter(|(topic, _)| !existing.contains_key(*topic))
+            .map(|(topic, partitions)| (topic, *partitions))
+            .collect();
+        if absent.is_empty() {
+            break;
+        }
+        if made == 0 {
+            create(cluster, &absent).await?;
+            made = absent.len();
+        } else if begun.elapsed() > TIMEOUT * 2 {
+            return Err(Error::Unavailable("the broker does not know the topics that were made".to_owned()));
+        } else {
+            tokio::time::sleep(POLL).await;
+        }
+        existing = known(cluster).await?;
+    }
+    for (topic, partitions) in &wanted {
+        if let Some(found) = existing.get(topic).filter(|found| *found != partitions) {
+            tracing::warn!(
+                topic,
+                found,
+                partitions,
+                "a topic has another number of partitions than the application says"
+            );
+        }
+    }
+    Ok(made)
+}
+
+/// The topics of the cluster with their numbers of partitions.
+async fn known(cluster: &Arc<Cluster>) -> Result<BTreeMap<String, u32>, Error> {
+    let cluster = Arc::clone(cluster);
+    blocking(move || cluster.metadata(None)).await
+}
+
+async fn create(cluster: &Cluster, missing: &[(&String, u32)]) -> Result<(), Error> {
+    let admin: AdminClient<LogContext> = cluster.config().create_with_context(LogContext).map_err(unavailable)?;
+    let topics: Vec<NewTopic<'_>> = missing
+        .iter()
+        .map(|(topic, partitions)| {
+            // The cluster's default replication factor.
+            let replication = TopicReplication::Fixed(-1);
+            NewTopic::new(topic, i32::try_from(*partitions).unwrap_or(i32::MAX), replication)
+                // No event is refused for its timestamp or its size.
+                .set("message.timestamp.type", "CreateTime")
+                .set("message.timestamp.after.max.ms", "9223372036854775807")
+                .set("max.message.bytes", "1048588")
+        })
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let answers = admin.create_topics(&topics, &options).await;
+    // Dropping it joins its thread, which blocks.
+    drop(tokio::task::spawn_blocking(move || drop(admin)));
+    for answer in answers.map_err(|error: KafkaError| unavailable(error))? {
+        match answer {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(Error::Unavailable(format!("`{topic}` can't be made: {code}"))),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Committing: one transaction, retried on a write conflict until the caller's timeout.
+//!
+//! When the result of `commitTransaction` is unknown, that command alone is retried, never the transaction.
+
+use std::time::Duration;
+
+use ::mongodb::error::UNKNOWN_TRANSACTION_COMMIT_RESULT;
+use ::mongodb::options::{Acknowledgment, ReadConcern, TransactionOptions, WriteConcern};
+use ::mongodb::{ClientSession, Database};
+use tokio::time::{Instant, timeout_at};
+
+use capability::documents::{Commit, Effect, Error, KeyLock};
+
+use crate::refusal::{Stop, store_error};
+use crate::writes::Transaction;
+use crate::{MAX_TIME, Shared};
+
+/// The pause before the first retry; each further one is up to twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs a commit, whose insertions are validated, under its key lock. Returns the lock too when the commit is refused.
+pub(super) async fn run_locked(
+    shared: &Shared,
+    database: &Database,
+    commit: &Commit,
+    held: Option<KeyLock>,
+    until: Instant,
+) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
+    if commit.writes.is_empty() && commit.events.is_empty() {
+        return (Ok(Vec::new()), None);
+    }
+    let Ok(lock) = timeout_at(until, shared.key_locks.enter(commit, held)).await else {
+        let busy = "too many commits are about the same document or key";
+        return (Err(Error::Unavailable(busy.to_owned())), None);
+    };
+    let done = run(shared, database, commit, until).await;
+    let refused = matches!(done, Err(Error::Unmet(_) | Error::Duplicate { .. }));
+    (done, refused.then_some(lock))
+}
+
+async fn run(shared: &Shared, database: &Database, commit: &Commit, until: Instant) -> Result<Vec<Effect>, Error> {
+    let mut session = database.client().start_session().await.map_err(|error| store_error(&error))?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt(shared, database, &mut session, commit, until).await {
+            Ok(effects) => {
+                if !commit.events.is_empty() {
+                    shared.committed.tell(commit.events.iter().collect());
+                }
+                return Ok(effects);
+            }
+            Err(stop) if stop.is_transient() && Instant::now() + pause < until => {
+                // At random, so that conflicting commits do not retry together.
+                tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(stop) => return Err(stop.into_error()),
+        }
+    }
+}
+
+async fn attempt(
+    shared: &Shared,
+    database: &Database,
+    session: &mut ClientSession,
+    commit: &Commit,
+    until: Instant,
+) -> Result<Vec<Effect>, Stop> {
+    session.start_transaction().with_options(options()).await?;
+    let done = Transaction::new(shared, database, &mut *session).run(commit).await;
+    let effects = match done {
+        Ok(effects) => effects,
+        Err(stop) => {
+            // When that fails too, the server aborts it by itself.
+            let _ = session.abort_transaction().await;
+            return Err(stop);
+        }
+    };
+    loop {
+        match session.commit_transaction().await {
+            Ok(()) => return Ok(effects),
+            Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < until => {
+                tokio::time::sleep(FIRST_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn options() -> TransactionOptions {
+    let durable = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+    TransactionOptions::builder()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(durable)
+        .max_commit_time(MAX_TIME)
+        .build()
+}

@@ -1,0 +1,120 @@
+//! The store's folder: its lock, its file modes, its connections.
+//!
+//! Touches the folder it is given and, for [`Location::Memory`], one of its own among the temporary files.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OpenFlags};
+
+use capability::documents::Error;
+
+use crate::{Location, functions, unavailable};
+
+const STORE: &str = "store.sqlite";
+const LOCK: &str = "store.lock";
+/// How long a statement waits for another connection's lock. Only checkpoints and recovery take one.
+const BUSY: Duration = Duration::from_secs(10);
+const CACHED_STATEMENTS: usize = 256;
+/// The page cache of each connection.
+const CACHE_KIB: i64 = 8 << 10;
+
+/// The folder, locked against other hosts until this is dropped.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    temporary: bool,
+    _lock: File,
+}
+
+impl Files {
+    pub(super) fn open(location: Location) -> Result<Files, Error> {
+        let (folder, temporary) = match location {
+            Location::Memory => (temporary_folder(), true),
+            Location::Folder(folder) => (folder, false),
+        };
+        let failed = |error: io::Error| Error::Unavailable(format!("the folder {}: {error}", folder.display()));
+        DirBuilder::new().mode(0o700).recursive(!temporary).create(&folder).map_err(failed)?;
+        let lock = private_file(&folder.join(LOCK)).map_err(failed)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK {
+                let folder = folder.display();
+                Error::Unavailable(format!("another host uses the folder {folder}; stop it, or give this one its own"))
+            } else {
+                failed(error.into())
+            }
+        })?;
+        // SQLite creates its other files with the mode of this one.
+        private_file(&folder.join(STORE)).map_err(failed)?;
+        Ok(Files { folder, temporary, _lock: lock })
+    }
+
+    /// The connection that writes.
+    pub(super) fn writer(&self) -> Result<Connection, Error> {
+        let connection = self.connect()?;
+        // A temporary store need not survive a crash of the machine.
+        let synchronous = if self.temporary { "OFF" } else { "FULL" };
+        connection.pragma_update(None, "synchronous", synchronous).map_err(unavailable)?;
+        Ok(connection)
+    }
+
+    /// A connection that only reads.
+    pub(super) fn reader(&self) -> Result<Connection, Error> {
+        let connection = self.connect()?;
+        connection.pragma_update(None, "query_only", true).map_err(unavailable)?;
+        Ok(connection)
+    }
+
+    fn connect(&self) -> Result<Connection, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.folder.join(STORE), flags).map_err(unavailable)?;
+        let mode = set_up(&connection).map_err(unavailable)?;
+        if mode == "wal" {
+            return Ok(connection);
+        }
+        let folder = self.folder.display();
+        Err(Error::Unavailable(format!("the folder {folder} can't hold a write-ahead log; use one on a local disk")))
+    }
+}
+
+/// Applies the settings of both kinds of connections and returns the journal's mode.
+fn set_up(connection: &Connection) -> rusqlite::Result<String> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    functions::register(connection)?;
+    Ok(mode)
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if self.temporary
+            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "a temporary store was left behind");
+        }
+    }
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// A name that no other store of this machine has. A clash is refused when the folder is created, not shared.
+fn temporary_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    std::env::temp_dir().join(format!("documents-{}-{number}-{now}", std::process::id()))
+}

@@ -1,0 +1,279 @@
+//! The HTTP trigger: calls a component for a request and sends its response.
+//!
+//! Whatever applies to every route is here: origins, sessions, body limits, methods, cookies, ids. Routes and texts of the
+//! product come from manifests and `application.toml`.
+
+mod accept;
+mod client;
+mod origin;
+mod reply;
+mod request;
+mod stream;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+
+pub use accept::{AcceptOptions, serve};
+pub use client::Proxies;
+pub use origin::{OriginRules, Verdict};
+
+use crate::session_token::session_token;
+use crate::socket::{ServerBody, SocketTrigger};
+use capability::health::Store;
+use capability::sessions::Identity;
+use engine::{Call, Failure};
+use manifest::{Method as RouteMethod, SessionRule};
+use registry::{Found, Registry, Route};
+use reply::{ErrorReply, Reply};
+
+/// The operator's settings for HTTP.
+#[derive(Clone)]
+pub struct Site {
+    /// The origins whose pages may call.
+    pub origins: OriginRules,
+    /// Cookies are `Secure` and `SameSite=None`: the site is served over https.
+    pub https: bool,
+    /// The proxies whose `X-Forwarded-For` is trusted.
+    pub proxies: Proxies,
+    /// The store of each capability; shown by `/readyz`.
+    pub stores: Arc<Vec<Store>>,
+}
+
+/// Responds to requests by calling components.
+pub struct HttpTrigger {
+    registry: Arc<Registry>,
+    site: Site,
+    sockets: Arc<SocketTrigger>,
+}
+
+/// The body of every response: a component's or the host's own, or the Socket.IO server's.
+pub type Body = Either<Full<Bytes>, ServerBody>;
+
+impl HttpTrigger {
+    /// For the components of a registry, with the sockets on the same port.
+    pub fn new(registry: Arc<Registry>, site: Site, sockets: Arc<SocketTrigger>) -> Self {
+        Self { registry, site, sockets }
+    }
+
+    /// The sockets on the same port.
+    pub fn sockets(&self) -> &Arc<SocketTrigger> {
+        &self.sockets
+    }
+
+    /// Responds to a request from `peer`.
+    pub async fn respond<B>(&self, request: Request<B>, peer: std::net::IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let id = Call::new_id();
+        let verdict = self.site.origins.judge(request.headers());
+        if SocketTrigger::answers(request.uri().path()) && *request.method() != Method::OPTIONS {
+            return self.socket(request, peer, &id, &verdict).await;
+        }
+        let answer = self.answer(request, peer, &id, &verdict).await;
+        or_error(answer, &id).finish(&id, &verdict)
+    }
+
+    /// Responds to a request on the operator's listener, by a route for operators. The caller has checked that it is from an
+    /// operator.
+    pub async fn respond_to_operator<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let id = Call::new_id();
+        let answer = async {
+            let (parts, body) = request.into_parts();
+            let method = RouteMethod::of(&parts.method);
+            let (route, params) = route(self.registry.routes().find_for_operator(method, parts.uri.path()))?;
+            let nowhere = std::net::Ipv4Addr::LOCALHOST.into();
+            let call = request::read(&route, params, parts, body, &id, None, nowhere).await?;
+            self.call(&route, call, &id).await
+        };
+        or_error(answer.await, &id).finish(&id, &Verdict::Absent)
+    }
+
+    async fn answer<B>(
+        &self,
+        request: Request<B>,
+        peer: std::net::IpAddr,
+        id: &str,
+        verdict: &Verdict,
+    ) -> Result<Reply, ErrorReply>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let (parts, body) = request.into_parts();
+        let method = RouteMethod::of(&parts.method);
+        let path = parts.uri.path();
+        if method == Some(RouteMethod::Get)
+            && let Some(reply) = self.health(path)
+        {
+            return Ok(reply);
+        }
+        if parts.method == Method::OPTIONS {
+            return self.options(path, verdict);
+        }
+        if *verdict == Verdict::Foreign && method.is_none_or(RouteMethod::changes_state) {
+            return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
+        }
+        let (route, params) = route(self.registry.routes().find(method, path))?;
+        let identity = self.identity(&route, &parts.headers).await?;
+        let client = self.site.proxies.client(peer, &parts.headers);
+        let who = || identity.as_ref().map_or_else(|| client.to_string(), |identity| identity.subject.clone());
+        let route = route.pick(who).unwrap_or(&route);
+        let call = request::read(route, params, parts, body, id, identity, client).await?;
+        self.call(route, call, id).await
+    }
+
+    /// A request to the Socket.IO server. A page of a foreign origin gets no connection.
+    async fn socket<B>(
+        &self,
+        request: Request<B>,
+        peer: std::net::IpAddr,
+        id: &str,
+        verdict: &Verdict,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        if *verdict == Verdict::Foreign {
+            let error = ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not connect here");
+            return error.into_reply().finish(id, verdict);
+        }
+        let client = self.site.proxies.client(peer, request.headers());
+        let mut response = self.sockets.respond(request, client).await.map(Either::Right);
+        reply::add_common_headers(response.headers_mut(), id, verdict);
+        response
+    }
+
+    async fn call(&self, route: &Route, call: engine::HttpCall, id: &str) -> Result<Reply, ErrorReply> {
+        let component = &route.component;
+        match self.registry.engine().invoke(component, call).await {
+            Ok(answer) => {
+                Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why))
+            }
+            Err(failure @ (Failure::OutOfTime | Failure::Exceeded(engine::Exceeded::Cpu))) => {
+                tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
+                Err(ErrorReply::new(StatusCode::GATEWAY_TIMEOUT, "This took too long").incident(id))
+            }
+            Err(failure @ Failure::Busy) => {
+                tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
+                Err(ErrorReply::busy("The host is busy; try again in a moment"))
+            }
+            Err(failure @ Failure::Cut) => {
+                tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
+                Err(ErrorReply::busy("An update ended this; try again"))
+            }
+            Err(failure) => Err(self.incident(route, id, &failure.to_string())),
+        }
+    }
+
+    /// A handler failed: the reason is logged for the operator, the client gets the id of the log line.
+    fn incident(&self, route: &Route, id: &str, why: &str) -> ErrorReply {
+        tracing::error!(id, component = route.component.manifest.component.name, route = %route.path, "{why}");
+        ErrorReply::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side").incident(id)
+    }
+
+    async fn identity(&self, route: &Route, headers: &http::HeaderMap) -> Result<Option<Identity>, ErrorReply> {
+        if route.session == SessionRule::None {
+            return Ok(None);
+        }
+        let shared = self.registry.engine().shared();
+        let rules = &shared.application.session;
+        let identity = match session_token(headers, &rules.cookie) {
+            None => None,
+            Some(token) => shared.capabilities.sessions.check(&token).await.map_err(|error| {
+                tracing::warn!("{error}");
+                ErrorReply::busy("Sessions can't be checked at this moment; try again")
+            })?,
+        };
+        if identity.is_none() && route.session == SessionRule::Required {
+            return Err(ErrorReply::text(StatusCode::UNAUTHORIZED, &rules.refusal));
+        }
+        Ok(identity)
+    }
+
+    fn cookie_rules(&self) -> reply::CookieRules<'_> {
+        let rules = &self.registry.engine().shared().application.session;
+        reply::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
+    }
+
+    fn health(&self, path: &str) -> Option<Reply> {
+        match path {
+            "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
+            "/readyz" => Some(readiness(&self.site.stores)),
+            _ => None,
+        }
+    }
+
+    fn options(&self, path: &str, verdict: &Verdict) -> Result<Reply, ErrorReply> {
+        if *verdict == Verdict::Foreign {
+            return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not call here"));
+        }
+        if SocketTrigger::answers(path) {
+            return Ok(Reply::preflight("GET, POST, OPTIONS"));
+        }
+        let methods = match self.registry.routes().find(None, path) {
+            Found::OtherMethods(methods) => allow(&methods),
+            Found::Route(..) | Found::Nothing => {
+                return Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here"));
+            }
+        };
+        Ok(Reply::preflight(&methods))
+    }
+}
+
+/// A route, and its parameters as in the path, not decoded.
+type Matched = (Arc<Route>, Vec<(String, String)>);
+
+/// The matched route.
+fn route(found: Found) -> Result<Matched, ErrorReply> {
+    match found {
+        Found::Route(route, params) => Ok((route, params)),
+        Found::OtherMethods(methods) => {
+            let error = ErrorReply::new(StatusCode::METHOD_NOT_ALLOWED, "This path has other methods");
+            Err(error.with(header::ALLOW, &allow(&methods)))
+        }
+        Found::Nothing => Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here")),
+    }
+}
+
+fn or_error(answer: Result<Reply, ErrorReply>, id: &str) -> Reply {
+    answer.unwrap_or_else(|error| {
+        tracing::debug!(id, status = error.status.as_u16(), "refused: {}", error.message);
+        error.into_reply()
+    })
+}
+
+/// The state of every store. The host is up while all answer, degraded while a store that it does not need is down, and
+/// down, with a 503, while one that it needs is. Why a store is down is only logged: the reason may name hosts.
+fn readiness(stores: &[Store]) -> Reply {
+    let (mut host, mut status, mut all) = ("up", StatusCode::OK, serde_json::Map::new());
+    for store in stores {
+        let state = store.health().name();
+        if state == "down" && store.needed {
+            (host, status) = ("down", StatusCode::SERVICE_UNAVAILABLE);
+        } else if state != "up" && host == "up" {
+            host = "degraded";
+        }
+        all.insert(store.capability.to_owned(), serde_json::json!({ "engine": store.engine, "state": state }));
+    }
+    Reply::json(status, &serde_json::json!({ "status": host, "stores": all }))
+}
+
+/// The value of an `Allow` header.
+fn allow(methods: &[RouteMethod]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if methods.contains(&RouteMethod::Get) {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    names.join(", ")
+}

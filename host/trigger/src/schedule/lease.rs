@@ -1,0 +1,225 @@
+//! A lease: a host leases a schedule, runs the parts of the due tick, and releases the lease.
+//!
+//! The effect of a part and the tick's new cursor are one commit. After a crash before the commit the part is not done, after
+//! it the next part is not: the host that takes the lease when it has expired goes on there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bson::doc;
+use tokio::sync::watch;
+
+use crate::backoff::Backoff;
+use crate::schedule::row::ScheduleRow;
+use capability::Capabilities;
+use capability::documents::{Commit, Error, date};
+use capability::unit_of_work::UnitOfWork;
+use engine::{Call, Failure, TickCall, Unable};
+use manifest::Cron;
+use registry::Registry;
+
+/// How long a lease lasts; each commit renews it. Longer than any wait between two attempts; milliseconds.
+const LEASE: u64 = 30_000;
+/// After how many attempts of one part a tick is given up.
+const MAX_ATTEMPTS: u32 = 8;
+/// The longest cursor, in bytes.
+const MAX_CURSOR: usize = 1_024;
+
+/// One schedule of a component.
+pub(super) struct Schedule {
+    pub(super) registry: Arc<Registry>,
+    pub(super) component: String,
+    pub(super) cron: Cron,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// The result of one attempt of a part.
+enum PartResult {
+    /// It is done; where the next part starts.
+    Done(Option<String>),
+    /// Another host has taken the lease.
+    Lost,
+    /// A store or an instance was not available. That does not count as an attempt.
+    Unavailable(String),
+    /// It failed, and counts as an attempt.
+    Failed(String),
+    /// The component rejects the tick: it is not retried.
+    Rejected(String),
+}
+
+/// This host's lease of the schedule, for one tick.
+struct Lease {
+    tick: u64,
+    fence: i64,
+    cursor: Option<String>,
+}
+
+impl Schedule {
+    /// Whether a tick after `done` is due.
+    pub(super) fn is_due(&self, done: u64) -> bool {
+        self.cron.latest(done, self.capabilities().clock.now()).is_some()
+    }
+
+    /// Runs the due ticks, unless another host has the lease; returns the last finished tick.
+    pub(super) async fn run_due(&mut self) -> Result<u64, Error> {
+        let (documents, clock, id) =
+            (self.capabilities().documents.clone(), self.capabilities().clock.clone(), self.id());
+        loop {
+            let now = clock.now();
+            let Some(row) = ScheduleRow::find(documents.as_ref(), &id).await? else {
+                ScheduleRow::insert(documents.as_ref(), &id, now).await?;
+                continue;
+            };
+            let Some(tick) = row.tick.or_else(|| self.cron.latest(row.last, now)) else { return Ok(row.last) };
+            if row.until > now || *self.stop.borrow() {
+                return Ok(row.last);
+            }
+            let fence = row.fence.saturating_add(1);
+            let take = doc! { "$set": { "until": date(now + LEASE), "fence": fence, "tick": date(tick) } };
+            let take = ScheduleRow::change(&id, row.fence, &take)?;
+            match documents.commit_in_background(Commit { writes: vec![take], events: Vec::new() }).await {
+                Err(Error::Unmet(_)) => return Ok(row.last),
+                taken => taken.map(drop)?,
+            }
+            let lease = Lease { tick, fence, cursor: row.cursor };
+            if !self.run(lease).await? {
+                return Ok(row.last);
+            }
+        }
+    }
+
+    /// Runs the parts of a tick; false when the lease is released or lost before the tick is finished.
+    async fn run(&mut self, mut lease: Lease) -> Result<bool, Error> {
+        let (mut component_backoff, mut store_backoff, mut attempt) = (Backoff::component(), Backoff::store(), 1);
+        loop {
+            if *self.stop.borrow() {
+                self.write(&lease, doc! { "$set": { "until": date(0) } }).await?;
+                return Ok(false);
+            }
+            let wait = match self.part(&lease).await {
+                PartResult::Done(None) => return Ok(true),
+                PartResult::Done(next) => {
+                    lease.cursor = next;
+                    (component_backoff, store_backoff, attempt) = (Backoff::component(), Backoff::store(), 1);
+                    continue;
+                }
+                PartResult::Lost => return Ok(false),
+                PartResult::Unavailable(why) => {
+                    self.log(&lease, &why, "a tick waits for a store", store_backoff.is_first());
+                    store_backoff.next()
+                }
+                PartResult::Failed(why) if attempt < MAX_ATTEMPTS => {
+                    self.log(&lease, &why, "a part of a tick failed; trying again", true);
+                    attempt += 1;
+                    component_backoff.next()
+                }
+                PartResult::Failed(why) | PartResult::Rejected(why) => {
+                    self.log(&lease, &why, "a tick is given up", true);
+                    let given_up = doc! {
+                        "$set": { "last": date(lease.tick), "until": date(0), "failed": date(lease.tick), "why": why },
+                        "$unset": { "tick": 1, "cursor": 1 },
+                    };
+                    return self.write(&lease, given_up).await.map(|()| true);
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = self.stop.wait_for(|stop| *stop) => {}
+            }
+            let now = self.capabilities().clock.now();
+            if let Err(Error::Unmet(_)) = self.write(&lease, doc! { "$set": { "until": date(now + LEASE) } }).await {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// One attempt of one part.
+    async fn part(&self, lease: &Lease) -> PartResult {
+        let Some(loaded) = self.registry.component(&self.component) else {
+            return PartResult::Unavailable("the component is not deployed".to_owned());
+        };
+        let store_unavailable = Arc::new(AtomicBool::new(false));
+        let call = TickCall {
+            call: Call { id: Call::new_id(), identity: None, socket: None },
+            cron: self.cron.as_str().into(),
+            at: lease.tick,
+            cursor: lease.cursor.clone(),
+            store_unavailable: store_unavailable.clone(),
+        };
+        capability::abort::here("tick");
+        let failed = |why| {
+            let unavailable = store_unavailable.load(Ordering::Relaxed);
+            if unavailable { PartResult::Unavailable(why) } else { PartResult::Failed(why) }
+        };
+        match self.registry.engine().invoke(&loaded, call).await {
+            Ok(Ok((_, Some(next)))) if next.len() > MAX_CURSOR => {
+                PartResult::Rejected(format!("its cursor has {} bytes; at most {MAX_CURSOR} are kept", next.len()))
+            }
+            Ok(Ok((unit, next))) => self.commit(lease, unit, next).await,
+            Ok(Err(Unable::Retry(why))) => failed(why),
+            Ok(Err(Unable::Reject(why))) => PartResult::Rejected(why),
+            Err(failure @ (Failure::Busy | Failure::Cut | Failure::Host(_))) => {
+                PartResult::Unavailable(failure.to_string())
+            }
+            Err(failure) => failed(failure.to_string()),
+        }
+    }
+
+    /// Commits the effect of a part, and the tick's cursor or end.
+    async fn commit(&self, lease: &Lease, mut unit: UnitOfWork, next: Option<String>) -> PartResult {
+        let capabilities = self.capabilities();
+        let change = match &next {
+            Some(next) => doc! { "$set": { "cursor": next, "until": date(capabilities.clock.now() + LEASE) } },
+            None => {
+                doc! { "$set": { "last": date(lease.tick), "until": date(0) }, "$unset": { "tick": 1, "cursor": 1 } }
+            }
+        };
+        let progress = match ScheduleRow::change(&self.id(), lease.fence, &change) {
+            Ok(progress) => progress,
+            Err(error) => return PartResult::Failed(error.to_string()),
+        };
+        // First, so that a host that lost its lease fails here and not at another write.
+        unit.writes.insert(0, progress);
+        let (commit, after) = match unit.split(capabilities) {
+            Ok(split) => split,
+            Err(error) => return PartResult::Failed(error.to_string()),
+        };
+        let done = capabilities.documents.commit_in_background(commit).await;
+        capability::abort::here("ticked");
+        match done {
+            Ok(_) => {
+                after.follow(capabilities).await;
+                PartResult::Done(next)
+            }
+            Err(Error::Unmet(0)) => PartResult::Lost,
+            Err(Error::Unavailable(why)) => PartResult::Unavailable(why),
+            Err(error) => PartResult::Failed(format!("what it wants done is refused: {error}")),
+        }
+    }
+
+    async fn write(&self, lease: &Lease, change: bson::Document) -> Result<(), Error> {
+        let write = ScheduleRow::change(&self.id(), lease.fence, &change)?;
+        self.capabilities()
+            .documents
+            .commit_in_background(Commit { writes: vec![write], events: Vec::new() })
+            .await
+            .map(drop)
+    }
+
+    fn log(&self, lease: &Lease, why: &str, what: &'static str, warn: bool) {
+        let (component, cron, tick) = (&self.component, self.cron.as_str(), lease.tick);
+        if warn {
+            tracing::warn!(component, cron, tick, why, "{what}");
+        } else {
+            tracing::debug!(component, cron, tick, why, "{what}");
+        }
+    }
+
+    fn id(&self) -> String {
+        format!("{}/{}", self.component, self.cron.as_str())
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.registry.engine().shared().capabilities
+    }
+}

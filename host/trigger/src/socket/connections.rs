@@ -1,0 +1,86 @@
+//! Connections: the TCP connections of the sockets, to shut down one whose client does not read.
+//!
+//! After a disconnect of Socket.IO a client does not reconnect by itself; after a broken connection it does. So the
+//! connection of a socket that has missed messages is shut down. The trigger records the connection of each request.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use socketioxide::socket::Sid;
+use tokio::net::TcpStream;
+
+/// A handle that shuts a connection down while a stream reads and writes it.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionHandle(Weak<TcpStream>);
+
+impl ConnectionHandle {
+    /// Of a stream; without effect once that is dropped.
+    pub fn new(stream: Weak<TcpStream>) -> Self {
+        Self(stream)
+    }
+
+    /// Shuts both directions down at once.
+    fn shut_down(&self) {
+        if let Some(stream) = self.0.upgrade() {
+            // An error means that it is closed already.
+            let _ = socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// How long a connection is kept for a socket that is still being opened.
+const OPENING: Duration = Duration::from_secs(60);
+
+/// The connections of all sockets.
+#[derive(Debug, Default)]
+pub struct Connections(Mutex<HashMap<Sid, State>>);
+
+#[derive(Debug)]
+struct State {
+    connection: ConnectionHandle,
+    /// It was shut down.
+    cut: bool,
+    since: Instant,
+}
+
+impl Connections {
+    /// Records the connection of a socket's newest request; false when the socket was cut and its requests are refused.
+    pub fn used(&self, socket: Sid, connection: &ConnectionHandle) -> bool {
+        let mut connections = self.connections();
+        let new = || State { connection: ConnectionHandle::default(), cut: false, since: Instant::now() };
+        let state = connections.entry(socket).or_insert_with(new);
+        state.connection = connection.clone();
+        !state.cut
+    }
+
+    /// Records the connection of a socket's first request, unless a later request has recorded one.
+    pub fn opened(&self, socket: Sid, connection: &ConnectionHandle) {
+        let new = || State { connection: connection.clone(), cut: false, since: Instant::now() };
+        self.connections().entry(socket).or_insert_with(new);
+    }
+
+    /// Shuts down the connection of a socket whose client does not read, and refuses its further requests: the client
+    /// reconnects and reads what it missed.
+    pub fn cut(&self, socket: Sid) {
+        tracing::info!(%socket, "a client does not read its messages; its connection is shut down");
+        if let Some(state) = self.connections().get_mut(&socket) {
+            state.cut = true;
+            state.connection.shut_down();
+        }
+    }
+
+    /// The socket is closed.
+    pub fn remove(&self, socket: Sid) {
+        self.connections().remove(&socket);
+    }
+
+    /// Removes the connections that never became a socket.
+    pub fn sweep(&self, is_socket: impl Fn(Sid) -> bool) {
+        self.connections().retain(|socket, state| state.since.elapsed() < OPENING || is_socket(*socket));
+    }
+
+    fn connections(&self) -> MutexGuard<'_, HashMap<Sid, State>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,203 @@
+//! The handshake: opens a socket for a client with a session, and refuses others with a text.
+//!
+//! A session may end while its socket is being opened. Its end disconnects the sockets that are open, and an opened socket
+//! checks its session once more: one of the two sees the other.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::Value;
+use socketioxide::adapter::Adapter;
+use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
+use socketioxide::handler::{ConnectHandler as _, FromMessageParts};
+use socketioxide::socket::Socket;
+use socketioxide::{SendError, SocketError};
+
+use crate::session_token::session_token;
+use crate::socket::SocketTrigger;
+use crate::socket::connection_limits::{Permit, TokenBucket};
+use crate::socket::connections::ConnectionHandle;
+use crate::socket::messages::{Incoming, MessageReply, answer};
+use crate::socket::outgoing::{session_room, user_room};
+use crate::socket::queue::Queue;
+use capability::sessions::Identity;
+
+/// The client's address, which the request passes to the handshake.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client(pub(super) IpAddr);
+
+/// The token that a socket was opened with, to check its session once more.
+#[derive(Clone)]
+struct OpeningToken(String);
+
+/// Why a client is refused; the text goes to the client.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);
+
+/// The host's state of one socket. It holds no reference to the socket itself.
+struct SocketState {
+    identity: Identity,
+    client: String,
+    queue: Arc<Queue>,
+    bucket: Mutex<TokenBucket>,
+    /// Released when the socket is closed.
+    _permit: Permit,
+}
+
+/// Opens the namespace `/`: from here on clients can connect.
+pub(super) fn open(trigger: &Arc<SocketTrigger>) {
+    let (admitting, confirming) = (Arc::downgrade(trigger), Arc::downgrade(trigger));
+    let connected = move |socket: SocketRef| {
+        let confirming = confirming.clone();
+        async move { confirm(&confirming, socket).await }
+    };
+    let admitted = move |socket: SocketRef, TryData(auth): TryData<Value>| {
+        let admitting = admitting.clone();
+        async move { admit(&admitting, socket, auth.ok()).await }
+    };
+    trigger.io.ns("/", connected.with(admitted));
+}
+
+async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Value>) -> Result<(), Refused> {
+    let trigger = trigger.upgrade().ok_or_else(|| Refused("This host is ending".into()))?;
+    let shared = trigger.registry.engine().shared().clone();
+    let rules = &shared.application.session;
+    let parts = socket.req_parts();
+    // In the handshake's payload it has the same name as the cookie.
+    let in_payload = auth.as_ref().and_then(|auth| auth.get(&rules.cookie)?.as_str()).map(str::to_owned);
+    let token = in_payload.or_else(|| session_token(&parts.headers, &rules.cookie));
+    let token = token.ok_or_else(|| Refused(rules.refusal.clone()))?;
+    let identity = match shared.capabilities.sessions.check(&token).await {
+        Ok(Some(identity)) => identity,
+        Ok(None) => return Err(Refused(rules.refusal.clone())),
+        Err(error) => {
+            tracing::warn!("{error}");
+            return Err(Refused("Sessions can't be checked at this moment; try again".into()));
+        }
+    };
+    let client = parts.extensions.get::<Client>().map(|client| client.0);
+    let counted = client.filter(|address| trigger.options.count_loopback || !address.is_loopback());
+    let permit = trigger.limits.admit(trigger.max_connections(), &identity.subject, counted);
+    let state = Arc::new(SocketState {
+        client: client.map(|address| address.to_string()).unwrap_or_default(),
+        queue: Arc::default(),
+        bucket: Mutex::new(TokenBucket::full(trigger.rate_limit(), Instant::now())),
+        _permit: permit.map_err(|why| Refused(why.into()))?,
+        identity: identity.clone(),
+    });
+    trigger.connections.opened(socket.id, &parts.extensions.get::<ConnectionHandle>().cloned().unwrap_or_default());
+    socket.join(vec![user_room(&identity.subject), session_room(&identity.session)]);
+    socket.extensions.insert(identity);
+    socket.extensions.insert(OpeningToken(token));
+    listen(&trigger, &socket, state);
+    Ok(())
+}
+
+/// Registers the handlers, before the client learns that it is connected: no message is missed.
+fn listen(trigger: &Arc<SocketTrigger>, socket: &SocketRef, state: Arc<SocketState>) {
+    let user = state.identity.subject.clone();
+    let (receiving, leaving) = (Arc::downgrade(trigger), Arc::downgrade(trigger));
+    socket.on_fallback(
+        move |socket: SocketRef,
+              Event(event): Event,
+              TryData(payload): TryData<Value>,
+              WantsAck(wants_ack): WantsAck,
+              ack: AckSender| {
+            if let Some(trigger) = receiving.upgrade() {
+                let payload = payload.unwrap_or_default();
+                let message = Message { event, payload, ack: wants_ack.then_some(ack) };
+                trigger.receive(&state, socket, message);
+            }
+            std::future::ready(())
+        },
+    );
+    socket.on_disconnect(move |socket: SocketRef| {
+        if let Some(trigger) = leaving.upgrade() {
+            trigger.presence.leave(&user, socket.id.as_str());
+            trigger.connections.remove(socket.id);
+        }
+        std::future::ready(())
+    });
+}
+
+/// The socket is open, and the end of its session would close it. Closes it when the session ended just before.
+async fn confirm(trigger: &Weak<SocketTrigger>, socket: SocketRef) {
+    let (Some(trigger), Some(OpeningToken(token))) = (trigger.upgrade(), socket.extensions.remove::<OpeningToken>())
+    else {
+        return;
+    };
+    let sessions = &trigger.registry.engine().shared().capabilities.sessions;
+    if let Ok(None) = sessions.check(&token).await {
+        let _ = socket.disconnect();
+    }
+}
+
+/// A received message.
+struct Message {
+    event: String,
+    payload: Value,
+    ack: Option<AckSender>,
+}
+
+impl SocketTrigger {
+    /// Appends a message to its socket's queue. Called in the order in which the messages came; must not wait.
+    fn receive(self: &Arc<Self>, state: &Arc<SocketState>, socket: SocketRef, message: Message) {
+        let Message { event, payload, ack } = message;
+        let within_limit =
+            state.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(self.rate_limit(), Instant::now());
+        if !within_limit {
+            return self.reply(&socket, &event, ack, MessageReply::refused("Too many messages; slow down"));
+        }
+        let payload = Bytes::from(payload.to_string());
+        let bytes = payload.len() + event.len();
+        if !state.queue.has_room(self.capacity(), bytes) {
+            return self.reply(
+                &socket,
+                &event,
+                ack,
+                MessageReply::refused("Too many messages wait to be answered; slow down"),
+            );
+        }
+        let incoming = Incoming {
+            socket: socket.id.to_string(),
+            identity: state.identity.clone(),
+            client: state.client.clone(),
+            wants_ack: ack.is_some(),
+            event: event.clone(),
+            payload,
+        };
+        let trigger = self.clone();
+        state.queue.push(bytes, async move {
+            let reply = answer(&trigger.registry, incoming).await;
+            trigger.reply(&socket, &event, ack, reply);
+        });
+    }
+
+    fn reply(&self, socket: &SocketRef, event: &str, ack: Option<AckSender>, reply: MessageReply) {
+        let sent = match ack {
+            Some(ack) => ack.send(&(reply.into_ack(),)),
+            None => reply.into_error(event).map_or(Ok(()), |reason| socket.emit("error", &(reason,))),
+        };
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
+            self.connections.cut(socket.id);
+        }
+    }
+}
+
+/// Whether the client waits for an acknowledgement.
+struct WantsAck(bool);
+
+impl<A: Adapter> FromMessageParts<A> for WantsAck {
+    type Error = std::convert::Infallible;
+
+    fn from_message_parts(
+        _: &Arc<Socket<A>>,
+        _: &mut socketioxide_core::Value,
+        ack: &Option<i64>,
+    ) -> Result<Self, Self::Error> {
+        Ok(Self(ack.is_some()))
+    }
+}

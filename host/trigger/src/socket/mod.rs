@@ -1,0 +1,293 @@
+//! The socket trigger: components answer messages of clients over Socket.IO 4.
+//!
+//! Sockets belong to the host: a socket's user is its session's, it has a queue of messages, and deploys close none.
+//! It touches the Socket.IO server, the registry and sessions, and through `hosts` the sockets of other hosts.
+
+mod connection_limits;
+mod connections;
+mod handshake;
+mod hosts;
+mod messages;
+mod outgoing;
+mod presence;
+mod queue;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::service::Service as _;
+use socketioxide::SocketIo;
+use socketioxide::service::SocketIoService;
+use socketioxide::socket::Sid;
+
+pub(crate) use connections::ConnectionHandle;
+pub use hosts::SocketsOfHosts;
+pub use messages::{Incoming, MessageReply, answer};
+pub use outgoing::SocketIoEngine;
+pub use presence::tell;
+
+use capability::clocks::Clock;
+use capability::sessions::Identity;
+use capability::sockets::leases::Leases;
+use capability::sockets::presence::{Changed, Presence};
+use connection_limits::{ConnectionLimits, MaxConnections, RateLimit};
+use connections::Connections;
+use queue::Capacity;
+use registry::Registry;
+
+/// The path of the server; clients rely on it.
+pub const PATH: &str = "/socket.io";
+/// How often leases are renewed, and expired and lost sockets removed.
+const SWEEP: Duration = Duration::from_secs(10);
+/// How long a client may take from its first request to its session's token.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long [`SocketTrigger::close`] waits until the users that went offline are reported.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The limits of sockets.
+#[derive(Debug, Clone, Copy)]
+pub struct SocketOptions {
+    /// Sockets of this host.
+    pub sockets: usize,
+    /// Sockets of one user on this host.
+    pub per_user: usize,
+    /// Sockets from one address on this host.
+    pub per_address: usize,
+    /// Count the loopback address too.
+    pub count_loopback: bool,
+    /// Messages of one socket a second, on average.
+    pub pace: u32,
+    /// Messages of one socket in a burst.
+    pub burst: u32,
+    /// Messages of one socket in its queue.
+    pub waiting: usize,
+    /// Their bytes.
+    pub waiting_bytes: usize,
+    /// Messages to one socket that wait to be read; one more, and its connection is shut down.
+    pub unread: usize,
+    /// The largest message of a client, in bytes; a larger one closes its socket.
+    pub message: usize,
+    /// The interval of pings.
+    pub ping: Duration,
+    /// How long the pong may take.
+    pub pong: Duration,
+    /// How long a user counts as online after a host's last renewal of its leases.
+    pub lease: Duration,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            sockets: 15_000,
+            per_user: 50,
+            per_address: 1_000,
+            count_loopback: false,
+            pace: 200,
+            burst: 2_000,
+            waiting: 2_000,
+            waiting_bytes: 4 << 20,
+            unread: 2_048,
+            message: 100_000,
+            ping: Duration::from_secs(25),
+            pong: Duration::from_secs(20),
+            lease: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The Socket.IO server without its trigger, which is made later: capabilities need the server first.
+pub struct SocketServer {
+    io: SocketIo,
+    service: SocketIoService<NotFound>,
+    options: SocketOptions,
+    presence: Arc<Presence>,
+    changed: Changed,
+    connections: Arc<Connections>,
+}
+
+impl SocketServer {
+    /// A server whose namespace is not open yet.
+    pub fn new(options: SocketOptions, clock: Arc<dyn Clock>, leases: Arc<dyn Leases>) -> Self {
+        let (service, io) = SocketIo::builder()
+            .req_path(PATH)
+            .max_payload(options.message as u64)
+            .ws_max_message_size(options.message)
+            .ws_max_frame_size(options.message)
+            .max_buffer_size(options.unread)
+            .connect_timeout(HANDSHAKE_TIMEOUT)
+            .ping_interval(options.ping)
+            .ping_timeout(options.pong)
+            .build_with_inner_svc(NotFound);
+        let (presence, changed) = Presence::new(leases, clock);
+        Self { io, service, options, presence: Arc::new(presence), changed, connections: Arc::default() }
+    }
+
+    /// Emits through this server.
+    pub fn engine(&self) -> SocketIoEngine {
+        SocketIoEngine::new(self.io.clone(), self.presence.clone(), self.connections.clone())
+    }
+}
+
+/// Opens sockets and calls components for their messages.
+pub struct SocketTrigger {
+    io: SocketIo,
+    service: SocketIoService<NotFound>,
+    options: SocketOptions,
+    registry: Arc<Registry>,
+    presence: Arc<Presence>,
+    changed: Mutex<Option<Changed>>,
+    connections: Arc<Connections>,
+    limits: Arc<ConnectionLimits>,
+}
+
+impl SocketTrigger {
+    /// For the components of a registry.
+    pub fn new(server: SocketServer, registry: Arc<Registry>) -> Arc<Self> {
+        let SocketServer { io, service, options, presence, changed, connections } = server;
+        let changed = Mutex::new(Some(changed));
+        let trigger = Self { io, service, options, registry, presence, changed, connections, limits: Arc::default() };
+        let trigger = Arc::new(trigger);
+        handshake::open(&trigger);
+        trigger
+    }
+
+    /// Starts the tasks that report presence and sweep. Once; needs a runtime.
+    pub fn start(self: &Arc<Self>) {
+        let Some(changed) = self.changed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        tokio::spawn(presence::report_all(self.registry.clone(), self.presence.clone(), changed));
+        tokio::spawn(sweep(Arc::downgrade(self), SWEEP.min(self.options.lease / 3)));
+    }
+
+    /// Whether a path is the server's.
+    pub fn answers(path: &str) -> bool {
+        path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Responds to a request to the server's path: a handshake, a poll, an upgrade.
+    pub async fn respond<B>(&self, mut request: Request<B>, client: IpAddr) -> Response<ServerBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
+        B::Error: std::fmt::Debug,
+    {
+        let connection = request.extensions().get::<ConnectionHandle>().cloned().unwrap_or_default();
+        if let Some(socket) = socket_of(request.uri())
+            && !self.connections.used(socket, &connection)
+        {
+            return unknown_session();
+        }
+        request.extensions_mut().insert(handshake::Client(client));
+        match self.service.call(request).await {
+            Ok(response) => response.map(|body| body.map_err(|never| match never {}).boxed_unsync()),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Closes all sockets and waits until the users that went offline are reported.
+    pub async fn close(&self) {
+        self.io.close().await;
+        if tokio::time::timeout(REPORT_TIMEOUT, self.presence.settled()).await.is_err() {
+            tracing::warn!("not every user that went offline was reported before this host ended");
+        }
+    }
+
+    fn max_connections(&self) -> MaxConnections {
+        MaxConnections { all: self.options.sockets, user: self.options.per_user, address: self.options.per_address }
+    }
+
+    fn rate_limit(&self) -> RateLimit {
+        RateLimit { per_second: self.options.pace.into(), burst: self.options.burst.into() }
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity { length: self.options.waiting, bytes: self.options.waiting_bytes }
+    }
+}
+
+/// The body of the server's responses.
+pub type ServerBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The socket of a request; none for the first one.
+fn socket_of(uri: &http::Uri) -> Option<Sid> {
+    let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| *name == "sid").and_then(|(_, value)| value.parse().ok())
+}
+
+/// Engine.IO's response for an unknown session; the client opens a new one.
+fn unknown_session() -> Response<ServerBody> {
+    let body = Full::new(Bytes::from_static(br#"{"code":1,"message":"Session ID unknown"}"#));
+    let mut response = Response::new(body.boxed_unsync());
+    *response.status_mut() = http::StatusCode::BAD_REQUEST;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+}
+
+/// Renews leases, closes sockets whose session has expired, and removes the state of sockets that closed without a disconnect.
+async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(trigger) = trigger.upgrade() else { return };
+        trigger.presence.renew().await;
+        let now = trigger.registry.engine().shared().capabilities.clock.now() / 1_000;
+        for socket in trigger.io.sockets() {
+            let expired = socket.extensions.get::<Identity>().is_some_and(|identity| identity.expires <= now);
+            if expired && socket.clone().disconnect().is_err() {
+                tracing::debug!(socket = %socket.id, "the session of a socket that does not read has expired");
+            }
+        }
+        let is_open = |socket: Sid| trigger.io.get_socket(socket).is_some_and(|socket| socket.connected());
+        for (user, socket) in trigger.presence.sockets() {
+            if !socket.parse().is_ok_and(is_open) {
+                trigger.presence.leave(&user, &socket);
+            }
+        }
+        trigger.connections.sweep(is_open);
+    }
+}
+
+/// The inner service, which socketioxide calls for other paths: there are none.
+#[derive(Clone)]
+struct NotFound;
+
+impl<B> hyper::service::Service<Request<B>> for NotFound {
+    type Response = Response<http_body_util::Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, _: Request<B>) -> Self::Future {
+        let mut response = Response::new(http_body_util::Empty::new());
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        std::future::ready(Ok(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_servers_and_no_other() {
+        for path in ["/socket.io", "/socket.io/", "/socket.io/x"] {
+            assert!(SocketTrigger::answers(path), "{path}");
+        }
+        for path in ["/socket.iox", "/", "/socket"] {
+            assert!(!SocketTrigger::answers(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_its_socket_or_none() {
+        let id = Sid::new();
+        let named = format!("/socket.io/?EIO=4&transport=polling&sid={id}");
+        assert_eq!(socket_of(&named.parse().unwrap()), Some(id));
+        for none in ["/socket.io/", "/socket.io/?EIO=4", "/socket.io/?sid=", "/socket.io/?sid=%ff"] {
+            assert_eq!(socket_of(&none.parse().unwrap()), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! End to end: the built host in processes of its own, over real sockets and, where it matters, on real servers.
+//! A module is a matter, and the first part of a test's path: `cargo test --release -p e2e deploy::` runs one of them.
+//! They are one executable: each further one would compile the host's generic code and link the host once more.
+
+mod canary;
+mod deploy;
+mod draining;
+mod durability;
+mod events;
+mod existing;
+mod fuzz;
+mod hostile;
+mod hosts;
+mod live;
+mod mail;
+mod operating;
+mod product;
+mod watching;

@@ -1,0 +1,84 @@
+//! What operators see of a host: how each store is, as a probe and as a metric, how far consumers are, and what the whole
+//! network does.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
+use std::time::{Duration, Instant};
+
+use e2e::{Expected, Member, ServerOptions, Stack, Value, json};
+
+/// A port that nobody listens on: it was free a moment ago.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("redis://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_is_seen_though_nobody_calls() {
+    let environment = vec![("REDIS_URL", nobody())];
+    let stack = Stack::embedded();
+    let expects = vec![Expected::Warning("Redis can't be listened to yet")];
+    let server = stack.start_with("host", ServerOptions { environment, expects, ..ServerOptions::default() }).await;
+    let line = |capability: &str, engine: &str, state: &str| {
+        format!("devconnect_store_state{{capability=\"{capability}\",engine=\"{engine}\",state=\"{state}\"}} 1\n")
+    };
+    let gone = line("cache", "Redis", "down");
+    let metrics = loop {
+        let answer = reqwest::get(format!("{}/metrics", server.admin)).await.unwrap();
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+        let text = answer.text().await.unwrap();
+        if text.contains(&gone) {
+            break text;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(metrics.contains(&line("documents", "embedded (SQLite)", "up")), "{metrics}");
+    let ready: Value = reqwest::get(format!("{}/readyz", server.url)).await.unwrap().json().await.unwrap();
+    assert_eq!((&ready["status"], &ready["stores"]["cache"]["state"]), (&"degraded".into(), &"down".into()));
+    let member = reqwest::get(format!("{}/metrics", server.url)).await.unwrap();
+    assert_eq!(member.status(), reqwest::StatusCode::NOT_FOUND, "it is not shown to the world");
+}
+
+e2e::on_both_stacks!(the_network_is_shown_to_operators_alone);
+
+async fn the_network_is_shown_to_operators_alone(stack: Stack) {
+    let server = stack.start("host").await;
+    let ada = Member::sign_up(&server.url, "Ada").await;
+    let edited = ada.patch("/profile/edit").json(&json!({ "skills": ["Rust", "node.js"] })).send().await.unwrap();
+    assert_eq!(edited.status(), 200);
+    let (url, data, begun) = (server.admin.clone(), stack.data("host"), Instant::now());
+    let server = tokio::task::spawn_blocking(move || {
+        let show = |route: &str| e2e::operate(&server, &data, &["show", route]);
+        let shown = loop {
+            let (said, well) = show("/analytics/network?by=hour&windows=2");
+            assert!(well, "{said}");
+            let shown: Value = serde_json::from_str(&said).unwrap();
+            if shown["data"]["total"]["signups"] == 1 && shown["data"]["topSkills"] != json!([]) {
+                break shown;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{said}");
+        };
+        let both = json!([{ "skill": "node.js", "members": 1 }, { "skill": "rust", "members": 1 }]);
+        assert_eq!(shown["data"]["topSkills"], both);
+        for (route, why) in [
+            ("/analytics/network?windows=0", "windows takes 1 to 60"),
+            ("/analytics/summary", "There is nothing here"),
+            ("/..", "nothing"),
+            ("analytics", "begins with a slash"),
+        ] {
+            let (said, well) = show(route);
+            assert!(!well && said.contains(why), "{route}: {said}");
+        }
+        server
+    });
+    let server = server.await.unwrap();
+    assert_eq!(ada.get("/analytics/network").send().await.unwrap().status(), 404, "not for members");
+    for (path, status) in [("/v1/app/analytics/network", 401), ("/app/analytics/network", 404)] {
+        assert_eq!(reqwest::get(format!("{url}{path}")).await.unwrap().status(), status, "{path}");
+    }
+    let metrics = reqwest::get(format!("{url}/metrics")).await.unwrap().text().await.unwrap();
+    let analytics =
+        |line: &&str| line.starts_with("devconnect_consumer_lag{component=\"analytics\",topic=\"user-events\"");
+    assert_eq!(metrics.lines().filter(analytics).count(), 3, "one a partition: {metrics}");
+    drop(server);
+}

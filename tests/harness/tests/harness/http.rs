@@ -1,0 +1,67 @@
+//! The HTTP trigger's own rules, whatever the component.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
+use std::path::Path;
+
+use harness::App;
+
+#[test]
+fn a_component_of_the_standard_answers() {
+    let app = App::with(&["standard"]);
+    let reply = app.get("/standard/a/b?c=d").header("x-name", "Ada").send();
+    assert_eq!((reply.status, reply.text().as_str()), (200, "Hello Ada at /standard/a/b?c=d"));
+}
+
+#[test]
+fn paths_and_methods_that_are_not_there() {
+    let app = App::with(&["misbehaving"]);
+    assert_eq!(app.get("/nowhere").send().status, 404);
+    let reply = app.post("/misbehaving/well").send();
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    assert_eq!(app.request("HEAD", "/misbehaving/well").send().status, 200);
+    assert_eq!(app.request("BREW", "/misbehaving/well").send().status, 405);
+    assert_eq!(app.get("/healthz").send().text(), "ok");
+    assert_eq!(app.get("/readyz").send().json()["status"], "up");
+}
+
+#[test]
+fn a_foreign_origin_gets_no_headers_and_changes_nothing() {
+    let app = App::with(&["misbehaving"]);
+    let own = app.get("/misbehaving/well").header("origin", "http://localhost:5173").send();
+    assert_eq!(own.header("access-control-allow-origin"), Some("http://localhost:5173"));
+    assert_eq!(own.header("access-control-allow-credentials"), Some("true"));
+    let foreign = app.get("/misbehaving/well").header("origin", "https://evil.example").send();
+    assert_eq!((foreign.status, foreign.header("access-control-allow-origin")), (200, None));
+    assert_eq!(app.post("/misbehaving/well").header("origin", "https://evil.example").send().status, 403);
+    let preflight = app.request("OPTIONS", "/misbehaving/well").header("origin", "http://localhost:5173").send();
+    assert_eq!((preflight.status, preflight.header("access-control-allow-methods")), (204, Some("GET, HEAD, OPTIONS")));
+    let refused = app.request("OPTIONS", "/misbehaving/well").header("origin", "https://evil.example").send();
+    assert_eq!(refused.status, 403);
+}
+
+#[test]
+fn two_components_can_not_have_one_route() {
+    let app = App::with(&["misbehaving"]);
+    let wasm = harness::wasm("misbehaving");
+    let twin = String::from_utf8_lossy(&wasm).contains("name = \"misbehaving\"");
+    assert!(twin, "the manifest is in the file as it was written");
+    // The same file under another name: replace the name by one of the same length.
+    let other = replaced(&wasm, b"name = \"misbehaving\"", b"name = \"misbehavinh\"");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("misbehavinh.wasm");
+    std::fs::write(&file, other).unwrap();
+    let error = app.deploy(&file).unwrap_err();
+    assert!(error.contains("misbehavinh") && error.contains("misbehaving has"), "{error}");
+    assert_eq!(app.get("/misbehaving/well").send().status, 200, "what served goes on serving");
+}
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).expect("it is there");
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+}

@@ -1,0 +1,52 @@
+//! Suites that are one command, whose output is shown as it comes.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::report::{self, Count};
+use crate::child::{self, Output};
+use crate::tree;
+use crate::workspace::{Workspace, cargo};
+
+/// A command that is one check: it passes or fails.
+pub(super) fn shown(command: &mut Command, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
+    Ok(report::verdict(child::run(command, deadline, Output::Shown, drop)?, cap))
+}
+
+/// Every component, also those that only tests load.
+pub(super) fn components(root: &Path, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
+    // By a process of its own, which can be ended at its cap.
+    let me = std::env::current_exe().context("where xtask itself is")?;
+    shown(Command::new(me).current_dir(root).args(["build-components", "--all"]), deadline, cap)
+}
+
+/// What `tree` finds wrong.
+pub(super) fn layers(workspace: &Workspace) -> Result<(Count, Option<String>)> {
+    let wrong = tree::findings(workspace)?;
+    wrong.iter().for_each(|finding| println!("{finding}"));
+    let passed = u64::from(wrong.is_empty());
+    Ok((Count { passed, failed: 1 - passed, ..Count::default() }, None))
+}
+
+/// Licences, bans and sources. Advisories need a database from the network: `cargo deny check advisories`.
+pub(super) fn deny(root: &Path, deadline: Instant, cap: Duration) -> Result<(Count, Option<String>)> {
+    let installed = cargo(root).args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
+    if !installed {
+        let note = "not checked: run `cargo install --locked cargo-deny` to check licences and sources";
+        return Ok((Count::default(), Some(note.to_owned())));
+    }
+    let (count, note) = shown(
+        cargo(root).args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]),
+        deadline,
+        cap,
+    )?;
+    Ok((
+        count,
+        note.or_else(|| {
+            Some("advisories: run `cargo deny check advisories` where its database can be fetched".to_owned())
+        }),
+    ))
+}

@@ -1,0 +1,66 @@
+//! What jobs take of the machine and how long they were, measured on two cores. Who adds a test that mostly waits, or that
+//! is disturbed by others, gives its module a line here.
+
+use super::schedule::{Claim, Cost};
+
+/// It looks at the machine's memory or time, and would measure the others, too.
+const ALONE: Cost = Cost::Alone;
+/// It computes. As good as anything else keeps a core.
+const CORE: Cost = Cost::Halves(2);
+/// It computes about as much as it waits.
+const HALF: Cost = Cost::Halves(1);
+/// It waits.
+const NONE: Cost = Cost::Halves(0);
+
+/// Of a job that has no line: it may compute.
+const UNKNOWN: (Cost, u64) = (CORE, 30);
+
+/// By the job's name: how much, and about how many seconds.
+const TABLE: &[(&str, Cost, u64)] = &[
+    ("lint", CORE, 150),
+    ("examples", CORE, 60),
+    ("e2e/hostile", ALONE, 30),
+    // The order of messages and the swarm are among them: they want a quiet machine.
+    ("e2e/live", ALONE, 120),
+    ("e2e/fuzz", CORE, 90),
+    ("e2e/watching", CORE, 50),
+    ("e2e/canary", CORE, 30),
+    ("e2e/deploy", CORE, 30),
+    ("e2e/product", CORE, 30),
+    ("e2e/draining", NONE, 40),
+    ("e2e/mail", NONE, 40),
+    ("conformance/documents_property", CORE, 30),
+    ("conformance/changes_property", CORE, 30),
+    ("conformance/kafka_away", HALF, 30),
+    ("conformance/mongodb_away", NONE, 30),
+    ("conformance/redis_away", NONE, 30),
+    ("conformance/presence", NONE, 30),
+    ("conformance/slow_fills", NONE, 30),
+    // They look at the memory of hosts.
+    ("faults/deploys", ALONE, 280),
+    ("faults/crashes", HALF, 240),
+    ("faults/faults", CORE, 230),
+    ("faults/schedules", HALF, 100),
+];
+
+/// What the job of this name takes. `cargo`: it is a call of cargo, which holds the target folder's lock.
+pub(super) fn of(name: &str, cargo: bool) -> Claim {
+    let known = TABLE.iter().find(|(known, ..)| *known == name).map(|(_, cost, seconds)| (*cost, *seconds));
+    let (cost, seconds) = known.unwrap_or(UNKNOWN);
+    Claim { cost, seconds, cargo }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_job_has_one_line_or_none() {
+        assert_eq!(of("faults/crashes", false), Claim { cost: HALF, seconds: 240, cargo: false });
+        assert_eq!(of("lint", true), Claim { cost: CORE, seconds: 250, cargo: true });
+        assert_eq!(of("e2e/new", false), Claim { cost: CORE, seconds: 30, cargo: false });
+        for (at, (name, ..)) in TABLE.iter().enumerate() {
+            assert!(TABLE.iter().skip(at + 1).all(|(other, ..)| other != name), "{name} has two lines");
+        }
+    }
+}
