@@ -92,7 +92,7 @@ impl DeadLetters {
         let mut all = Vec::new();
         for topic in self.topics.iter().filter(|known| topic.is_none_or(|topic| topic == *known)) {
             let name = format!("{topic}{DEAD_LETTERS}");
-            for (partition, end) in (0..).zip(self.log.ends(&name).await?) {
+            for (partition, end) in (0..).zip(self.log.end_offsets(&name).await?) {
                 let mut offset = 0;
                 while offset < end && all.len() < limit {
                     let records = self.log.read(&name, partition, offset, 500).await?;

@@ -111,7 +111,7 @@ struct LetterParams {
     responses((status = 200, description = "Done", body = Ends), ErrorBody)
 )]
 async fn ends(State(events): State<Events>, Path(topic): Path<String>) -> Result<Json<Ends>, ErrorResponse> {
-    Ok(Json(Ends { ends: events.log.ends(&topic).await? }))
+    Ok(Json(Ends { ends: events.log.end_offsets(&topic).await? }))
 }
 
 /// Some records of a partition.

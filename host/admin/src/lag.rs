@@ -58,7 +58,7 @@ impl Lags {
                     let topic = &trigger.topic;
                     let ends = match ends_by_topic.entry(topic.clone()) {
                         Entry::Occupied(entry) => entry.into_mut(),
-                        Entry::Vacant(entry) => entry.insert(self.log.ends(topic).await?),
+                        Entry::Vacant(entry) => entry.insert(self.log.end_offsets(topic).await?),
                     };
                     let committed = self.log.committed(&component, topic).await?;
                     all.extend(of_topic(&component, topic, ends, committed));

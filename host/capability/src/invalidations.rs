@@ -61,7 +61,7 @@ impl Invalidations {
     }
 
     /// The invalidations that the cache does not have yet.
-    pub fn owed(&self) -> &PendingInvalidations {
+    pub fn pending(&self) -> &PendingInvalidations {
         &self.pending
     }
 
@@ -69,7 +69,7 @@ impl Invalidations {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is too large for a document.
-    pub fn row(&self, stale: Stale) -> Result<(Invalidation, Option<Write>), Error> {
+    pub fn prepare(&self, stale: Stale) -> Result<(Invalidation, Option<Write>), Error> {
         // A session's end is dated when the call asks for it, which is before this.
         let invalidation = Invalidation { id: ObjectId::new(), stale, at: self.clock.now().saturating_sub(CALL) };
         if !self.cache.is_shared() {

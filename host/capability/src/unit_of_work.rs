@@ -108,7 +108,7 @@ impl UnitOfWork {
         let mut invalidation = None;
         if !stale.is_empty() {
             // Last, so that the call's own writes keep their positions.
-            let (stored, write) = capabilities.invalidations.row(stale)?;
+            let (stored, write) = capabilities.invalidations.prepare(stale)?;
             writes.extend(write);
             invalidation = Some(stored);
         }

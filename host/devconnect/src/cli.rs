@@ -176,8 +176,8 @@ fn start_log() {
         _ => Targets::new().with_default(tracing::Level::INFO),
     };
     let terminal = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(!terminal).with_ansi(terminal);
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(!terminal).with_ansi(colours);
     tracing_subscriber::registry().with(lines).with(filter).init();
     if let Some(Err(why)) = parsed {
         tracing::warn!(%why, "DEVCONNECT_LOG takes off, error, warn, info, debug, trace or lines of target=level; info is used");

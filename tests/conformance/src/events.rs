@@ -85,7 +85,7 @@ pub async fn append(log: &dyn Log, events: &[Event]) {
 /// All records of a topic, by partition and offset.
 pub async fn all(events: &dyn EventLog, topic: &str) -> Vec<Record> {
     let mut all: Vec<Record> = Vec::new();
-    for (partition, end) in (0..).zip(events.ends(topic).await.unwrap()) {
+    for (partition, end) in (0..).zip(events.end_offsets(topic).await.unwrap()) {
         let mut offset = 0;
         while offset < end {
             let part = events.read(topic, partition, offset, 1_000).await.unwrap();
@@ -148,7 +148,7 @@ async fn finish(member: &dyn Subscription, records: &[Record]) {
         *end = record.offset.max(*end);
     }
     for (partition, last) in ends {
-        assert_eq!(member.finished(&place(partition), last + 1).await, Ok(true));
+        assert_eq!(member.commit(&place(partition), last + 1).await, Ok(true));
     }
 }
 
@@ -206,14 +206,14 @@ pub async fn a_key_keeps_its_order_in_its_partition(subject: &Subject) {
 pub async fn looks_stay_within_what_is_there(subject: &Subject) {
     subject.append(&[event("k", 0)]).await;
     let home = partition("k", PARTITIONS);
-    let ends = subject.events.ends(THINGS).await.unwrap();
+    let ends = subject.events.end_offsets(THINGS).await.unwrap();
     assert_eq!(ends, (0..PARTITIONS).map(|number| u64::from(number == home)).collect::<Vec<_>>());
     for (offset, max) in [(1, 10), (1_000, 10), (u64::MAX, 10), (0, 0)] {
         assert_eq!(subject.events.read(THINGS, home, offset, max).await, Ok(Vec::new()), "from {offset} at most {max}");
     }
     assert!(is_invalid(subject.events.read(THINGS, PARTITIONS, 0, 1).await));
     assert!(is_invalid(subject.events.read("other", 0, 0, 1).await));
-    assert!(is_invalid(subject.events.ends("other").await));
+    assert!(is_invalid(subject.events.end_offsets("other").await));
     assert!(is_invalid(subject.events.committed("group", "other").await));
     assert!(is_invalid(subject.events.subscribe("group", &["other".to_owned()], Start::Latest).await.map(drop)));
     let unknown = Event { topic: "other".to_owned(), ..event("k", 1) };
@@ -228,10 +228,10 @@ pub async fn a_group_goes_on_behind_what_it_finished(subject: &Subject) {
     let member = subject.subscribe(Start::Earliest).await;
     assert_eq!(ids(&told(member.as_ref(), 40).await).len(), 40);
     for partition in 0..PARTITIONS {
-        assert_eq!(member.finished(&place(partition), u64::from(partition)).await, Ok(true));
+        assert_eq!(member.commit(&place(partition), u64::from(partition)).await, Ok(true));
     }
     // An older one changes nothing.
-    assert_eq!(member.finished(&place(3), 1).await, Ok(true));
+    assert_eq!(member.commit(&place(3), 1).await, Ok(true));
     member.close().await;
     assert!(matches!(member.next().await, Err(Error::Unavailable(_))));
     let committed = subject.events.committed("group", THINGS).await.unwrap();
@@ -278,13 +278,13 @@ pub async fn only_what_was_told_can_be_finished(subject: &Subject) {
     subject.append(&[event(key, 0), event(key, 1)]).await;
     let member = subject.subscribe(Start::Earliest).await;
     assert_eq!(told(member.as_ref(), 2).await.len(), 2);
-    assert!(is_invalid(member.finished(&place(0), 3).await));
-    assert_eq!(member.finished(&place(1), 0).await, Ok(false), "nothing of it was told");
-    assert_eq!(member.finished(&place(PARTITIONS), 0).await, Ok(false));
-    assert_eq!(member.finished(&place(0), 2).await, Ok(true));
+    assert!(is_invalid(member.commit(&place(0), 3).await));
+    assert_eq!(member.commit(&place(1), 0).await, Ok(false), "nothing of it was told");
+    assert_eq!(member.commit(&place(PARTITIONS), 0).await, Ok(false));
+    assert_eq!(member.commit(&place(0), 2).await, Ok(true));
     assert_eq!(subject.events.committed("group", THINGS).await.unwrap()[0], Some(2));
     member.close().await;
-    assert!(matches!(member.finished(&place(0), 2).await, Ok(false) | Err(Error::Unavailable(_))));
+    assert!(matches!(member.commit(&place(0), 2).await, Ok(false) | Err(Error::Unavailable(_))));
 }
 
 /// A paused partition says nothing until it is resumed; the others go on.
@@ -315,7 +315,7 @@ pub async fn members_share_and_take_over(subject: &Subject) {
     let taken = tokio::time::timeout(PATIENCE, async {
         loop {
             match first.next().await.unwrap() {
-                Next::Taken(taken) => return taken,
+                Next::Revoked(taken) => return taken,
                 Next::Records(..) => {}
             }
         }
@@ -323,7 +323,7 @@ pub async fn members_share_and_take_over(subject: &Subject) {
     let taken: BTreeSet<u32> = taken.await.expect("some are taken").iter().map(|place| place.partition).collect();
     assert_eq!(taken.len(), 2, "{taken:?}");
     for partition in &taken {
-        assert_eq!(first.finished(&place(*partition), 1).await, Ok(false));
+        assert_eq!(first.commit(&place(*partition), 1).await, Ok(false));
     }
     subject.append(&keys.iter().map(|key| event(key, 1)).collect::<Vec<_>>()).await;
     let (mine, theirs) = tokio::join!(told(first.as_ref(), 2), told(second.as_ref(), 2));
@@ -357,7 +357,7 @@ pub async fn much_comes_in_parts(subject: &Subject) {
             assert_eq!(record.event.id, format!("k-{count}"));
             count += 1;
         }
-        assert_eq!(member.finished(&place, records[0].offset).await, Ok(true));
+        assert_eq!(member.commit(&place, records[0].offset).await, Ok(true));
     }
     eprintln!("{count} records of 20 kB in {:?}", begun.elapsed());
 }

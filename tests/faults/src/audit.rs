@@ -91,7 +91,7 @@ impl Stores {
                 let serving = self.host.registry.engine().shared().capabilities.generations.of(name).serving;
                 let name = &group(name, serving);
                 let (Ok(ends), Ok(finished)) =
-                    (self.host.events.ends(topic).await, self.host.events.committed(name, topic).await)
+                    (self.host.events.end_offsets(topic).await, self.host.events.committed(name, topic).await)
                 else {
                     return Some(format!("nobody says how far {name} is in {topic}"));
                 };
@@ -177,7 +177,7 @@ impl Stores {
 
     async fn events(&self, topic: &str) -> Vec<Event> {
         let mut all = Vec::new();
-        let ends = self.host.events.ends(topic).await.expect("a topic");
+        let ends = self.host.events.end_offsets(topic).await.expect("a topic");
         for (partition, end) in (0..).zip(ends) {
             let mut offset = 0;
             while offset < end {

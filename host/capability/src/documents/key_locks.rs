@@ -44,7 +44,7 @@ impl Default for KeyLocks {
 impl KeyLocks {
     /// Locks the stripes of a commit. Stripes are locked in ascending order, so there is no deadlock; for the same reason a
     /// held lock is used only when it covers all of them.
-    pub async fn enter(&self, commit: &Commit, held: Option<KeyLock>) -> KeyLock {
+    pub async fn lock(&self, commit: &Commit, held: Option<KeyLock>) -> KeyLock {
         let mut stripes = BTreeSet::new();
         for write in &commit.writes {
             if let Write::Update { collection, filter, .. } | Write::Delete { collection, filter, .. } = write {
@@ -118,25 +118,25 @@ mod tests {
 
     /// Whether a commit would have to wait.
     async fn waits(locks: &KeyLocks, id: i32) -> bool {
-        tokio::time::timeout(Duration::from_millis(20), locks.enter(&commit(id), None)).await.is_err()
+        tokio::time::timeout(Duration::from_millis(20), locks.lock(&commit(id), None)).await.is_err()
     }
 
     #[tokio::test]
     async fn a_kept_turn_is_had_again_and_ends_by_itself() {
         let (locks, mut held) = (KeyLocks::default(), HeldKeyLock::default());
-        held.keep(locks.enter(&commit(1), None).await);
+        held.keep(locks.lock(&commit(1), None).await);
         assert!(waits(&locks, 1).await);
         assert!(!waits(&locks, 2).await);
-        let lock = locks.enter(&commit(1), held.take()).await;
+        let lock = locks.lock(&commit(1), held.take()).await;
         assert!(waits(&locks, 1).await);
         // A held lock that does not cover a commit is released for one that does.
-        let lock = locks.enter(&commit(2), Some(lock)).await;
+        let lock = locks.lock(&commit(2), Some(lock)).await;
         assert!(!waits(&locks, 1).await && waits(&locks, 2).await);
         held.keep(lock);
         // It is released, although nobody takes it.
-        drop(locks.enter(&commit(2), None).await);
+        drop(locks.lock(&commit(2), None).await);
         assert!(held.take().is_none());
-        held.keep(locks.enter(&commit(3), None).await);
+        held.keep(locks.lock(&commit(3), None).await);
         drop(held);
         assert!(!waits(&locks, 3).await, "it ends with its call");
     }

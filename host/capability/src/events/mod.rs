@@ -91,7 +91,7 @@ pub trait EventLog: Send + Sync + 'static {
     async fn read(&self, topic: &str, partition: u32, offset: u64, max: u32) -> Result<Vec<Record>, Error>;
 
     /// The offset after the newest record of each partition of a topic.
-    async fn ends(&self, topic: &str) -> Result<Vec<u64>, Error>;
+    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error>;
 
     /// The committed offset of a group in each partition of a topic; none where it has none.
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<u64>>, Error>;

@@ -32,7 +32,7 @@ pub enum Next {
     Records(TopicPartition, Vec<Record>),
     /// These partitions were revoked; their next member gets every record after the committed offset again. Work for them
     /// that is not done has to be dropped. A partition may be assigned again, and starts at the offset committed then.
-    Taken(Vec<TopicPartition>),
+    Revoked(Vec<TopicPartition>),
 }
 
 /// A member of a group. Any number of tasks may use it at once; only one of them should call [`Subscription::next`]. When
@@ -52,7 +52,7 @@ pub trait Subscription: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Invalid`] for an offset beyond every delivered record, [`Error::Unavailable`] when the log does not
     /// answer or the group is rebalancing: commit again, or the records may be delivered again.
-    async fn finished(&self, partition: &TopicPartition, offset: u64) -> Result<bool, Error>;
+    async fn commit(&self, partition: &TopicPartition, offset: u64) -> Result<bool, Error>;
 
     /// Pauses a partition: no more records until it is resumed. A partition that is assigned again is not paused.
     fn pause(&self, partition: &TopicPartition);

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::clocks::Clock;
 use crate::documents::{Commit, Documents, Error, Filter, Query, Sort, Write, date};
 use crate::health::Health;
-use crate::mail::{COLLECTION, NEXT, Outlet, Refusal, Row};
+use crate::mail::{COLLECTION, NEXT, Outlet, QueuedMail, SendError};
 
 /// How often the collection is polled for due mails.
 const POLL: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ impl Mailer {
         let due = Filter::from_document(&doc! { NEXT: { "$lte": date(self.clock.now()) } })?;
         let sort = Sort::from_document(&doc! { NEXT: 1 })?;
         let found = self.documents.find(Query { sort, limit: BATCH, ..Query::all(COLLECTION, due) }).await?;
-        let rows: Vec<Row> = found.iter().filter_map(|raw| Row::read(raw)).collect();
+        let rows: Vec<QueuedMail> = found.iter().filter_map(|raw| QueuedMail::read(raw)).collect();
         futures_util::stream::iter(&rows)
             .for_each_concurrent(None, |row| async {
                 if let Err(why) = self.send(row).await {
@@ -110,7 +110,7 @@ impl Mailer {
     }
 
     /// Claims a mail, sends it and stores the outcome.
-    async fn send(&self, row: &Row) -> Result<(), Error> {
+    async fn send(&self, row: &QueuedMail) -> Result<(), Error> {
         let attempts = row.attempts.saturating_add(1);
         let claimed = self.clock.now() + CLAIM;
         let claim = doc! { "$set": { NEXT: date(claimed), "attempts": i32::try_from(attempts).unwrap_or(i32::MAX) } };
@@ -119,7 +119,7 @@ impl Mailer {
             Err(Error::Unmet(_)) => return Ok(()),
             claimed => claimed?,
         }
-        let late = |_| Err(Refusal::Now(format!("it was not taken within {TIMEOUT:?}")));
+        let late = |_| Err(SendError::Transient(format!("it was not taken within {TIMEOUT:?}")));
         let sent = tokio::time::timeout(TIMEOUT, self.outlet.send(row)).await.unwrap_or_else(late);
         crate::abort::here("mailed");
         self.set_health(&sent);
@@ -130,13 +130,13 @@ impl Mailer {
                 let delete = Write::Delete { collection, filter, many: false, must_match: false };
                 self.documents.commit_in_background(Commit { writes: vec![delete], events: Vec::new() }).await.map(drop)
             }
-            Err(Refusal::Now(why)) if now < row.at.saturating_add(GIVE_UP_AFTER) => {
+            Err(SendError::Transient(why)) if now < row.at.saturating_add(GIVE_UP_AFTER) => {
                 let (first, longest) = BACKOFF;
                 let wait = first.saturating_mul(1 << row.attempts.min(20)).min(longest);
                 tracing::warn!(mail = %row.id, why, "a mail is tried again later");
                 self.change(row, claimed, doc! { "$set": { NEXT: date(now + wait), "why": why } }).await
             }
-            Err(Refusal::Now(why) | Refusal::Ever(why)) => {
+            Err(SendError::Transient(why) | SendError::Permanent(why)) => {
                 tracing::warn!(mail = %row.id, why, "a mail is given up");
                 self.change(row, claimed, doc! { "$set": { "failed": date(now), "why": why }, "$unset": { NEXT: 1 } })
                     .await
@@ -145,14 +145,14 @@ impl Mailer {
     }
 
     /// Changes a row that is still due at `next`.
-    async fn change(&self, row: &Row, next: u64, change: Document) -> Result<(), Error> {
+    async fn change(&self, row: &QueuedMail, next: u64, change: Document) -> Result<(), Error> {
         let update = Write::change_known(COLLECTION, &doc! { "_id": row.id, NEXT: date(next) }, &change)?;
         self.documents.commit_in_background(Commit { writes: vec![update], events: Vec::new() }).await.map(drop)
     }
 
-    fn set_health(&self, sent: &Result<(), Refusal>) {
+    fn set_health(&self, sent: &Result<(), SendError>) {
         let health = match sent {
-            Err(Refusal::Now(why)) => Health::Degraded(why.clone()),
+            Err(SendError::Transient(why)) => Health::Degraded(why.clone()),
             _ => Health::Up,
         };
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;

@@ -44,7 +44,7 @@ pub struct Mail {
 
 /// A stored mail that is not sent yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct QueuedMail {
     /// Its `_id`, which makes its Message-ID.
     pub id: ObjectId,
     /// The mail.
@@ -59,11 +59,11 @@ pub struct Row {
 
 /// Why a mail was not sent.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum SendError {
     /// It can be retried.
-    Now(String),
+    Transient(String),
     /// It can never be sent.
-    Ever(String),
+    Permanent(String),
 }
 
 /// The way out for mails, such as an SMTP server.
@@ -73,7 +73,7 @@ pub trait Outlet: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Sends one mail. A mail that is sent twice has the same Message-ID.
-    async fn send(&self, row: &Row) -> Result<(), Refusal>;
+    async fn send(&self, row: &QueuedMail) -> Result<(), SendError>;
 }
 
 impl Mail {
@@ -118,7 +118,7 @@ impl Mail {
     }
 }
 
-impl Row {
+impl QueuedMail {
     /// None for a malformed row.
     fn read(raw: &RawDocument) -> Option<Self> {
         let text = |name: &str| raw.get_str(name).ok().map(str::to_owned);
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_mail_is_its_row() {
         let Ok(Write::Insert { document, .. }) = mail().row("c", 5) else { unreachable!() };
-        let row = Row::read(&document).unwrap();
+        let row = QueuedMail::read(&document).unwrap();
         assert_eq!((row.mail, row.at, row.next, row.attempts), (mail(), 5, 5, 0));
     }
 

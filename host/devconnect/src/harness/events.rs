@@ -86,7 +86,7 @@ impl App {
         let (log, mut wait) = (&self.host.events, Wait::of_millis(2));
         let group = group(component, generations.of(component).serving);
         for topic in loaded.manifest.event.iter().map(|event| &event.topic) {
-            let ends = log.ends(topic).await.map_err(Failure::host)?;
+            let ends = log.end_offsets(topic).await.map_err(Failure::host)?;
             loop {
                 let finished = log.committed(&group, topic).await.map_err(Failure::host)?;
                 if finished.iter().zip(&ends).all(|(finished, end)| finished.unwrap_or(0) >= *end) {
@@ -113,7 +113,7 @@ impl App {
     async fn records(&self, topic: &str) -> Result<Vec<Record>, Failure> {
         let log = &self.host.events;
         let mut all = Vec::new();
-        let ends = log.ends(topic).await.map_err(Failure::refused)?;
+        let ends = log.end_offsets(topic).await.map_err(Failure::refused)?;
         for (partition, end) in (0..).zip(ends) {
             let mut offset = 0;
             while offset < end {

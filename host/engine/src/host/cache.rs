@@ -24,7 +24,7 @@ impl State {
 
     /// Whether an invalidation of this key is pending.
     fn has_pending_invalidation(&self, key: &str) -> bool {
-        self.capabilities().invalidations.owed().has_key(key)
+        self.capabilities().invalidations.pending().has_key(key)
     }
 
     fn entry(&self, key: &str, wanted: Access, value: &[u8], ttl: u32) -> Result<Ttl, Error> {

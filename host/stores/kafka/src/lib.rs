@@ -93,7 +93,7 @@ impl EventLog for Kafka {
         cluster::blocking(move || read::read(&cluster, &topic, partition, offset, max)).await
     }
 
-    async fn ends(&self, topic: &str) -> Result<Vec<u64>, Error> {
+    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error> {
         let (cluster, topic) = (Arc::clone(&self.cluster), topic.to_owned());
         cluster::blocking(move || read::ends(&cluster, &topic)).await
     }

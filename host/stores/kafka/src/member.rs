@@ -220,7 +220,7 @@ impl Subscription for Member {
         self.buffers.next().await
     }
 
-    async fn finished(&self, partition: &TopicPartition, offset: u64) -> Result<bool, Error> {
+    async fn commit(&self, partition: &TopicPartition, offset: u64) -> Result<bool, Error> {
         let Some(committed) = self.buffers.finished(partition, offset)? else { return Ok(false) };
         committed.await.unwrap_or_else(|_| Err(buffers::closed())).map(|()| true)
     }

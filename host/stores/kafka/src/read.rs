@@ -64,7 +64,7 @@ pub(super) fn read(cluster: &Cluster, name: &str, partition: u32, from: u64, max
     Ok(records)
 }
 
-/// See [`EventLog::ends`](capability::events::EventLog::ends).
+/// See [`EventLog::end_offsets`](capability::events::EventLog::end_offsets).
 pub(super) fn ends(cluster: &Cluster, name: &str) -> Result<Vec<u64>, Error> {
     let topic = cluster.topic(name);
     (0..partitions(cluster, name)?).map(|number| Ok(cluster.bounds(&topic, number.cast_signed())?.1)).collect()

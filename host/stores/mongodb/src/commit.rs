@@ -30,7 +30,7 @@ pub(super) async fn run_locked(
     if commit.writes.is_empty() && commit.events.is_empty() {
         return (Ok(Vec::new()), None);
     }
-    let Ok(lock) = timeout_at(until, shared.key_locks.enter(commit, held)).await else {
+    let Ok(lock) = timeout_at(until, shared.key_locks.lock(commit, held)).await else {
         let busy = "too many commits are about the same document or key";
         return (Err(Error::Unavailable(busy.to_owned())), None);
     };

@@ -12,7 +12,7 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
-use capability::mail::{Outlet, Refusal, Row};
+use capability::mail::{Outlet, QueuedMail, SendError};
 
 /// The sender when no operator has set one.
 const DEFAULT_FROM: (&str, &str) = ("no-reply", "localhost");
@@ -41,11 +41,12 @@ impl Outlet for Folder {
         "folder (.eml files)"
     }
 
-    async fn send(&self, row: &Row) -> Result<(), Refusal> {
-        let message = message(row, &self.from).map_err(Refusal::Ever)?;
+    async fn send(&self, row: &QueuedMail) -> Result<(), SendError> {
+        let message = message(row, &self.from).map_err(SendError::Permanent)?;
         let (folder, name) = (self.folder.clone(), row.id.to_hex());
         let written = tokio::task::spawn_blocking(move || write_file(&folder, &name, &message.formatted())).await;
-        let failed = |error: &dyn std::fmt::Display| Refusal::Now(format!("the file can't be written: {error}"));
+        let failed =
+            |error: &dyn std::fmt::Display| SendError::Transient(format!("the file can't be written: {error}"));
         written.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 }
@@ -77,13 +78,17 @@ impl Outlet for Smtp {
         "SMTP"
     }
 
-    async fn send(&self, row: &Row) -> Result<(), Refusal> {
-        let message = message(row, &self.from).map_err(Refusal::Ever)?;
+    async fn send(&self, row: &QueuedMail) -> Result<(), SendError> {
+        let message = message(row, &self.from).map_err(SendError::Permanent)?;
         match self.server.send(message).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let permanent = error.status().is_some_and(|code| PERMANENT.contains(&u16::from(code)));
-                Err(if permanent { Refusal::Ever(error.to_string()) } else { Refusal::Now(error.to_string()) })
+                Err(if permanent {
+                    SendError::Permanent(error.to_string())
+                } else {
+                    SendError::Transient(error.to_string())
+                })
             }
         }
     }
@@ -126,7 +131,7 @@ impl Header for ListUnsubscribe {
 }
 
 /// The message of a mail (RFC 5322). Its Message-ID is its row's id, so that it is the same for every try.
-fn message(row: &Row, from: &Mailbox) -> Result<Message, String> {
+fn message(row: &QueuedMail, from: &Mailbox) -> Result<Message, String> {
     let mail = &row.mail;
     let to = mail.to.parse::<Mailbox>().map_err(|error| error.to_string())?;
     let mut builder = Message::builder()
@@ -152,7 +157,7 @@ mod tests {
     use super::*;
     use capability::mail::Mail;
 
-    fn row() -> Row {
+    fn row() -> QueuedMail {
         let mail = Mail {
             to: "Ada <ada@example.org>".into(),
             subject: "Grüße".into(),
@@ -160,7 +165,7 @@ mod tests {
             html: Some("<p>Hello</p>".into()),
             unsubscribe: Some("https://example.org/u?token=1".into()),
         };
-        Row { id: ObjectId::from_bytes([7; 12]), mail, at: 1_768_478_400_000, next: 0, attempts: 0 }
+        QueuedMail { id: ObjectId::from_bytes([7; 12]), mail, at: 1_768_478_400_000, next: 0, attempts: 0 }
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl EventLog for SqliteLog {
         self.query(move |connection| read(connection, &partition, offset, max)).await
     }
 
-    async fn ends(&self, topic: &str) -> Result<Vec<u64>, Error> {
+    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error> {
         let partitions = self.partitions(topic)?;
         let topic = topic.to_owned();
         self.query(move |connection| {

@@ -122,7 +122,7 @@ impl Subscription for Member {
             changes.borrow_and_update();
             let revoked = self.state(|state| std::mem::take(&mut state.revoked))?;
             if !revoked.is_empty() {
-                return Ok(Next::Taken(revoked));
+                return Ok(Next::Revoked(revoked));
             }
             match self.read_first(self.readable()?).await? {
                 Some((partition, assignment, records)) if self.mark_delivered(&partition, assignment, &records)? => {
@@ -135,7 +135,7 @@ impl Subscription for Member {
         }
     }
 
-    async fn finished(&self, partition: &TopicPartition, offset: u64) -> Result<bool, Error> {
+    async fn commit(&self, partition: &TopicPartition, offset: u64) -> Result<bool, Error> {
         let delivered =
             self.state(|state| state.assigned.get(partition).and_then(|assignment| assignment.delivered))?;
         let Some(delivered) = delivered else { return Ok(false) };

@@ -71,7 +71,7 @@ impl Consumer {
                     self.on_records(topic_partition, records);
                     backoff = Backoff::store();
                 }
-                Ok(Next::Taken(revoked)) => self.on_revoked(&revoked),
+                Ok(Next::Revoked(revoked)) => self.on_revoked(&revoked),
                 Err(error) => {
                     if backoff.is_first() {
                         tracing::warn!(component = self.component, %error, "events can't be polled; polling again");
@@ -191,7 +191,7 @@ impl Consumer {
     async fn commit_offset(&self, partition: &Partition) {
         let Some(offset) = partition.to_commit() else { return };
         capability::abort::here("offset");
-        match self.subscription.finished(&partition.topic_partition, offset).await {
+        match self.subscription.commit(&partition.topic_partition, offset).await {
             Ok(true) => {
                 capability::abort::here("remembered");
                 partition.committed(offset);

@@ -65,7 +65,7 @@ pub(super) async fn switch(registry: &Registry, log: &dyn EventLog, loaded: &Loa
 pub async fn left(log: &dyn EventLog, loaded: &Loaded, generation: u64) -> Result<u64, events::Error> {
     let mut left = 0;
     for trigger in &loaded.manifest.event {
-        let ends = log.ends(&trigger.topic).await?;
+        let ends = log.end_offsets(&trigger.topic).await?;
         let committed = log.committed(&group(&loaded.manifest.component.name, generation), &trigger.topic).await?;
         left += ends.iter().zip(committed).map(|(end, offset)| end.saturating_sub(offset.unwrap_or(0))).sum::<u64>();
     }

@@ -58,7 +58,7 @@ pub(super) fn open(trigger: &Arc<SocketTrigger>) {
         let admitting = admitting.clone();
         async move { admit(&admitting, socket, auth.ok()).await }
     };
-    trigger.io.ns("/", connected.with(admitted));
+    trigger.io.ns(super::NAMESPACE, connected.with(admitted));
 }
 
 async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Value>) -> Result<(), Refused> {

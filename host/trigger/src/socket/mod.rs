@@ -43,6 +43,8 @@ use registry::Registry;
 
 /// The path of the server; clients rely on it.
 pub const PATH: &str = "/socket.io";
+/// The only namespace.
+const NAMESPACE: &str = "/";
 /// How often leases are renewed, and expired and lost sockets removed.
 const SWEEP: Duration = Duration::from_secs(10);
 /// How long a client may take from its first request to its session's token.
@@ -235,13 +237,18 @@ async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
         let Some(trigger) = trigger.upgrade() else { return };
         trigger.presence.renew().await;
         let now = trigger.registry.engine().shared().capabilities.clock.now() / 1_000;
-        for socket in trigger.io.sockets() {
+        // A server that has closed has no namespace any more, and panics when it is asked for its sockets.
+        let Some(sockets) = trigger.io.of(NAMESPACE).map(|all| all.sockets()) else { continue };
+        for socket in sockets {
             let expired = socket.extensions.get::<Identity>().is_some_and(|identity| identity.expires <= now);
             if expired && socket.clone().disconnect().is_err() {
                 tracing::debug!(socket = %socket.id, "the session of a socket that does not read has expired");
             }
         }
-        let is_open = |socket: Sid| trigger.io.get_socket(socket).is_some_and(|socket| socket.connected());
+        let is_open = |socket: Sid| {
+            let socket = trigger.io.of(NAMESPACE).and_then(|all| all.get_socket(socket));
+            socket.is_some_and(|socket| socket.connected())
+        };
         for (user, socket) in trigger.presence.sockets() {
             if !socket.parse().is_ok_and(is_open) {
                 trigger.presence.leave(&user, &socket);

@@ -10,14 +10,12 @@ use socketioxide::extract::SocketRef;
 use socketioxide::socket::Sid;
 use socketioxide::{SendError, SocketError, SocketIo};
 
+use crate::socket::NAMESPACE;
 use crate::socket::connections::Connections;
 use capability::sessions::Ending;
 use capability::sessions::Identity;
 use capability::sockets::presence::Presence;
 use capability::sockets::{Error, Sockets, Target};
-
-/// The only namespace.
-const NAMESPACE: &str = "/";
 
 /// The room of all sockets of a user. The name of a component's room has no space, so the two never collide.
 pub(super) fn user_room(user: &str) -> String {

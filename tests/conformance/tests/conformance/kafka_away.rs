@@ -137,7 +137,7 @@ async fn a_subscription_begins_and_goes_on_by_itself() {
                 let Next::Records(place, records) = member.next().await.unwrap() else { continue };
                 let last = records.last().unwrap();
                 // Offsets are not remembered while the broker comes back; what is not is told again.
-                if member.finished(&place, last.offset + 1).await.is_ok() && last.event == event("k", number) {
+                if member.commit(&place, last.offset + 1).await.is_ok() && last.event == event("k", number) {
                     return;
                 }
             }

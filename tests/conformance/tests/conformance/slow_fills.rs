@@ -93,7 +93,7 @@ impl Site {
     /// Commits an end with what makes the cache learn it.
     async fn commit(&self, end: Write) {
         let stale = Stale { keys: Vec::new(), subjects: vec![USER.to_owned()] };
-        let (row, write) = self.invalidations.row(stale).unwrap();
+        let (row, write) = self.invalidations.prepare(stale).unwrap();
         let writes = std::iter::once(end).chain(write).collect();
         self.gate.commit(Commit { writes, events: Vec::new() }).await.unwrap();
         self.invalidations.settle(row).await;

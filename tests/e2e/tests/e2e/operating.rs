@@ -17,7 +17,7 @@ fn nobody() -> String {
 async fn a_store_that_is_away_is_seen_though_nobody_calls() {
     let environment = vec![("REDIS_URL", nobody())];
     let stack = Stack::embedded();
-    let expects = vec![Expected::Warning("Redis can't be listened to yet")];
+    let expects = vec![Expected::Warning("the connection for push messages of Redis can't be opened")];
     let server = stack.start_with("host", ServerOptions { environment, expects, ..ServerOptions::default() }).await;
     let line = |capability: &str, engine: &str, state: &str| {
         format!("devconnect_store_state{{capability=\"{capability}\",engine=\"{engine}\",state=\"{state}\"}} 1\n")

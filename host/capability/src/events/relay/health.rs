@@ -10,7 +10,7 @@ use crate::events::relay::Work;
 /// How long an answer of the log counts before it is pinged.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Between two pings of a log that set_shards just been opened.
+/// Between two pings of a log that has just been opened.
 const FIRST_PINGS: Duration = Duration::from_millis(100);
 
 /// Whether the log answers.

@@ -334,7 +334,7 @@ impl State {
             return Err(error.clone());
         }
         if !self.revoked.is_empty() {
-            return Ok(Some((Next::Taken(std::mem::take(&mut self.revoked)), false)));
+            return Ok(Some((Next::Revoked(std::mem::take(&mut self.revoked)), false)));
         }
         let ready = |buffer: &Buffer| buffer.committed.is_some() && !buffer.paused && !buffer.records.is_empty();
         let last = self.last.as_ref();

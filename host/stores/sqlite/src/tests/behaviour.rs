@@ -69,7 +69,7 @@ async fn a_refused_write_undoes_the_commit_and_its_events() {
     let error = store.commit(Commit { writes, events: vec![event("e", "k"), unknown] }).await.unwrap_err();
     assert!(matches!(error, Error::Invalid(text) if text.contains("`unknown`")));
     assert_eq!(find(&store, "people", doc! {}).await.len(), 1);
-    assert_eq!(store.event_log().ends("things").await.unwrap(), [0, 0, 0]);
+    assert_eq!(store.event_log().end_offsets("things").await.unwrap(), [0, 0, 0]);
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn the_log_keeps_order_without_gaps() {
         let done = store.commit(Commit { writes: vec![insert("plain", doc! { "_id": id })], events }).await;
         assert_eq!(done.is_ok(), number % 3 != 0 || number == 0);
     }
-    let ends = log.ends("things").await.unwrap();
+    let ends = log.end_offsets("things").await.unwrap();
     assert_eq!(ends.iter().sum::<u64>(), 54);
     let mut last = std::collections::BTreeMap::new();
     for (partition, end) in (0..).zip(&ends) {

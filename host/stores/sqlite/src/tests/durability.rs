@@ -17,7 +17,7 @@ fn open(folder: &Path) -> Sqlite {
 async fn all_records(store: &Sqlite) -> Vec<Record> {
     let log = store.event_log();
     let mut records = Vec::new();
-    for (partition, end) in (0..).zip(log.ends("things").await.unwrap()) {
+    for (partition, end) in (0..).zip(log.end_offsets("things").await.unwrap()) {
         let mut offset = 0;
         while offset < end {
             let part = log.read("things", partition, offset, 1_000).await.unwrap();
@@ -39,7 +39,7 @@ async fn reopening_keeps_everything() {
     }
     let member = store.event_log().subscribe("g", &["things".to_owned()], Start::Earliest).await.unwrap();
     let Next::Records(partition, _) = member.next().await.unwrap() else { panic!("nothing is taken here") };
-    assert_eq!(member.finished(&partition, 5).await, Ok(true));
+    assert_eq!(member.commit(&partition, 5).await, Ok(true));
     drop(member);
     let before = (find(&store, "c", doc! {}).await, all_records(&store).await);
     drop(store);

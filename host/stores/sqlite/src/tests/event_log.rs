@@ -50,7 +50,7 @@ async fn what_is_not_known_or_too_large_is_refused() {
     refused(append_all(&store, vec![event("k", vec![0; MAX_VALUE + 1])]).await);
     refused(append_all(&store, vec![Event { topic: "other".to_owned(), ..event("k", vec![]) }]).await);
     let log = store.event_log();
-    assert!(matches!(log.ends("other").await, Err(Error::Invalid(_))));
+    assert!(matches!(log.end_offsets("other").await, Err(Error::Invalid(_))));
     assert!(matches!(log.read("things", 4, 0, 1).await, Err(Error::Invalid(_))));
     assert!(matches!(log.committed("g", "other").await, Err(Error::Invalid(_))));
     let topics = ["other".to_owned()];
@@ -68,7 +68,7 @@ async fn large_events_are_read_in_parts() {
         assert!(!part.is_empty() && part.len() * MAX_VALUE <= MAX_READ_BYTES);
         offset += part.len() as u64;
     }
-    assert_eq!(log.ends("things").await.unwrap().iter().sum::<u64>(), 50);
+    assert_eq!(log.end_offsets("things").await.unwrap().iter().sum::<u64>(), 50);
 }
 
 #[tokio::test]
@@ -78,11 +78,11 @@ async fn a_log_by_itself_takes_what_is_not_refused() {
     let events = vec![event("k", vec![1]), bad, event("bad", vec![2]), event("k", vec![3])];
     let answers = log.append(events, Instant::now() + Duration::from_secs(5)).await;
     assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
-    assert_eq!(log.ends("things").await.unwrap().iter().sum::<u64>(), 2);
+    assert_eq!(log.end_offsets("things").await.unwrap().iter().sum::<u64>(), 2);
     let late = log.append(vec![event("k", vec![4])], Instant::now()).await;
     assert!(matches!(late[..], [Ok(()) | Err(Error::Unavailable(_))]));
     let mut dead = event("k", vec![5]);
     dead.topic.push_str(DEAD_LETTERS);
     assert_eq!(log.append(vec![dead], Instant::now() + Duration::from_secs(5)).await, [Ok(())]);
-    assert_eq!(log.ends("things.dlq").await.unwrap().iter().sum::<u64>(), 1);
+    assert_eq!(log.end_offsets("things.dlq").await.unwrap().iter().sum::<u64>(), 1);
 }

@@ -99,7 +99,7 @@ async fn without_another_log_what_waits_goes_into_the_embedded_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     commit(&store, (0..10).map(|number| event("k", &number.to_string(), vec![number])).collect()).await;
-    assert_eq!(store.event_log().ends("things").await.unwrap().iter().sum::<u64>(), 0);
+    assert_eq!(store.event_log().end_offsets("things").await.unwrap().iter().sum::<u64>(), 0);
     drop(store);
     let location = || Location::Folder(folder.path().to_owned());
     // The events stay as long as their topic is not known.
