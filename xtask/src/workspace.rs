@@ -92,11 +92,20 @@ impl Workspace {
         self.packages.iter().filter(|package| self.is_host(package))
     }
 
-    /// Arguments for cargo that have the host's own crates compiled soon instead of well. What is built this way lies
-    /// beside the other form: going from one to the other builds nothing twice.
+    /// Whether a package has something of the host linked into it.
+    pub(crate) fn links_host(&self, package: &Package) -> bool {
+        self.is_host(package)
+            || self.host().any(|host| package.dependencies.iter().any(|dependency| dependency.name == host.name))
+    }
+
+    /// Arguments for cargo that have our own crates compiled soon instead of well. What is built this way lies beside the other
+    /// form: going from one to the other builds nothing twice. Not for components: `guest` would inherit it.
     pub(crate) fn quick(&self) -> Vec<String> {
         let setting = |name: &str, value: &str| format!("--config=profile.release.package.{name}.{value}");
-        self.host()
+        self.packages
+            .iter()
+            // What runs the chores and the benches is one program, in both forms.
+            .filter(|package| !["xtask", "bench"].contains(&package.name.as_str()))
             .flat_map(|package| ["opt-level=0", "codegen-units=256"].map(|value| setting(&package.name, value)))
             .collect()
     }
@@ -181,6 +190,12 @@ pub(crate) fn package(name: &str, folder: &str, tests: Option<&str>) -> Package 
     Package { name: name.to_owned(), manifest, targets, dependencies: Vec::new() }
 }
 
+/// For tests: something that a package depends on.
+#[cfg(test)]
+pub(crate) fn dependency(name: &str) -> Dependency {
+    Dependency { name: name.to_owned(), kind: None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,13 +206,11 @@ mod tests {
             .map(|(name, folder)| package(name, folder, None))
             .into();
         let workspace = Workspace { root: "/w".into(), target: "/w/target".into(), packages };
-        assert_eq!(
-            workspace.quick(),
-            [
-                "--config=profile.release.package.store-kafka.opt-level=0",
-                "--config=profile.release.package.store-kafka.codegen-units=256",
-            ]
-        );
+        let host: Vec<&str> = workspace.host().map(|package| package.name.as_str()).collect();
+        assert_eq!(host, ["store-kafka"]);
+        let quick = workspace.quick();
+        assert_eq!(quick.len(), 6);
+        assert!(quick.contains(&"--config=profile.release.package.hosting.opt-level=0".to_owned()), "{quick:?}");
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(super) fn build(
     quick: bool,
     deadline: Instant,
 ) -> Result<(End, Vec<Binary>)> {
-    let (first, second) = calls(packages);
+    let (first, second) = calls(workspace, packages);
     let mut found = Vec::new();
     let mut call = |arguments: Vec<&str>, inside: bool| -> Result<End> {
         let mut command = cargo(&workspace.root);
@@ -99,25 +99,27 @@ pub(super) fn build(
     Ok((end, found))
 }
 
-/// What cargo is called with: once for the programs and the tests that stand apart, and once more where libraries or
-/// programs have tests inside.
-fn calls<'a>(packages: &[&'a Package]) -> (Vec<&'a str>, Option<Vec<&'a str>>) {
-    let tested = |kind: Kind| {
-        let targets = packages.iter().flat_map(|package| package.targets.iter());
+/// What cargo is called with: once for the programs and the tests that link the host, and once more for all others and for
+/// the tests inside of libraries and programs, which nobody waits for to be fast.
+fn calls<'a>(workspace: &Workspace, packages: &[&'a Package]) -> (Vec<&'a str>, Option<Vec<&'a str>>) {
+    let targets = |kind: Kind, links_host: Option<bool>| {
+        let wanted = move |package: &&&Package| links_host.is_none_or(|links| workspace.links_host(package) == links);
+        let targets = packages.iter().filter(wanted).flat_map(|package| package.targets.iter());
         targets.filter(move |target| target.test && target.kind() == kind).map(|target| target.name.as_str())
     };
     // `xtask` itself is what some tests run.
     let mut first = vec!["build", "--release", "--workspace", "--bin", "devconnect", "--bin", "xtask"];
-    first.extend(tested(Kind::Test).flat_map(|name| ["--test", name]));
+    first.extend(targets(Kind::Test, Some(true)).flat_map(|name| ["--test", name]));
     let mut second = vec!["test", "--no-run", "--release", "--workspace"];
     let without = second.len();
-    if tested(Kind::Library).next().is_some() {
+    second.extend(targets(Kind::Test, Some(false)).flat_map(|name| ["--test", name]));
+    if targets(Kind::Library, None).next().is_some() {
         second.push("--lib");
     }
     // Benches have no tests inside, and nothing but `bench` waits for them.
-    second.extend(tested(Kind::Program).filter(|name| *name == "xtask").flat_map(|name| ["--bin", name]));
-    let inside = second.len() > without;
-    (first, inside.then_some(second))
+    second.extend(targets(Kind::Program, None).filter(|name| *name == "xtask").flat_map(|name| ["--bin", name]));
+    let more = second.len() > without;
+    (first, more.then_some(second))
 }
 
 /// A line of cargo's; none when it is about something else.
@@ -166,7 +168,7 @@ pub(super) fn binary(package: &str, target: &str, kind: Kind) -> Binary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::package;
+    use crate::workspace::{dependency, package};
 
     #[test]
     fn test_executables_are_told_from_the_rest() {
@@ -192,16 +194,26 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_for_is_built() {
-        let mut outside = package("e2e", "tests/e2e", Some("e2e"));
-        outside.targets.iter_mut().filter(|target| target.kind() == Kind::Library).for_each(|lib| lib.test = false);
-        let (first, second) = calls(&[&outside]);
-        assert_eq!(first.join(" "), "build --release --workspace --bin devconnect --bin xtask --test e2e");
-        assert_eq!(second, None);
-
-        let inside = package("engine", "host/engine", None);
-        let (first, second) = calls(&[&inside, &outside]);
-        assert_eq!(first.join(" "), "build --release --workspace --bin devconnect --bin xtask --test e2e");
-        assert_eq!(second.unwrap().join(" "), "test --no-run --release --workspace --lib");
+        let without_lib = |mut package: Package| {
+            package.targets.iter_mut().filter(|target| target.kind() == Kind::Library).for_each(|lib| lib.test = false);
+            package
+        };
+        let mut e2e = without_lib(package("e2e", "tests/e2e", Some("e2e")));
+        e2e.dependencies.push(dependency("engine"));
+        let auth = without_lib(package("auth", "components/auth", Some("auth")));
+        let engine = package("engine", "host/engine", None);
+        let packages = vec![e2e, auth, engine];
+        let workspace = Workspace { root: "/w".into(), target: "/w/target".into(), packages };
+        let [e2e, auth, engine] = &workspace.packages[..] else { unreachable!() };
+        let said = |packages: &[&Package]| {
+            let (first, second) = calls(&workspace, packages);
+            (first.join(" "), second.map(|second| second.join(" ")))
+        };
+        let host = "build --release --workspace --bin devconnect --bin xtask";
+        let rest = "test --no-run --release --workspace";
+        assert_eq!(said(&[e2e]), (format!("{host} --test e2e"), None));
+        assert_eq!(said(&[auth]), (host.to_owned(), Some(format!("{rest} --test auth"))));
+        assert_eq!(said(&[engine, e2e]), (format!("{host} --test e2e"), Some(format!("{rest} --lib"))));
     }
 
     #[test]
