@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::Operated;
 use crate::extract::{Body, Path, Query};
 use crate::{ErrorBody, ErrorResponse};
+use manifest::BundleError;
 use registry::deploy;
 use registry::deploy::{CanaryRun, ComponentRow, Deployed, Deployments, LARGEST, Rule, Share, Tally, Version};
 use registry::{DeployError, Drain, Registry};
@@ -123,9 +124,11 @@ pub struct Done {
 impl From<deploy::ChangeError> for ErrorResponse {
     fn from(error: deploy::ChangeError) -> Self {
         let status = match &error {
-            deploy::ChangeError::Component(DeployError::Host(_) | DeployError::Unreadable { .. }) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            deploy::ChangeError::Component(
+                DeployError::Host(_)
+                | DeployError::Unreadable { .. }
+                | DeployError::Bundle(BundleError::Unreadable { .. }),
+            ) => StatusCode::INTERNAL_SERVER_ERROR,
             deploy::ChangeError::Component(DeployError::Conflict(_))
             | deploy::ChangeError::Conflict(_)
             | deploy::ChangeError::Grants { .. } => StatusCode::CONFLICT,

@@ -170,13 +170,17 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
 
 fn start_log() {
     let given = std::env::var("DEVCONNECT_LOG").ok();
-    let parsed = given.as_deref().map(str::parse::<Targets>);
+    // An empty directive would be read as one for errors alone.
+    let directives =
+        given.map(|given| given.split(',').map(str::trim).filter(|one| !one.is_empty()).collect::<Vec<_>>().join(","));
+    let directives = directives.filter(|directives| !directives.is_empty());
+    let parsed = directives.as_deref().map(str::parse::<Targets>);
     let filter = match &parsed {
         Some(Ok(filter)) => filter.clone(),
         _ => Targets::new().with_default(tracing::Level::INFO),
     };
     let terminal = std::io::stderr().is_terminal();
-    let colours = terminal && std::env::var_os("NO_COLOR").is_none();
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(!terminal).with_ansi(colours);
     tracing_subscriber::registry().with(lines).with(filter).init();
     if let Some(Err(why)) = parsed {

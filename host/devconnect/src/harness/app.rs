@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use capability::clocks::{Clock as _, Manual};
 use capability::documents::Filter;
@@ -21,6 +21,9 @@ use crate::{Host, HostOptions};
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the host notes what is due. A collection of its own.
 pub(super) const SCHEDULES: &str = "host-schedules";
+
+/// How many files of compiled code a shared folder keeps: several times what this workspace has.
+const MAX_CODE: usize = 300;
 
 /// A host that was started.
 pub(super) struct App {
@@ -54,7 +57,11 @@ impl App {
             code: start.cache,
             ..HostOptions::new(config, start.application, None)
         };
+        let code = options.code.clone();
         let host = blocking(move || Host::open(options)).await?.map_err(Failure::refused)?;
+        if let Some(code) = code {
+            blocking(move || prune(&code)).await?;
+        }
         let app = Self { host, clock, sockets };
         for (collection, document) in &start.documents {
             insert(app.host.documents.as_ref(), collection, std::slice::from_ref(document)).await?;
@@ -99,15 +106,20 @@ impl App {
                 wait.again(|| format!("{name} does not begin to consume")).await?;
             }
         }
-        let schedules: usize = deployed.iter().map(|loaded| loaded.manifest.schedule.len()).sum();
-        loop {
-            let all = Filter::from_document(&bson::doc! {}).map_err(Failure::host)?;
-            let known = self.host.documents.count(SCHEDULES, all, 0).await.map_err(Failure::host)?;
-            if known >= schedules as u64 {
+        let crons =
+            deployed.iter().flat_map(|loaded| loaded.manifest.schedule.iter().map(move |trigger| (loaded, trigger)));
+        let ids: Vec<String> = crons
+            .map(|(loaded, trigger)| format!("{}/{}", loaded.manifest.component.name, trigger.cron.as_str()))
+            .collect();
+        while !ids.is_empty() {
+            let named = Filter::from_document(&bson::doc! { "_id": { "$in": &ids } }).map_err(Failure::host)?;
+            let known = self.host.documents.count(SCHEDULES, named, 0).await.map_err(Failure::host)?;
+            if known >= ids.len() as u64 {
                 return Ok(());
             }
             wait.again(|| "the schedules do not begin".to_owned()).await?;
         }
+        Ok(())
     }
 
     /// A deployed component.
@@ -154,6 +166,21 @@ impl Wait {
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::refused(format!("can't read {}: {error}", file.display())))
+}
+
+/// Deletes the oldest compiled code of a folder that hosts share, beyond the newest [`MAX_CODE`] files.
+fn prune(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut files: Vec<(SystemTime, PathBuf)> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "compiled"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    for (_, file) in files.iter().rev().skip(MAX_CODE) {
+        // Another host may have deleted it.
+        let _ = std::fs::remove_file(file);
+    }
 }
 
 /// What takes a thread for a while.

@@ -2,7 +2,7 @@
 
 use bson::{DateTime, Document, RawDocumentBuf, doc};
 use bytes::Bytes;
-use capability::cache::{MAX_RECENT, Ttl};
+use capability::cache::{MAX_RECENT, Ttl, check_length};
 use capability::documents::{Commit, Documents, Filter, Query, Write};
 use serde::Serialize;
 use serde_json::json;
@@ -107,9 +107,11 @@ impl App {
     pub(super) async fn set_recent(&self, key: &str, entries: Vec<Base64>, seconds: u64) -> Result<Answer, Failure> {
         let cache = &self.host.registry.engine().shared().capabilities.cache;
         let entries: Vec<Bytes> = entries.into_iter().map(|entry| Bytes::from(entry.0)).collect();
+        // Before what is there goes.
+        check_length(entries.len()).map_err(Failure::refused)?;
         cache.delete(key).await.map_err(Failure::refused)?;
-        cache.fill_recent(key, entries, Ttl::clamped(seconds)).await.map_err(Failure::refused)?;
-        done()
+        let filled = cache.fill_recent(key, entries, Ttl::clamped(seconds)).await.map_err(Failure::refused)?;
+        if filled { done() } else { Err(Failure::refused(format!("another list came under {key:?} meanwhile"))) }
     }
 }
 

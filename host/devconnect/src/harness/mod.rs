@@ -67,9 +67,10 @@ async fn read(
     let mut running = JoinSet::new();
     let outcome = loop {
         let mut line = Vec::new();
-        match (&mut input).take(MAX_LINE + 1).read_until(b'\n', &mut line).await {
+        // Its end does not count.
+        match (&mut input).take(MAX_LINE + 2).read_until(b'\n', &mut line).await {
             Ok(0) => break Ok(()),
-            Ok(length) if length as u64 > MAX_LINE => {
+            Ok(_) if line.strip_suffix(b"\n").unwrap_or(&line).len() as u64 > MAX_LINE => {
                 let failure = Failure::new(Kind::Request, format!("a line takes at most {MAX_LINE} bytes"));
                 let _ = replies.send(Reply::failed(None, failure).into_line());
                 break Err(anyhow::anyhow!("a line of the driver has more than {MAX_LINE} bytes"));
@@ -86,6 +87,10 @@ async fn read(
             let _ = replies.send(reply.into_line());
         });
         while running.try_join_next().is_some() {}
+        if replies.is_closed() {
+            // Nobody can read a reply any more.
+            break Ok(());
+        }
     };
     while running.join_next().await.is_some() {}
     outcome
