@@ -12,6 +12,7 @@ use devconnect::{Host, HostOptions};
 use engine::{Call, Engine, HttpCall, Loaded};
 use serde::Serialize;
 
+use crate::measured;
 use crate::spread::Spread;
 
 const WARM_UP: usize = 5_000;

@@ -7,6 +7,8 @@ mod deploys;
 mod events;
 mod invoke;
 mod login;
+#[path = "../../fixtures/measured/src/render.rs"]
+mod measured;
 mod sockets;
 mod spread;
 

@@ -78,13 +78,13 @@ async fn read(
             Ok(_) => {}
             Err(error) => break Err(anyhow::Error::new(error).context("the input can't be read")),
         }
-        let (session, replies) = (session.clone(), replies.clone());
+        let (session, reply_to) = (session.clone(), replies.clone());
         running.spawn(async move {
             let reply = match Request::read(&line) {
                 Ok(Request { id, operation }) => Reply::to(id, answer(session, operation).await),
                 Err((id, failure)) => Reply::failed(id, failure),
             };
-            let _ = replies.send(reply.into_line());
+            let _ = reply_to.send(reply.into_line());
         });
         while running.try_join_next().is_some() {}
         if replies.is_closed() {
