@@ -68,7 +68,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String], options: Options) -> 
     }
     let ended = session.side_by_side(jobs);
     outcomes.extend(session.outcomes(&ended));
-    let good = report::print(&outcomes, started.elapsed(), style);
+    let failures = ended.iter().flat_map(|job| job.watched.failures().into_iter().map(|one| (job.name.as_str(), one)));
+    let good = report::print(&outcomes, failures, started.elapsed(), style);
     end_servers(&workspace.root, &before);
     Ok(code(good))
 }

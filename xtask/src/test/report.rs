@@ -88,13 +88,54 @@ impl Watched {
         self.note = Some(format!("{error:#}"));
     }
 
-    /// What was printed: when tests failed, all but the lines of those that passed; `verbose`: always all.
+    /// What was printed: when tests failed, all but the lines of those that passed and the frames of panics; `verbose`:
+    /// always all.
     pub(super) fn print(&self, verbose: bool) {
         let passing = |line: &str| line.starts_with("test ") && line.ends_with(" ... ok");
         if verbose || self.count.failed > 0 {
-            self.lines.iter().filter(|line| verbose || !passing(line)).for_each(|line| println!("    {line}"));
+            let shown = self.lines.iter().filter(|line| verbose || !passing(line) && !is_frame(line));
+            shown.for_each(|line| println!("    {line}"));
         }
     }
+
+    /// The tests that failed, each with where it panicked first and what it said.
+    pub(super) fn failures(&self) -> Vec<Failure> {
+        let name = |line: &String| line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(str::to_owned);
+        self.lines.iter().filter_map(name).map(|test| Failure { why: self.panic_of(&test), test }).collect()
+    }
+
+    fn panic_of(&self, test: &str) -> String {
+        let head = format!("---- {test} stdout ----");
+        let output = self.lines.iter().skip_while(|line| **line != head).skip(1);
+        let output = output.take_while(|line| !(line.starts_with("---- ") && line.ends_with(" stdout ----")));
+        let mut lines = output.skip_while(|line| !line.contains(" panicked at "));
+        let Some((_, place)) = lines.next().and_then(|line| line.split_once(" panicked at ")) else {
+            return "it said nothing".to_owned();
+        };
+        let ends = |line: &str| line.starts_with("stack backtrace:") || line.starts_with("note: ");
+        let said: Vec<&str> = lines.take_while(|line| !ends(line)).map(|line| line.trim()).collect();
+        let why = format!("{place} {}", said.join(" "));
+        let why = why.trim_end();
+        why.char_indices().nth(LONGEST_WHY).map_or(why, |(end, _)| why.get(..end).unwrap_or(why)).to_owned()
+    }
+}
+
+/// The longest reason that is repeated at the end, in characters.
+const LONGEST_WHY: usize = 600;
+
+/// A test that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) test: String,
+    pub(super) why: String,
+}
+
+/// Whether a line is one of a panic's stack: `  12: path::of::function` or `         at file:line:column`.
+fn is_frame(line: &str) -> bool {
+    let text = line.trim_start();
+    let indent = line.len() - text.len();
+    let number = || text.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    (indent >= 2 && number()) || (indent >= 8 && text.starts_with("at "))
 }
 
 /// What a check comes to: it passed or failed.
@@ -163,8 +204,13 @@ impl Style {
     }
 }
 
-/// The table and the last line; true when nothing failed.
-pub(super) fn print(outcomes: &[Outcome], took: Duration, style: Style) -> bool {
+/// The table, the tests that failed in each job, and the last line; true when nothing failed.
+pub(super) fn print<'a>(
+    outcomes: &[Outcome],
+    failures: impl Iterator<Item = (&'a str, Failure)>,
+    took: Duration,
+    style: Style,
+) -> bool {
     println!("\n       {:<12} {:>7} {:>7} {:>8} {:>9}", "suite", "passed", "failed", "ignored", "seconds");
     let mut all = Count::default();
     for outcome in outcomes {
@@ -172,6 +218,9 @@ pub(super) fn print(outcomes: &[Outcome], took: Duration, style: Style) -> bool 
         all += outcome.count;
     }
     println!("{:>57.1}\n", took.as_secs_f64());
+    for (job, Failure { test, why }) in failures {
+        println!("{} {job} {test}\n    {why}", style.paint("31", "failed:"));
+    }
     println!("{}", conclusion(all));
     all.failed == 0
 }
@@ -203,6 +252,33 @@ mod tests {
         assert_eq!(found.count, Count { passed: 24, failed: 6, ignored: 8 });
         assert_eq!(conclusion(found.count), "24 passed, 6 failed, 8 skipped");
         assert_eq!(conclusion(Count { passed: 1, ..Count::default() }), "1 passed, 0 failed");
+    }
+
+    #[test]
+    fn the_end_repeats_what_failed_and_why() {
+        let lines = [
+            "test one::a ... ok",
+            "test one::b ... FAILED",
+            "test two::c ... FAILED",
+            "---- one::b stdout ----",
+            "a line before",
+            "thread 'worker' (7) panicked at src/lib.rs:1:2:",
+            "first",
+            "  second",
+            "stack backtrace:",
+            "   0: std::panicking",
+            "             at /rustc/library.rs:1:2",
+            "thread 'one::b' (8) panicked at tests/b.rs:3:4:",
+            "another",
+            "---- two::c stdout ----",
+            "failures:",
+        ];
+        let found = watched(&lines, End::Exited(ExitStatus::from_raw(101 << 8)));
+        let failure = |test: &str, why: &str| Failure { test: test.to_owned(), why: why.to_owned() };
+        let wanted = [failure("one::b", "src/lib.rs:1:2: first second"), failure("two::c", "it said nothing")];
+        assert_eq!(found.failures(), wanted);
+        let frames: Vec<&&str> = lines.iter().filter(|line| is_frame(line)).collect();
+        assert_eq!(frames, [&lines[9], &lines[10]]);
     }
 
     #[test]

@@ -82,6 +82,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// Whether the log accepts events now; called while there are none to append.
     async fn answers(&self) -> Result<(), Error>;
+
+    /// Resolves when opening the log has ended, whether the log is there or away. What is asked earlier fails, and says
+    /// nothing about the log.
+    async fn opened(&self) {}
 }
 
 /// The reading side of a log of events.

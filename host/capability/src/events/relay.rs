@@ -101,6 +101,10 @@ impl Drop for Relay {
 async fn run(work: Arc<Work>, mut stopped: watch::Receiver<bool>) {
     let mut shares = Shares::new(Arc::clone(&work));
     tokio::select! {
+        () = work.log.opened() => {}
+        _ = stopped.wait_for(|stopped| *stopped) => return,
+    }
+    tokio::select! {
         () = shares.balance() => {}
         () = wake_on_commits(&work) => {}
         () = poll_outbox(&work) => {}

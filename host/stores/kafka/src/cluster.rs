@@ -21,12 +21,22 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one poll waits, and the pause between two tries.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
+/// Whether the topics are ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Topics {
+    /// They have not been looked for yet.
+    Opening,
+    /// They are not, for this reason.
+    Missing(String),
+    /// They are.
+    Ready,
+}
+
 /// The cluster.
 pub(super) struct Cluster {
     pub(super) options: KafkaOptions,
     pub(super) topics: BTreeMap<String, u32>,
-    /// Why the topics are not ready; none when they are.
-    pub(super) missing: watch::Sender<Option<String>>,
+    pub(super) state: watch::Sender<Topics>,
     /// Notified when a client got an unknown-topic error.
     pub(super) topic_missing: Notify,
     /// Fetches metadata and watermarks only.
@@ -40,8 +50,8 @@ impl Cluster {
         }
         let wrong = |error: KafkaError| Error::Invalid(format!("the settings of Kafka are wrong: {error}"));
         let client = config(&options).create_with_context(LogContext).map_err(wrong)?;
-        let missing = watch::Sender::new(Some("the topics are not made yet".to_owned()));
-        Ok(Self { options, topics, missing, topic_missing: Notify::new(), client })
+        let state = watch::Sender::new(Topics::Opening);
+        Ok(Self { options, topics, state, topic_missing: Notify::new(), client })
     }
 
     /// The settings that all clients share.
@@ -71,9 +81,10 @@ impl Cluster {
 
     /// Whether the topics are ready.
     pub(super) fn ready(&self) -> Result<(), Error> {
-        match &*self.missing.borrow() {
-            None => Ok(()),
-            Some(why) => Err(Error::Unavailable(why.clone())),
+        match &*self.state.borrow() {
+            Topics::Ready => Ok(()),
+            Topics::Opening => Err(Error::Unavailable("the topics are not made yet".to_owned())),
+            Topics::Missing(why) => Err(Error::Unavailable(why.clone())),
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use capability::events::{Error, Event, EventLog, Log, Record, Start, Subscription};
 
-use cluster::Cluster;
+use cluster::{Cluster, Topics};
 use producer::Producer;
 
 /// The address of a Kafka cluster, and the names in it.
@@ -83,6 +83,11 @@ impl Log for Kafka {
         self.cluster.ready()?;
         let cluster = Arc::clone(&self.cluster);
         cluster::blocking(move || cluster.answers()).await
+    }
+
+    async fn opened(&self) {
+        // The sender is dropped only with the cluster.
+        let _ = self.cluster.state.subscribe().wait_for(|topics| *topics != Topics::Opening).await;
     }
 }
 

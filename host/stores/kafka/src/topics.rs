@@ -9,29 +9,31 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use capability::events::{DEAD_LETTERS, Error};
 
-use crate::cluster::{Cluster, LogContext, POLL, TIMEOUT, blocking, unavailable};
+use crate::cluster::{Cluster, LogContext, POLL, TIMEOUT, Topics, blocking, unavailable};
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Creates missing topics until it is aborted.
 pub(super) async fn maintain(cluster: Arc<Cluster>) {
-    let mut pause = POLL;
-    let mut reported = false;
+    let (mut pause, mut failures) = (POLL, 0_u32);
     loop {
         match make(&cluster).await {
             Ok(made) => {
                 tracing::info!(made, "the topics of Kafka are there");
-                cluster.missing.send_replace(None);
-                (pause, reported) = (POLL, false);
+                cluster.state.send_replace(Topics::Ready);
+                (pause, failures) = (POLL, 0);
                 cluster.topic_missing.notified().await;
             }
             Err(error) => {
-                if !reported {
+                failures = failures.saturating_add(1);
+                // A busy machine may need longer than one timeout to connect.
+                if failures == 2 {
                     tracing::warn!(%error, "the topics of Kafka can't be made yet; events wait until they are");
-                    reported = true;
                 }
-                cluster.missing.send_replace(Some(format!("the topics can't be made: {error}")));
+                if failures > 1 || *cluster.state.borrow() != Topics::Opening {
+                    cluster.state.send_replace(Topics::Missing(format!("the topics can't be made: {error}")));
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

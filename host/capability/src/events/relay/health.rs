@@ -10,9 +10,6 @@ use crate::events::relay::Work;
 /// How long an answer of the log counts before it is pinged.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Between two pings of a log that has just been opened.
-const FIRST_PINGS: Duration = Duration::from_millis(100);
-
 /// Whether the log answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -109,11 +106,6 @@ impl LogMonitor {
 
 /// Counts the events in the outbox, and pings the log when there are no appends.
 pub(super) async fn watch(work: &Work) {
-    // A log that is being opened is not down.
-    let begun = Instant::now();
-    while begun.elapsed() < FRESH && work.log.answers().await.is_err() {
-        tokio::time::sleep(FIRST_PINGS).await;
-    }
     loop {
         work.monitor.set_waiting(work.outbox.count().await.ok());
         if !work.monitor.is_fresh() {
