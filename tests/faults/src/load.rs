@@ -11,7 +11,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::chat::{Chat, Talk};
 use crate::servers::lock;
 use crate::tally::{Answer, Tally};
-use e2e::until;
 
 /// Pairs of members; of each, one is at host `a` and one at host `b`.
 pub const PAIRS: usize = 4;
@@ -21,6 +20,8 @@ const PACE: Duration = Duration::from_millis(60);
 const PAUSE: Duration = Duration::from_millis(40);
 /// What was done at one host holds at the other "at once", which is 100 ms; more for machines that are busy.
 pub const AT_ONCE: Duration = Duration::from_secs(1);
+/// Between two looks at who is answered.
+const LOOK: Duration = Duration::from_millis(20);
 /// Everybody is answered again so soon after a store came back.
 const HEALING: Duration = Duration::from_secs(30);
 
@@ -140,11 +141,22 @@ impl Load {
     pub async fn until_all_answered(&self) {
         let now = Instant::now();
         let after = |at: Option<Instant>| at.is_some_and(|at| at > now);
-        until("everybody is answered again", HEALING, async || {
-            self.shared.workers.iter().all(|worker| after(*lock(&worker.round)))
-                && self.shared.talks.iter().all(|talk| after(talk.last()))
-        })
-        .await;
+        loop {
+            let workers = self.shared.workers.iter().map(|worker| after(*lock(&worker.round)));
+            let talks = self.shared.talks.iter().map(|talk| after(talk.last()));
+            let (workers, talks): (Vec<bool>, Vec<bool>) = (workers.collect(), talks.collect());
+            if workers.iter().chain(&talks).all(|answered| *answered) {
+                return;
+            }
+            if now.elapsed() > HEALING {
+                let tally = lock(&self.shared.tally);
+                let wrongs = tally.wrongs().1.join("\n");
+                panic!(
+                    "not within {HEALING:?}: members {workers:?} and talks {talks:?} are answered again; {tally}\n{wrongs}"
+                );
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Has everybody finish what they do, and end.

@@ -35,6 +35,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("conformance/changes_property", CORE, 30),
     ("conformance/kafka_away", HALF, 30),
     ("conformance/mongodb_away", NONE, 30),
+    ("conformance/mongodb_cut", NONE, 15),
     ("conformance/redis_away", NONE, 30),
     ("conformance/presence", NONE, 30),
     ("conformance/slow_fills", NONE, 30),

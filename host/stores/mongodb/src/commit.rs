@@ -4,14 +4,16 @@
 
 use std::time::Duration;
 
-use ::mongodb::error::UNKNOWN_TRANSACTION_COMMIT_RESULT;
+use ::mongodb::error::{Error as ServerError, ErrorKind, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use ::mongodb::options::{Acknowledgment, ReadConcern, TransactionOptions, WriteConcern};
-use ::mongodb::{ClientSession, Database};
+use ::mongodb::{Client, ClientSession, Database};
+use bson::doc;
 use tokio::time::{Instant, timeout_at};
 
 use capability::documents::{Commit, Effect, Error, KeyLock};
 
-use crate::refusal::{Stop, store_error};
+use crate::leftovers::Open;
+use crate::refusal::{Stop, code};
 use crate::writes::Transaction;
 use crate::{MAX_TIME, Shared};
 
@@ -40,10 +42,9 @@ pub(super) async fn run_locked(
 }
 
 async fn run(shared: &Shared, database: &Database, commit: &Commit, until: Instant) -> Result<Vec<Effect>, Error> {
-    let mut session = database.client().start_session().await.map_err(|error| store_error(&error))?;
     let mut pause = FIRST_PAUSE;
     loop {
-        match attempt(shared, database, &mut session, commit, until).await {
+        match attempt(shared, database, commit, until).await {
             Ok(effects) => {
                 if !commit.events.is_empty() {
                     shared.committed.tell(commit.events.iter().collect());
@@ -60,32 +61,52 @@ async fn run(shared: &Shared, database: &Database, commit: &Commit, until: Insta
     }
 }
 
-async fn attempt(
-    shared: &Shared,
-    database: &Database,
-    session: &mut ClientSession,
-    commit: &Commit,
-    until: Instant,
-) -> Result<Vec<Effect>, Stop> {
+async fn attempt(shared: &Shared, database: &Database, commit: &Commit, until: Instant) -> Result<Vec<Effect>, Stop> {
+    let client = database.client();
+    let mut session = client.start_session().await?;
     session.start_transaction().with_options(options()).await?;
-    let done = Transaction::new(shared, database, &mut *session).run(commit).await;
+    // Killed unless the server has ended it: also when this call is given up halfway.
+    let open = Open::new(&shared.leftovers, client.clone(), session.id());
+    let done = Transaction::new(shared, database, &mut session).run(commit).await;
     let effects = match done {
         Ok(effects) => effects,
         Err(stop) => {
-            // When that fails too, the server aborts it by itself.
-            let _ = session.abort_transaction().await;
+            if is_over(&stop, client, &mut session).await {
+                open.ended();
+            }
             return Err(stop);
         }
     };
     loop {
         match session.commit_transaction().await {
-            Ok(()) => return Ok(effects),
+            Ok(()) => {
+                open.ended();
+                return Ok(effects);
+            }
             Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < until => {
                 tokio::time::sleep(FIRST_PAUSE).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if code(&error).is_some() {
+                    open.ended();
+                }
+                return Err(error.into());
+            }
         }
     }
+}
+
+/// Aborts a transaction that stopped; whether the server has ended it, or never had it. The driver's own abort does not say
+/// whether the server has heard it.
+async fn is_over(stop: &Stop, client: &Client, session: &mut ClientSession) -> bool {
+    let answered = |error: &ServerError| {
+        code(error).is_some() || matches!(error.kind.as_ref(), ErrorKind::ServerSelection { .. } | ErrorKind::Write(_))
+    };
+    if matches!(stop, Stop::Server(error) if !answered(error)) {
+        return false;
+    }
+    let aborted = client.database("admin").run_command(doc! { "abortTransaction": 1 }).session(session).await;
+    aborted.as_ref().err().is_none_or(answered)
 }
 
 fn options() -> TransactionOptions {

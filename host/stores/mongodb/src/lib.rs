@@ -8,6 +8,7 @@ mod background_commits;
 mod commit;
 mod explain;
 mod guarded;
+mod leftovers;
 mod outbox;
 mod prepare;
 mod read;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     /// Notified of every commit with events.
     pub(crate) committed: Committed,
     background_commits: background_commits::BackgroundCommits,
+    pub(crate) leftovers: Arc<leftovers::Leftovers>,
     /// For each shard the lane at which the last read of its outbox rows ended.
     pub(crate) last_lanes: Mutex<BTreeMap<u32, String>>,
 }
@@ -115,6 +117,7 @@ impl MongoDb {
                 committed: Committed::default(),
                 last_lanes: Mutex::default(),
                 background_commits: background_commits::BackgroundCommits::default(),
+                leftovers: Arc::default(),
             }),
         })
     }

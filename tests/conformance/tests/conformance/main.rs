@@ -10,6 +10,7 @@ mod documents_property;
 mod events;
 mod kafka_away;
 mod mongodb_away;
+mod mongodb_cut;
 mod mongodb_prepare;
 mod outbox;
 mod presence;
