@@ -37,7 +37,7 @@ pub use serde_json::{Value, json};
 pub use site::{Site, stamp, token};
 pub use stack::Stack;
 pub use stamps::{Met, Stamps};
-pub use waiting::until;
+pub use waiting::{until, until_ok};
 
 /// The secret that tests sign their own tokens with.
 pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::chat::{Chat, Talk};
 use crate::servers::lock;
 use crate::tally::{Answer, Tally};
+use e2e::until_ok;
 
 /// Pairs of members; of each, one is at host `a` and one at host `b`.
 pub const PAIRS: usize = 4;
@@ -20,8 +21,6 @@ const PACE: Duration = Duration::from_millis(60);
 const PAUSE: Duration = Duration::from_millis(40);
 /// What was done at one host holds at the other "at once", which is 100 ms; more for machines that are busy.
 pub const AT_ONCE: Duration = Duration::from_secs(1);
-/// Between two looks at who is answered.
-const LOOK: Duration = Duration::from_millis(20);
 /// Everybody is answered again so soon after a store came back.
 const HEALING: Duration = Duration::from_secs(30);
 
@@ -141,22 +140,17 @@ impl Load {
     pub async fn until_all_answered(&self) {
         let now = Instant::now();
         let after = |at: Option<Instant>| at.is_some_and(|at| at > now);
-        loop {
-            let workers = self.shared.workers.iter().map(|worker| after(*lock(&worker.round)));
-            let talks = self.shared.talks.iter().map(|talk| after(talk.last()));
-            let (workers, talks): (Vec<bool>, Vec<bool>) = (workers.collect(), talks.collect());
+        until_ok(HEALING, async || {
+            let workers: Vec<bool> = self.shared.workers.iter().map(|worker| after(*lock(&worker.round))).collect();
+            let talks: Vec<bool> = self.shared.talks.iter().map(|talk| after(talk.last())).collect();
             if workers.iter().chain(&talks).all(|answered| *answered) {
-                return;
+                return Ok(());
             }
-            if now.elapsed() > HEALING {
-                let tally = lock(&self.shared.tally);
-                let wrongs = tally.wrongs().1.join("\n");
-                panic!(
-                    "not within {HEALING:?}: members {workers:?} and talks {talks:?} are answered again; {tally}\n{wrongs}"
-                );
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            let tally = lock(&self.shared.tally);
+            let wrongs = tally.wrongs().1.join("\n");
+            Err(format!("members {workers:?} and talks {talks:?} are answered again; {tally}\n{wrongs}"))
+        })
+        .await;
     }
 
     /// Has everybody finish what they do, and end.

@@ -84,7 +84,8 @@ impl Leftovers {
     async fn kill(&self, client: &Client) {
         loop {
             let Some(ids) = self.due(Instant::now()) else { return };
-            let command = doc! { "killSessions": ids.clone() };
+            let count = ids.len();
+            let command = doc! { "killSessions": ids };
             let admin = client.database("admin");
             let answer = timeout(TIMEOUT, async { admin.run_command(command).await }).await;
             if let Ok(Err(error)) = &answer {
@@ -92,9 +93,9 @@ impl Leftovers {
             }
             if matches!(answer, Ok(Ok(_))) {
                 let now = Instant::now();
+                // Only this task removes any, and new ones come behind these.
                 let mut state = self.state();
-                let killed = state.sessions.iter_mut().filter(|session| ids.contains(&session.id));
-                killed.for_each(|session| _ = session.killed.get_or_insert(now));
+                state.sessions.iter_mut().take(count).for_each(|session| _ = session.killed.get_or_insert(now));
             }
             tokio::time::sleep(PAUSE).await;
         }
