@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
+mod attacks;
 mod bench;
 mod build;
 mod child;
@@ -87,6 +88,8 @@ enum Chore {
     },
     /// Show which crate depends on which, and look for circles.
     Tree,
+    /// Write docs/attacks.md from the tests that try them.
+    Attacks,
     /// Measure something; every figure of docs/figures.md comes from here.
     Bench {
         /// What to measure. None lists what there is.
@@ -125,6 +128,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Build => build::everything(&Workspace::read(root)?),
         Chore::BuildComponents { names, all } => build::components(&root, &names, all),
         Chore::Stack { task } => servers::perform(&root, task),
+        Chore::Attacks => attacks::write(&root).map(|()| ExitCode::SUCCESS),
         Chore::Tree => tree::show(&Workspace::read(root)?),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }

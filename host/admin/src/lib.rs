@@ -23,6 +23,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema, openapi};
@@ -44,6 +46,7 @@ use registry::Registry;
 use registry::deploy::Deployments;
 pub use token::Token;
 use trigger::http::HttpTrigger;
+use trigger::listener::Listener;
 
 /// How long a scrape of the metrics waits for the event log.
 const LAG_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,11 +74,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The listener of a host; `token` protects everything under `/v1`.
-    pub fn new(operated: &Operated, token: Token) -> Self {
+    /// The operator's API of a host; `token` protects everything under `/v1`. The metrics show the connections of `listeners`.
+    pub fn new(operated: &Operated, token: Token, listeners: Vec<(&'static str, Arc<Listener>)>) -> Self {
         let lags = Arc::new(Lags::of(operated));
+        let refusals = operated.registry.engine().shared().capabilities.refusals.clone();
         let metrics = MetricsSources {
-            metrics: Arc::new(Metrics::new(operated.stores.clone())),
+            metrics: Arc::new(Metrics::new(operated.stores.clone(), refusals, listeners)),
             lags: lags.clone(),
             engine: operated.registry.engine().clone(),
         };
@@ -92,11 +96,18 @@ impl Admin {
         Self { router: router.fallback(not_found) }
     }
 
-    /// Serves until the future is dropped or the listener fails.
-    pub async fn serve(self, listener: TcpListener) {
-        if let Err(error) = axum::serve(listener, self.router).await {
-            tracing::error!("the admin listener ended: {error}");
-        }
+    /// Serves until `shutdown`.
+    pub async fn serve(self, listener: TcpListener, side: &Listener, shutdown: impl Future<Output = ()>) {
+        let respond = move |request, _| {
+            let answered = TowerToHyperService::new(self.router.clone()).call(request);
+            async move {
+                match answered.await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
+        side.serve(listener, respond, shutdown, std::future::ready(())).await;
     }
 }
 

@@ -18,6 +18,7 @@ pub mod mail;
 pub mod passwords;
 pub mod pending_invalidations;
 pub mod random;
+pub mod refusals;
 pub mod sessions;
 pub mod settings;
 pub mod signing;
@@ -80,6 +81,8 @@ pub struct Capabilities {
     pub config: settings::Settings,
     /// The time.
     pub clock: Arc<dyn clocks::Clock>,
+    /// Counts what limits refuse.
+    pub refusals: Arc<refusals::Refusals>,
 }
 
 /// The collections of the host's own that the capabilities write.

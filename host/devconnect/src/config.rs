@@ -10,10 +10,11 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use serde::Deserialize;
 
-use engine::EngineOptions;
+use engine::{AdmissionOptions, EngineOptions};
 use manifest::Limits;
 use store_kafka::KafkaOptions;
-use trigger::http::Proxies;
+use trigger::listener::ListenerOptions;
+use trigger::proxies::Proxies;
 use trigger::socket::SocketOptions;
 
 /// Why the configuration is refused; the text says what to change.
@@ -53,6 +54,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// The engine's sizes and limits.
     pub engine: EngineOptions,
+    /// The limits of the public listener.
+    pub listener: ListenerOptions,
     /// The limits of sockets.
     pub sockets: SocketOptions,
     /// Refuse a component's query that would read a whole collection; the error names the missing index.
@@ -80,6 +83,8 @@ struct File {
     trusted_proxies: Option<String>,
     mail_from: Option<String>,
     engine: EngineFile,
+    admission: AdmissionFile,
+    listener: ListenerFile,
     sockets: SocketFile,
     documents: DocumentsFile,
     limits: LimitsFile,
@@ -97,10 +102,72 @@ struct EngineFile {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct AdmissionFile {
+    running_per_caller: Option<u32>,
+    waiting_per_caller: Option<u32>,
+    waiting: Option<u32>,
+    wait_seconds: Option<u64>,
+    bodies_mib: Option<usize>,
+    bodies_mib_per_caller: Option<usize>,
+    heavy_per_caller: Option<u32>,
+}
+
+impl AdmissionFile {
+    fn options(&self) -> AdmissionOptions {
+        let default = AdmissionOptions::default();
+        let bytes = |mib: Option<usize>, default| mib.map_or(default, |mib| mib.clamp(1, 1 << 20) << 20);
+        AdmissionOptions {
+            running_per_caller: self.running_per_caller.unwrap_or(default.running_per_caller).max(1),
+            waiting_per_caller: self.waiting_per_caller.unwrap_or(default.waiting_per_caller),
+            waiting: self.waiting.unwrap_or(default.waiting),
+            wait: self.wait_seconds.map_or(default.wait, |given| Duration::from_secs(given.max(1))),
+            bytes: bytes(self.bodies_mib, default.bytes),
+            bytes_per_caller: bytes(self.bodies_mib_per_caller, default.bytes_per_caller),
+            heavy_per_caller: self.heavy_per_caller.unwrap_or(default.heavy_per_caller).max(1),
+            ..default
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ListenerFile {
+    connections: Option<usize>,
+    per_address: Option<usize>,
+    first_request_seconds: Option<u64>,
+    header_seconds: Option<u64>,
+    idle_seconds: Option<u64>,
+    write_seconds: Option<u64>,
+    streams: Option<u32>,
+}
+
+impl ListenerFile {
+    fn options(&self, proxies: Proxies, count_loopback: bool) -> ListenerOptions {
+        let default = ListenerOptions::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.max(1)));
+        ListenerOptions {
+            connections: self.connections.unwrap_or(default.connections).max(1),
+            per_address: self.per_address.unwrap_or(default.per_address).max(1),
+            proxies,
+            count_loopback,
+            first_request: seconds(self.first_request_seconds, default.first_request),
+            header_time: seconds(self.header_seconds, default.header_time),
+            idle: seconds(self.idle_seconds, default.idle),
+            write_time: seconds(self.write_seconds, default.write_time),
+            streams: self.streams.unwrap_or(default.streams).max(1),
+            ..default
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct SocketFile {
     sockets: Option<usize>,
     per_user: Option<usize>,
     per_address: Option<usize>,
+    opening: Option<usize>,
+    opening_per_address: Option<usize>,
     pace: Option<u32>,
     burst: Option<u32>,
     unread: Option<usize>,
@@ -117,6 +184,8 @@ impl SocketFile {
             sockets: self.sockets.unwrap_or(default.sockets),
             per_user: self.per_user.unwrap_or(default.per_user),
             per_address: self.per_address.unwrap_or(default.per_address),
+            opening: self.opening.unwrap_or(default.opening),
+            opening_per_address: self.opening_per_address.unwrap_or(default.opening_per_address),
             count_loopback,
             pace: self.pace.unwrap_or(default.pace),
             burst: self.burst.unwrap_or(default.burst),
@@ -189,17 +258,20 @@ impl Config {
             warm: file.engine.warm.unwrap_or(default.warm),
             lanes: file.engine.lanes.unwrap_or(default.lanes),
             pooling: file.engine.pooling.unwrap_or(default.pooling),
+            admission: file.admission.options(),
             ceilings: file.limits.ceilings(),
         };
         let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
         let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
         let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
         let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
+        let proxies = Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?;
         Ok(Self {
             production,
             public_url: environment("PUBLIC_URL").or(file.public_url).map(|url| origin(&url)),
             frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
-            proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
+            listener: file.listener.options(proxies.clone(), count_loopback),
+            proxies,
             engine,
             sockets: file.sockets.options(count_loopback),
             refuse_scans: file.documents.refuse_scans,

@@ -150,6 +150,7 @@ impl Host {
             signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
             config: Settings::new(&application.settings, &settings(&config)),
             clock,
+            refusals: Arc::default(),
         };
         let code_cache = match (code_folder, &data) {
             (Some(folder), _) => {
@@ -317,5 +318,5 @@ fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> 
     }
     let https = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
     let origins = OriginRules { allowed, own_host: !config.production };
-    Site { origins, https, proxies: config.proxies.clone(), stores }
+    Site { origins, https, proxies: config.proxies.clone(), count_loopback: config.listener.count_loopback, stores }
 }

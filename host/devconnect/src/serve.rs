@@ -4,12 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use admin::{Admin, Token};
 use clap::Args;
 use engine::Compiling;
-use trigger::http::{AcceptOptions, serve};
+use trigger::http::serve;
+use trigger::listener::{Listener, ListenerOptions};
 
 use crate::config::{Config, ConfigError};
 use crate::secrets::Secrets;
@@ -53,6 +55,7 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let components = arguments.components.clone();
     let secrets = Secrets::new(Some(arguments.data.join("secrets")), config.production);
     let guard = runtime.enter();
+    let listening = config.listener.clone();
     let options = HostOptions::new(config, components, Some(arguments.data.clone()));
     let host = Host::open(HostOptions { compiling: Compiling::Apart, ..options })?;
     drop(guard);
@@ -61,7 +64,11 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     runtime.block_on(async move {
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
-        let operator = Admin::new(&host.operated(), token(&secrets)?);
+        let refusals = &host.registry.engine().shared().capabilities.refusals;
+        let public_side = Arc::new(Listener::new(listening, refusals.clone()));
+        let admin_side = Arc::new(Listener::new(ListenerOptions::for_operators(), refusals.clone()));
+        let sides = vec![("public", public_side.clone()), ("admin", admin_side.clone())];
+        let operator = Admin::new(&host.operated(), token(&secrets)?, sides);
         println!(
             "DevConnect serves {count} components on http://{} after {:.0?}",
             listener.local_addr()?,
@@ -73,9 +80,9 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
         println!("  admin      http://{}", admin.local_addr()?);
         println!("  data       {}", arguments.data.display());
         println!("Ctrl-C ends it gracefully.");
-        let admin = tokio::spawn(operator.serve(admin));
+        let admin = tokio::spawn(async move { operator.serve(admin, &admin_side, std::future::pending()).await });
         host.consume();
-        serve(listener, host.http.clone(), AcceptOptions::default(), shutdown_signal()).await;
+        serve(listener, &public_side, host.http.clone(), shutdown_signal()).await;
         admin.abort();
         host.close().await;
         println!("All requests are finished. Goodbye.");

@@ -3,6 +3,7 @@
 //! It enforces a call's limits and counts its outcome. It may touch wasmtime, the manifest and the capabilities behind the WIT
 //! interfaces; it knows no trigger and no store.
 
+mod admission;
 mod aot;
 pub mod bindings;
 mod build;
@@ -15,16 +16,15 @@ mod outcome;
 mod state;
 mod ticker;
 mod wasi;
-mod weight;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
+pub use admission::{Admission, AdmissionOptions, Caller, Entered};
 pub use aot::CodeCache;
 pub use bindings::Unable;
 pub use build::EngineOptions;
@@ -73,7 +73,7 @@ pub struct Engine {
     wasm: wasmtime::Engine,
     linker: Linker<State>,
     shared: Arc<Shared>,
-    permits: Arc<Semaphore>,
+    admission: Arc<Admission>,
     idle_pool: idle_pool::IdlePool,
     cache: Option<CodeCache>,
     compiling: Compiling,
@@ -94,7 +94,8 @@ pub struct Loaded {
     total: Arc<Counts>,
     cut: CancellationToken,
     exports: Exports,
-    weights: weight::Weights,
+    /// Its name, as admission keeps it.
+    name: Arc<str>,
 }
 
 impl Loaded {
@@ -102,6 +103,11 @@ impl Loaded {
     pub fn version(&self) -> String {
         let hash = self.sha256.get(..12).unwrap_or_default();
         format!("{} ({hash})", self.manifest.component.version)
+    }
+
+    /// Whether it opens sessions: its calls have a part of the host that no others take.
+    pub fn opens_sessions(&self) -> bool {
+        self.manifest.grants.sessions.contains(&capability::sessions::SessionUse::Open)
     }
 
     /// Cancels the running calls and every later one: each fails with [`Failure::Cut`].
@@ -144,9 +150,15 @@ impl Engine {
         let mut linker = Linker::new(&wasm);
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker).map_err(build)?;
-        let permits = Arc::new(Semaphore::new(options.instances as usize));
+        let limits = AdmissionOptions { running: options.instances, ..options.admission };
+        let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
         let (ceilings, totals) = (options.ceilings, Mutex::default());
-        Ok(Self { wasm, linker, shared, permits, idle_pool, cache, compiling, ceilings, pooled, totals })
+        Ok(Self { wasm, linker, shared, admission, idle_pool, cache, compiling, ceilings, pooled, totals })
+    }
+
+    /// Admits calls: a call enters there before it is invoked.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// Whether instances come from the pool.
@@ -190,7 +202,6 @@ impl Engine {
             None => self.compile(wasm, sha256)?,
         };
         let exports = self.exports(&component, manifest)?;
-        let weights = weight::Weights::of(manifest);
         let total = self.total(&manifest.component.name);
         Ok(Loaded {
             manifest: manifest.clone(),
@@ -199,7 +210,7 @@ impl Engine {
             total,
             cut: CancellationToken::new(),
             exports,
-            weights,
+            name: manifest.component.name.as_str().into(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cookie::{Cookie, SameSite};
+use capability::refusals::Refusal;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 
@@ -48,6 +49,21 @@ impl ErrorReply {
     /// 503 with `Retry-After`.
     pub(super) fn busy(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message).with(header::RETRY_AFTER, "1")
+    }
+
+    /// A limit is reached: 429 where it is the caller's own, else 503. `RateLimit` as in
+    /// draft-ietf-httpapi-ratelimit-headers-10.
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        let own = |message: &str, policy: &str| {
+            Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+                .with(header::RETRY_AFTER, "1")
+                .with(HeaderName::from_static("ratelimit"), &format!("\"{policy}\";r=0;t=1"))
+        };
+        match refusal {
+            Refusal::BodyCaller => own("You are sending too much at once; try again in a moment", "bytes"),
+            Refusal::CallCaller => own("You have too many requests under way; try again in a moment", "requests"),
+            _ => Self::busy("The host is busy; try again in a moment"),
+        }
     }
 
     /// With the id of the log line that has the reason.

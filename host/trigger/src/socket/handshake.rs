@@ -15,11 +15,12 @@ use socketioxide::handler::{ConnectHandler as _, FromMessageParts};
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
+use crate::listener::ConnectionHandle;
 use crate::session_token::session_token;
 use crate::socket::SocketTrigger;
-use crate::socket::connection_limits::{Permit, TokenBucket};
-use crate::socket::connections::ConnectionHandle;
+use crate::socket::connection_limits::TokenBucket;
 use crate::socket::messages::{Incoming, MessageReply, answer};
+use crate::socket::opening::Opening;
 use crate::socket::outgoing::{session_room, user_room};
 use crate::socket::queue::Queue;
 use capability::sessions::Identity;
@@ -43,8 +44,6 @@ struct SocketState {
     client: String,
     queue: Arc<Queue>,
     bucket: Mutex<TokenBucket>,
-    /// Released when the socket is closed.
-    _permit: Permit,
 }
 
 /// Opens the namespace `/`: from here on clients can connect.
@@ -80,12 +79,13 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
     };
     let client = parts.extensions.get::<Client>().map(|client| client.0);
     let counted = client.filter(|address| trigger.options.count_loopback || !address.is_loopback());
-    let permit = trigger.limits.admit(trigger.max_connections(), &identity.subject, counted);
+    let opening = parts.extensions.get::<Arc<Opening>>().ok_or_else(|| Refused("This host is ending".into()))?;
+    let permit = || trigger.limits.admit(trigger.max_connections(), &identity.subject, counted);
+    opening.connected(&identity.subject, permit).map_err(|why| Refused(why.into()))?;
     let state = Arc::new(SocketState {
         client: client.map(|address| address.to_string()).unwrap_or_default(),
         queue: Arc::default(),
         bucket: Mutex::new(TokenBucket::full(trigger.rate_limit(), Instant::now())),
-        _permit: permit.map_err(|why| Refused(why.into()))?,
         identity: identity.clone(),
     });
     trigger.connections.opened(socket.id, &parts.extensions.get::<ConnectionHandle>().cloned().unwrap_or_default());

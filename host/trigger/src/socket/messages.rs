@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use capability::sessions::Identity;
-use engine::{Call, Exceeded, Failure, Loaded, SocketCall};
+use engine::{Call, Caller, Exceeded, Failure, Loaded, SocketCall};
 use registry::{Registry, Served};
 
 /// How much of an event's name a reply repeats, in characters.
@@ -78,6 +78,10 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         return MessageReply::refused("The message is too large");
     }
     let id = Call::new_id();
+    let caller = Caller::Member(incoming.identity.subject.as_str().into());
+    let Ok(entered) = registry.engine().admission().enter(caller, component.opens_sessions()) else {
+        return failed(&component, &incoming.event, &id, &Failure::Busy);
+    };
     let call = SocketCall {
         call: Call { id: id.clone(), identity: Some(incoming.identity.clone()), socket: Some(incoming.socket) },
         identity: incoming.identity,
@@ -86,7 +90,7 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         wants_ack: incoming.wants_ack,
         client: incoming.client,
     };
-    match registry.engine().invoke(&component, call).await {
+    match registry.engine().invoke(&component, entered, call).await {
         Ok(Ok(acknowledgement)) => {
             let value = acknowledgement.unwrap_or(Bytes::from_static(br#"{"ok":true}"#));
             match serde_json::from_slice(&value) {

@@ -20,7 +20,8 @@ use devconnect::{Host, HostOptions};
 use e2e::{ServerOptions, Stack, Value, json, network, node, on_both_stacks, seed, with_fixture};
 use engine::Outcome;
 use tempfile::TempDir;
-use trigger::http::{AcceptOptions, serve};
+use trigger::http::serve;
+use trigger::listener::{Listener, ListenerOptions};
 
 /// One file at a time: they are load, and clients have a patience that a stack shared with another one may outlast.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -124,9 +125,12 @@ fn a_component_is_replaced_under_a_thousand_sockets() {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let serving = runtime.spawn(serve(listener, host.http.clone(), AcceptOptions::default(), async {
-        let _ = ended.await;
-    }));
+    let trigger = host.http.clone();
+    let serving = runtime.spawn(async move {
+        let side = Listener::new(ListenerOptions::default(), Arc::default());
+        let shutdown = async { _ = ended.await };
+        serve(listener, &side, trigger, shutdown).await;
+    });
 
     let mut swarm = node::node().arg("swarm.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = swarm.stdin.take().unwrap();

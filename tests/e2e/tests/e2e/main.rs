@@ -9,7 +9,6 @@ mod durability;
 mod events;
 mod existing;
 mod fuzz;
-mod hostile;
 mod hosts;
 mod live;
 mod mail;

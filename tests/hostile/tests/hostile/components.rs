@@ -11,10 +11,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::{Expected, Member, Server, ServerOptions, memory, seed, with_fixture};
+use hostile::good::{during, median, p99};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -26,34 +26,6 @@ const ROUNDS: usize = 5;
 const QUIET: Duration = Duration::from_secs(2);
 /// Bad calls at once.
 const IN_FLIGHT: usize = 50;
-/// Between two good requests of each of four clients: 500 a second together.
-const PACE: Duration = Duration::from_millis(8);
-
-/// Good requests at a steady pace until `stop`; each one's time.
-async fn good(member: Member, stop: Arc<AtomicBool>) -> Vec<Duration> {
-    let mut times = Vec::new();
-    // One that is late is sent at once: the pace does not give way to a host that is slow.
-    let mut pace = tokio::time::interval(PACE);
-    while !stop.load(Ordering::SeqCst) {
-        pace.tick().await;
-        let begun = Instant::now();
-        let answer = member.get("/profile/view").send().await.unwrap();
-        assert_eq!(answer.status().as_u16(), 200, "a good request among bad ones");
-        answer.bytes().await.unwrap();
-        times.push(begun.elapsed());
-    }
-    times
-}
-
-fn p99(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() * 99 / 100]
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
 
 /// So many bad calls, of each kind the same number; their statuses are counted.
 async fn storm_of(member: &Member, calls: usize, statuses: &mut BTreeMap<(&'static str, u16), usize>) {
@@ -73,6 +45,8 @@ async fn storm_of(member: &Member, calls: usize, statuses: &mut BTreeMap<(&'stat
     }
 }
 
+/// Attack (49, 57): loops, memory bombs and traps of a component, 50 at once. Outcome: each ends by its own limit and is counted;
+/// the others are served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_components_harm_nobody_else() {
     let (data, components) = (TempDir::new().unwrap(), with_fixture("misbehaving"));
@@ -94,8 +68,8 @@ async fn bad_components_harm_nobody_else() {
     let mut statuses: BTreeMap<(&str, u16), usize> = BTreeMap::new();
     let (mut quiet, mut storm) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        quiet.push(p99(measure(&ada, tokio::time::sleep(QUIET)).await));
-        storm.push(p99(measure(&ada, storm_of(&ada, 3 * CALLS / ROUNDS, &mut statuses)).await));
+        quiet.push(p99(during(&ada, tokio::time::sleep(QUIET)).await));
+        storm.push(p99(during(&ada, storm_of(&ada, 3 * CALLS / ROUNDS, &mut statuses)).await));
     }
     let resident = memory::peak(server.id());
     println!("good requests' p99 by round: quiet {quiet:.1?}, in the storm {storm:.1?}");
@@ -108,17 +82,4 @@ async fn bad_components_harm_nobody_else() {
     if std::env::var_os("DEVCONNECT_MEASURE").is_some() {
         assert!(storm <= 3 * quiet, "{storm:?} in the storm against {quiet:?}");
     }
-}
-
-/// The times of good requests on four connections while `work` goes on.
-async fn measure(member: &Member, work: impl Future<Output = ()>) -> Vec<Duration> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..4).map(|_| tokio::spawn(good(member.clone(), stop.clone()))).collect();
-    work.await;
-    stop.store(true, Ordering::SeqCst);
-    let mut times = Vec::new();
-    for client in clients {
-        times.extend(client.await.unwrap());
-    }
-    times
 }
