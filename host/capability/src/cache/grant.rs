@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::Access;
+use crate::pattern::covers;
 
 /// Key patterns and what may be done under them, as in `"user:*" = "rw"`.
 ///
-/// `*` stands for one or more characters other than `:`, so that a pattern says exactly what it covers:
-/// `user:*` is not `user:1:last_seen`.
+/// `*` is as in [`pattern`](crate::pattern).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Grant(BTreeMap<String, Access>);
@@ -38,43 +38,9 @@ impl Grant {
     }
 }
 
-/// Segment by segment: both have the same number of `:`, and each segment matches.
-pub fn covers(pattern: &str, key: &str) -> bool {
-    let mut patterns = pattern.split(':');
-    let mut segments = key.split(':');
-    loop {
-        match (patterns.next(), segments.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(segment)) if segment_matches(pattern, segment) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// `*` at most once in a segment; it stands for at least one character.
-fn segment_matches(pattern: &str, segment: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == segment,
-        Some((head, tail)) => {
-            segment.len() > head.len() + tail.len() && segment.starts_with(head) && segment.ends_with(tail)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_covers_exactly_what_it_says() {
-        assert!(covers("user:*", "user:1"));
-        assert!(!covers("user:*", "user:1:last_seen"));
-        assert!(!covers("user:*", "user:"));
-        assert!(covers("user:*:last_seen", "user:1:last_seen"));
-        assert!(!covers("user:*:last_seen", "user:1:last_login"));
-        assert!(covers("rate_*:x", "rate_limit:x"));
-        assert!(!covers("session:*", "user:1"));
-    }
 
     #[test]
     fn a_refusal_prints_the_line_that_would_allow_it() {

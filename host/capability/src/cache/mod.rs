@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use grant::Grant;
-pub use grant::covers;
 pub use in_process::InProcess;
 
 /// The longest key, in bytes.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::cache::covers;
+use crate::pattern::covers;
 
 /// As in `sockets = { emit = ["chat"], rooms = ["team:*"], presence = true }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
