@@ -335,7 +335,7 @@ things = { partitions = 1 }
             assert!(refused.is_err_and(|what| what.contains(key) && what.contains("sessions are under")), "{key}");
         }
         for key in ["presence:*", "presence:1", "*:*:*", "p*:a:b", "presences", "*", "pres*s"] {
-            let refused = check_reserved(&manifest(&format!("[grants.cache]\n'{key}' = 'w'")), &application);
+            let refused = check_reserved(&manifest(&format!("[grants.cache]\n'{key}' = 'stale'")), &application);
             assert!(refused.is_err_and(|what| what.contains(key) && what.contains("who is present")), "{key}");
         }
         for key in ["user:*", "user:*:last_seen", "sessions:*", "session:*:x", "presence", "recent:*:*", "a*"] {
