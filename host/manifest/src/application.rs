@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use capability::documents::{Collection, Derived, Index, Schema};
+use capability::events::DEAD_LETTERS;
 use capability::generations;
 use capability::sessions::SessionRules;
 
@@ -100,6 +101,8 @@ impl Application {
     pub const FILE: &'static str = "application.toml";
     /// The prefix of the host's own collections.
     const RESERVED: &'static str = "host-";
+    /// The longest name of a topic: with a prefix and the suffix of its dead letters it is one that Kafka takes.
+    const LONGEST_TOPIC: usize = 200;
 
     /// Reads `application.toml` in a folder of components.
     pub fn read(components: &Path) -> Result<Self, ApplicationError> {
@@ -133,12 +136,16 @@ impl Application {
                 return Err(format!("the claim {reserved:?} is the host's own"));
             }
         }
+        let own = capability::collections();
         for (name, collection) in &self.collections {
-            if name.starts_with(Self::RESERVED) {
+            if name.to_ascii_lowercase().starts_with(Self::RESERVED) {
                 return Err(format!(
                     "collections.{name}: names that begin with {:?} are the host's own",
                     Self::RESERVED
                 ));
+            }
+            if own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+                return Err(format!("collections.{name}: the host has a collection of this name; give it another one"));
             }
             let second = format!("{name}{}", generations::SECOND);
             if collection.rebuilt_by.is_some() && self.collections.contains_key(&second) {
@@ -153,6 +160,15 @@ impl Application {
             }
         }
         for (name, topic) in &self.topics {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            let valid = (1..=Self::LONGEST_TOPIC).contains(&name.len()) && name.bytes().all(plain);
+            if !valid || matches!(name.as_str(), "." | "..") {
+                let longest = Self::LONGEST_TOPIC;
+                return Err(format!("topics.{name:?}: a name takes 1 to {longest} letters, digits, `.`, `_` or `-`"));
+            }
+            if name.ends_with(DEAD_LETTERS) {
+                return Err(format!("topics.{name}: names that end with {DEAD_LETTERS:?} are those of dead letters"));
+            }
             if !(1..=1_000).contains(&topic.partitions) {
                 return Err(format!("topics.{name}.partitions takes 1 to 1000"));
             }
@@ -263,7 +279,32 @@ revoked = 'r'
 
     #[test]
     fn the_hosts_own_collections_are_not_the_applications() {
-        let text = refused("[collections.host-markers]");
-        assert!(text.contains("names that begin with \"host-\" are the host's own"), "{text}");
+        for name in ["host-markers", "HOST-markers", "host-", "Host-new"] {
+            let text = refused(&format!("[collections.{name}]"));
+            assert!(text.contains("names that begin with \"host-\" are the host's own"), "{text}");
+        }
+        for (own, _) in capability::collections() {
+            for name in [own.clone(), own.to_ascii_uppercase()] {
+                assert!(refused(&format!("[collections.{name}]")).contains("the host"), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_topic_has_a_name_that_no_other_thing_has() {
+        assert!(parse("[topics]\n'a.b_C-1' = { partitions = 1 }").is_ok());
+        for (name, why) in [
+            ("things.dlq", "those of dead letters"),
+            (".dlq", "those of dead letters"),
+            ("", "a name takes 1 to 200"),
+            ("..", "a name takes 1 to 200"),
+            ("a/b", "a name takes 1 to 200"),
+            ("a b", "a name takes 1 to 200"),
+            ("\u{e9}", "a name takes 1 to 200"),
+        ] {
+            let text = refused(&format!("[topics]\n'{name}' = {{ partitions = 1 }}"));
+            assert!(text.contains(why), "{name}: {text}");
+        }
+        assert!(refused(&format!("[topics]\n{} = {{ partitions = 1 }}", "x".repeat(201))).contains("1 to 200"));
     }
 }

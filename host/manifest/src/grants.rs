@@ -5,7 +5,13 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use capability::sessions::SessionUse;
-use capability::{cache, documents, sockets};
+use capability::{cache, documents, pattern, sockets};
+
+use crate::source_span::{Problem, at};
+use crate::trigger::SocketTrigger;
+
+/// The longest name of a setting.
+const MAX_SETTING: usize = 128;
 
 /// What a component may reach: a grant per capability.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -32,6 +38,31 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Refuses patterns and names that nothing can have, and those that read as something else than they are.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        for keys in self.cache.patterns() {
+            let checked = pattern::check(keys, cache::MAX_KEY);
+            checked.map_err(|why| Problem::malformed(at!["grants", "cache", keys], format!("grants.cache: {why}")))?;
+        }
+        for rooms in &self.sockets.rooms {
+            let checked = pattern::check(rooms, sockets::MAX_ROOM);
+            let at = || at!["grants", "sockets", "rooms"];
+            checked.map_err(|why| Problem::malformed(at(), format!("grants.sockets.rooms: {why}")))?;
+        }
+        for event in &self.sockets.emit {
+            let checked = SocketTrigger { event: event.clone() }.check();
+            checked.map_err(|problem| problem.within(at!["grants", "sockets", "emit"]))?;
+        }
+        for name in &self.config {
+            if !(1..=MAX_SETTING).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let why =
+                    format!("the setting {name:?} takes 1 to {MAX_SETTING} printable ASCII characters without spaces");
+                return Err(Problem::malformed(at!["grants", "config"], why));
+            }
+        }
+        self.documents.check().map_err(|why| Problem::contradiction(at!["grants", "documents"], why))
+    }
+
     /// Each single grant as a line of text, the same in every version.
     pub fn lines(&self) -> BTreeSet<String> {
         let mut lines: BTreeSet<String> = self.cache.lines().chain(self.documents.lines()).collect();

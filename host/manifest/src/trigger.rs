@@ -147,9 +147,12 @@ pub enum BodyRule {
 impl HttpTrigger {
     pub(super) fn check(&self) -> Result<(), Problem> {
         let path = &self.path;
-        if !path.starts_with('/') || path.len() > 256 || path.contains(['?', '#', ' ', '\\']) || path.contains("//") {
+        let printable = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\'));
+        let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
+        if !path.starts_with('/') || path.len() > 256 || !printable || dots || path.contains("//") {
             let why = format!(
-                "the path {path:?} must begin with /, be at most 256 long and have no ?, #, space, \\ or empty segment"
+                "the path {path:?} must begin with /, be at most 256 printable ASCII characters and have no ?, #, space, \\, \
+                 `.`, `..` or empty segment"
             );
             return Err(Problem::malformed(at!["path"], why));
         }
