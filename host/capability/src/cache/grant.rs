@@ -60,17 +60,9 @@ impl Grant {
         Err(format!("not granted; in component.toml: [grants.cache] {key:?} = \"{}\"", wanted.as_str()))
     }
 
-    /// Each granted use, as a line for an operator.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(|(pattern, access)| {
-            let uses: &[&str] = match access {
-                KeyAccess::Read => &["read"],
-                KeyAccess::Write => &["write"],
-                KeyAccess::ReadWrite => &["read", "write"],
-                KeyAccess::Stale => &["make stale"],
-            };
-            uses.iter().map(move |used| format!("{used} the cache keys {pattern}"))
-        })
+    /// What is granted, by pattern.
+    pub fn granted(&self) -> impl Iterator<Item = (&str, KeyAccess)> {
+        self.0.iter().map(|(pattern, access)| (pattern.as_str(), *access))
     }
 
     /// The patterns, for checks at deployment.

@@ -15,7 +15,7 @@ use registry::deploy::Version;
 /// How a component is deployed.
 #[derive(Debug, Clone, Args)]
 pub struct DeployArgs {
-    /// Let it reach what it asks for, where that is more than the version that serves.
+    /// Let it see and do what it asks for, where that is more than the version that serves.
     #[arg(long)]
     accept_grants: bool,
     /// Try it out on so many percent of users first (1 to 100); `promote` or `rollback` ends that.
@@ -175,7 +175,10 @@ pub async fn list(connection: &Connection, json: bool) -> anyhow::Result<()> {
 }
 
 fn print_change(change: &Change) {
-    let Change { component: Component { name, serving, versions, canary, .. }, before, changed } = change;
+    let Change { component: Component { name, serving, versions, canary, .. }, before, changed, difference } = change;
+    for line in difference {
+        println!("{line}");
+    }
     if let Some(canary) = canary {
         return println!("{name} {}", canary_text(canary, versions));
     }
