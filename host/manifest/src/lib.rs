@@ -6,6 +6,7 @@
 pub mod application;
 mod bundle;
 mod grants;
+mod imports;
 mod limits;
 mod manifest;
 mod permissions;
@@ -17,6 +18,7 @@ mod trigger;
 pub use application::{Application, ApplicationError};
 pub use bundle::{Bundle, BundleError};
 pub use grants::Grants;
+pub use imports::Imports;
 pub use limits::Limits;
 pub use manifest::{About, Manifest, ManifestError, SECTION};
 pub use permissions::Difference;

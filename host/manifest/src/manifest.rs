@@ -115,6 +115,13 @@ impl Manifest {
                 format!("component.name is {name:?}; it takes 1 to 64 of a-z, 0-9 and -, beginning with a letter");
             return Err(Problem::malformed(at!["component", "name"], why));
         }
+        // An operator's terminal shows them.
+        for (field, text) in [("version", &self.component.version), ("description", &self.component.description)] {
+            if text.chars().any(char::is_control) {
+                let why = format!("component.{field} is {text:?}; it takes one line without control characters");
+                return Err(Problem::malformed(at!["component", field], why));
+            }
+        }
         self.check_triggers()?;
         self.grants.check()?;
         self.limits.check().map_err(|(field, why)| Problem::malformed(at!["limits", field], why))
@@ -242,6 +249,17 @@ mod tests {
         {
             let text = format!("[[http]]\nmethod = \"GET\"\npath = {}\n", toml::Value::from(path));
             assert!(matches!(with(&text), Err(ManifestError::Malformed(_))), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_shows_has_no_control_characters() {
+        for (version, description, field) in
+            [("1\\u001b[8m", "a", "version"), ("1", "a\\nb", "description"), ("1", "\\u009b8m", "description")]
+        {
+            let text = format!("[component]\nname = 'a'\nversion = \"{version}\"\ndescription = \"{description}\"\n");
+            let error = Manifest::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("component.{field} is ")) && error.contains("control"), "{error}");
         }
     }
 

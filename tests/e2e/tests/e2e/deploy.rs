@@ -254,6 +254,40 @@ async fn what_a_version_may_see_or_do_beyond_the_one_before_is_accepted() {
     assert_eq!(serving(), before);
 }
 
+/// A grant that the code can't use is named before the component is deployed and while it is. What is shipped has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_can_not_be_used_is_warned_of() {
+    let site = Site::new(Stack::embedded());
+    let server = site.start("host").await;
+    let check = |file: &Path| tokio::task::block_in_place(|| e2e::command(&["check", path(file)]));
+    let text = "[component]\nname = \"other\"\nversion = \"1.0.0\"\ndescription = \"A test's\"\n\
+                [grants]\nevents = [\"analytics-events\"]\nmail = true\n[grants.cache]\n\"user:*\" = \"w\"\n";
+    let file = site.file("other.wasm", &with_manifest(text).unwrap());
+    let (checked, well) = check(&file);
+    assert!(
+        well && checked.starts_with("other 1.0.0: A test's\n  publish to the topic analytics-events\n"),
+        "{checked}"
+    );
+    let deployed = site.well(&server, &["deploy", "--accept-grants", path(&file)]);
+    assert!(deployed.contains("+ send mails\n"), "{deployed}");
+    for said in [checked, deployed] {
+        let unused = "warning: granted and not used: ";
+        assert_eq!(said.matches(unused).count(), 2, "{said}");
+        assert!(said.contains(&format!("{unused}send mails: it imports none of mail.send; take it out")), "{said}");
+        assert!(
+            said.contains(&format!("{unused}write the cache keys user:*: it imports none of cache.set, ")),
+            "{said}"
+        );
+    }
+    for component in std::fs::read_dir(e2e::root().join("target/components")).unwrap() {
+        let file = component.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "wasm") {
+            let (said, well) = check(&file);
+            assert!(well && !said.contains("warning"), "{said}");
+        }
+    }
+}
+
 async fn requests_meet_one_whole_version_each(stack: Stack) {
     const VERSIONS: u64 = 30;
     let site = Site::new(stack);
