@@ -1,8 +1,5 @@
 //! Patterns: names with `*`, as grants have them. Decides whether a pattern covers a name, includes another pattern, or has a
 //! name in common with one. Touches nothing.
-//!
-//! `*` stands for one or more characters other than `:`, so that a pattern says exactly what it covers: `user:*` is not
-//! `user:1:last_seen`. In a pattern no `*` stands for itself.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +14,10 @@ pub fn check(pattern: &str, longest: usize) -> Result<(), String> {
     Err(format!("the pattern {pattern:?} takes 1 to {longest} printable ASCII characters without spaces"))
 }
 
-/// Whether a pattern covers a name. Both have the same number of `:`, and each segment matches.
+/// Whether a pattern covers a name: both have the same number of `:`, and each segment matches.
+///
+/// `*` stands for one or more characters other than `:`, so that a pattern says exactly what it covers: `user:*` is not
+/// `user:1:last_seen`. In a pattern no `*` stands for itself.
 pub fn covers(pattern: &str, name: &str) -> bool {
     let mut patterns = pattern.split(':');
     let mut segments = name.split(':');

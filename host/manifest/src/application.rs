@@ -101,6 +101,8 @@ impl Application {
     pub const FILE: &'static str = "application.toml";
     /// The prefix of the host's own collections.
     const RESERVED: &'static str = "host-";
+    /// What the names of the host's own secrets begin with, besides that of sessions.
+    const OWN_SECRETS: [&'static str; 2] = ["DEVCONNECT_", "COMPILED_CODE_KEY"];
     /// The longest name of a topic: with a prefix and the suffix of its dead letters it is one that Kafka takes.
     const LONGEST_TOPIC: usize = 200;
 
@@ -136,6 +138,7 @@ impl Application {
                 return Err(format!("the claim {reserved:?} is the host's own"));
             }
         }
+        self.check_secrets()?;
         let own = capability::collections();
         for (name, collection) in &self.collections {
             if name.to_ascii_lowercase().starts_with(Self::RESERVED) {
@@ -174,6 +177,27 @@ impl Application {
             }
         }
         Ok(())
+    }
+
+    /// Checks the variables of the secrets: no component signs with a secret that is the host's own.
+    fn check_secrets(&self) -> Result<(), String> {
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        let of_sessions = [("session.secret".to_owned(), &self.session.secret)];
+        let secrets = self.secrets.iter().map(|(name, variable)| (format!("secrets.{name}"), variable));
+        for (at, variable) in secrets.chain(of_sessions) {
+            if variable.is_empty() || !variable.bytes().all(plain) {
+                return Err(format!("{at} is {variable:?}; a variable of the environment takes A-Z, 0-9 and _"));
+            }
+        }
+        let of_host = |variable: &str| {
+            variable == self.session.secret || Self::OWN_SECRETS.iter().any(|own| variable.starts_with(own))
+        };
+        match self.secrets.iter().find(|(_, variable)| of_host(variable)) {
+            Some((name, variable)) => {
+                Err(format!("secrets.{name}: {variable} is the host's own; name another variable"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The schema for document stores: the collections, and those of the host's `own`.
@@ -287,6 +311,19 @@ revoked = 'r'
             for name in [own.clone(), own.to_ascii_uppercase()] {
                 assert!(refused(&format!("[collections.{name}]")).contains("the host"), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn no_component_signs_with_a_secret_of_the_hosts() {
+        assert!(parse("[secrets]\na = 'UNSUBSCRIBE_SECRET'").is_ok());
+        for variable in ["S", "DEVCONNECT_ADMIN_TOKEN", "COMPILED_CODE_KEY"] {
+            let text = refused(&format!("[secrets]\na = '{variable}'"));
+            assert!(text.contains(&format!("secrets.a: {variable} is the host's own")), "{text}");
+        }
+        for variable in ["", "s", "../jwt_secret", "A B", "A\u{e9}", "Devconnect_Admin_Token"] {
+            let text = refused(&format!("[secrets]\na = '{variable}'"));
+            assert!(text.contains("a variable of the environment takes A-Z"), "{text}");
         }
     }
 

@@ -386,6 +386,12 @@ host-calls = 10
             "[presence]",
             "[[event]]\ntopic = 'message-events'\ntypes = ['A']",
             "[[schedule]]\ncron = '0 8 * * MON'",
+            "[grants]\nevents = ['a']",
+            "[grants]\nsessions = ['end']",
+            "[grants]\npasswords = true",
+            "[grants]\nsigning = ['unsubscribe']",
+            "[grants]\nconfig = ['public-url']",
+            "[grants]\nmail = true",
         ] {
             let difference = manifest(&format!("{BASE}\n{line}")).difference(Some(&manifest(BASE)));
             assert!(difference.widens() && difference.lines().len() == 1, "{line}: {difference:?}");
@@ -424,6 +430,9 @@ host-calls = 10
             ("'u:*' = 'w'", "'*:*' = 'w'", WIDER),
             ("team:*", "team:a*", NARROWER),
             ("team:*", "*:*", WIDER),
+            ("rooms = ['team:*']", "rooms = ['team:*']\nemit = ['chat']", WIDER),
+            ("rooms = ['team:*']", "rooms = ['team:*']\npresence = true", WIDER),
+            ("[grants.cache]", "counters = { access = 'w' }\n[grants.cache]", WIDER),
             ("cpu-ms = 1000", "cpu-ms = 1001", WIDER),
             ("cpu-ms = 1000", "cpu-ms = 999", NARROWER),
             ("cpu-ms = 1000", "", NARROWER),

@@ -46,7 +46,7 @@ impl KeyAccess {
 
 /// Key patterns and what may be done under them, as in `"user:*" = "rw"`.
 ///
-/// `*` is as in [`pattern`](crate::pattern).
+/// `*` is as in [`covers`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Grant(BTreeMap<String, KeyAccess>);
