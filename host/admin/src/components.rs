@@ -98,6 +98,9 @@ pub struct Change {
     pub before: Option<String>,
     /// False when it served already.
     pub changed: bool,
+    /// What changes in what it may see or do, a line each: behind `+` what is new, behind `-` what is gone.
+    #[serde(default)]
+    pub difference: Vec<String>,
 }
 
 /// Something that was done.
@@ -146,7 +149,7 @@ impl From<deploy::ChangeError> for ErrorResponse {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[into_params(parameter_in = Query)]
 struct DeployParams {
-    /// What the component asks for beyond the version that serves is accepted.
+    /// What the component may see or do beyond the version that serves is accepted.
     #[serde(default)]
     accept_grants: bool,
     /// It is tried out on a share of users first, in percent (1 to 100).
@@ -340,7 +343,7 @@ impl Components {
         let tally = self.deployments.tally_of(&row).await?;
         let canary = row.canary.zip(tally).map(|(run, tally)| Canary { run, tally });
         let loaded = self.registry.component(&row.name);
-        let grants = loaded.map(|loaded| loaded.manifest.grants.lines().into_iter().collect()).unwrap_or_default();
+        let grants = loaded.map(|loaded| loaded.manifest.grant_lines().into_iter().collect()).unwrap_or_default();
         let draining = draining.iter().filter(|drain| drain.component == row.name);
         let draining = draining.map(Draining::from).collect();
         let failing = self.deployments.why_failing(&row.name);
@@ -348,8 +351,9 @@ impl Components {
         Ok(Component { name, serving, canary, versions, grants, draining, failing })
     }
 
-    async fn change(&self, Deployed { row, before, changed }: Deployed) -> Result<Json<Change>, ErrorResponse> {
+    async fn change(&self, deployed: Deployed) -> Result<Json<Change>, ErrorResponse> {
+        let Deployed { row, before, changed, difference } = deployed;
         let component = self.describe(row, &self.registry.draining()).await?;
-        Ok(Json(Change { component, before, changed }))
+        Ok(Json(Change { component, before, changed, difference: difference.lines().to_vec() }))
     }
 }

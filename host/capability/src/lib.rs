@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod invalidations;
 pub mod mail;
 pub mod passwords;
+pub mod pattern;
 pub mod pending_invalidations;
 pub mod random;
 pub mod refusals;

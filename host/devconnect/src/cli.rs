@@ -1,19 +1,16 @@
 //! The command line: reads the arguments and starts what they say. Touches no store.
 
-#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
-
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use engine::{COMPILE, compile_as_child};
-use manifest::Manifest;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::command::{Connection, bundle, deploy, events, show};
+use crate::command::{Connection, bundle, check, deploy, events, show};
 use crate::serve;
 
 /// A host for WebAssembly components.
@@ -28,7 +25,7 @@ struct Cli {
 enum Command {
     /// Serve the components of a folder until Ctrl-C.
     Serve(serve::Serve),
-    /// Check the manifest of a component and print what it declares.
+    /// Print what a component asks to see and do, and warn of the grants that it can't use.
     Check {
         /// The component.
         file: PathBuf,
@@ -125,7 +122,7 @@ pub fn main() -> ExitCode {
     let serves = matches!(cli.command, Command::Serve(_));
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
-        Command::Check { file } => check(&file),
+        Command::Check { file } => check::perform(&file),
         Command::Bundle { file, manifest, out } => bundle::perform(&file, manifest, out).map(drop),
         Command::Compile { no_pool } => return compile(no_pool),
         Command::Harness => crate::harness::run(),
@@ -186,23 +183,4 @@ fn start_log() {
     if let Some(Err(why)) = parsed {
         tracing::warn!(%why, "DEVCONNECT_LOG takes off, error, warn, info, debug, trace or lines of target=level; info is used");
     }
-}
-
-fn check(file: &std::path::Path) -> anyhow::Result<()> {
-    let wasm = std::fs::read(file).map_err(|error| anyhow::anyhow!("can't read {}: {error}", file.display()))?;
-    let manifest = Manifest::of_component(&wasm)?;
-    println!("{} {}: {}", manifest.component.name, manifest.component.version, manifest.component.description);
-    for trigger in &manifest.http {
-        println!("  {:<7}{} (session {:?})", trigger.method.as_str(), trigger.path, trigger.session);
-    }
-    for trigger in &manifest.event {
-        let types = trigger.types.iter().map(String::as_str).collect::<Vec<_>>();
-        let types = if types.is_empty() { "all types".to_owned() } else { types.join(", ") };
-        println!("  event  {} ({types}; from {:?})", trigger.topic, trigger.from);
-    }
-    for trigger in &manifest.schedule {
-        println!("  at     {} (UTC)", trigger.cron.as_str());
-    }
-    println!("{:#?}", manifest.grants);
-    Ok(())
 }

@@ -69,6 +69,12 @@ impl Limits {
         pairs.into_iter().find_map(|((name, value), (_, most))| (value > most).then_some((name, value, most)))
     }
 
+    /// The limits above the defaults, by their names in a manifest.
+    pub(super) fn above_defaults(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let pairs = self.named().into_iter().zip(Self::default().named());
+        pairs.filter(|((_, value), (_, default))| value > default).map(|(limit, _)| limit)
+    }
+
     /// The fields with their names in a manifest.
     fn named(&self) -> [(&'static str, u32); 6] {
         [

@@ -22,6 +22,8 @@ pub use draining::{DRAIN, Drain};
 pub use routes::{Found, Route, RouteConflict, Routes};
 pub use served::{Canary, Served};
 
+use capability::pattern;
+use capability::sockets::leases;
 use draining::Draining;
 use engine::{Engine, EngineError, Loaded};
 use manifest::{Application, Bundle, BundleError, Manifest};
@@ -43,6 +45,14 @@ pub enum DeployError {
     /// It asks for a collection, topic or secret that the application does not have.
     #[error("{name} is refused: its manifest names {what}, which application.toml does not have")]
     Unknown {
+        /// The component.
+        name: String,
+        /// What it asks for.
+        what: String,
+    },
+    /// It asks for something that only the host has.
+    #[error("{name} is refused: its manifest grants {what}; leave that to the host")]
+    Reserved {
         /// The component.
         name: String,
         /// What it asks for.
@@ -198,8 +208,9 @@ impl Registry {
     /// Makes a component ready to be called. Does not deploy it.
     pub fn load(&self, bundle: &Bundle) -> Result<Arc<Loaded>, DeployError> {
         let name = || bundle.name().to_owned();
-        check_names(&bundle.manifest, &self.engine.shared().application)
-            .map_err(|what| DeployError::Unknown { name: name(), what })?;
+        let application = &self.engine.shared().application;
+        check_names(&bundle.manifest, application).map_err(|what| DeployError::Unknown { name: name(), what })?;
+        check_reserved(&bundle.manifest, application).map_err(|what| DeployError::Reserved { name: name(), what })?;
         self.engine.load(bundle).map(Arc::new).map_err(|why| DeployError::Engine { name: name(), why })
     }
 
@@ -251,9 +262,6 @@ fn check_names(manifest: &Manifest, application: &Application) -> Result<(), Str
     if let Some(name) = grants.documents.collections().find(|name| !application.collections.contains_key(*name)) {
         return Err(format!("the collection {name:?}"));
     }
-    if let Some(name) = grants.documents.collections().find(|name| **name == *application.session.collection) {
-        return Err(format!("the collection {name:?} to a component (it is the host's own; see `sessions`)"));
-    }
     let consumed = manifest.event.iter().map(|trigger| &trigger.topic);
     if let Some(name) = grants.events.iter().chain(consumed).find(|name| !application.topics.contains_key(*name)) {
         return Err(format!("the topic {name:?}"));
@@ -261,11 +269,100 @@ fn check_names(manifest: &Manifest, application: &Application) -> Result<(), Str
     if let Some(name) = grants.signing.iter().find(|name| !application.secrets.contains_key(*name)) {
         return Err(format!("the secret {name:?}"));
     }
-    let session_key = application.session.cache_key.replace("{hash}", "*");
-    let sample = application.session.cache_key.replace("{hash}", "0");
-    let reserved = |pattern: &&str| *pattern == session_key || capability::cache::covers(pattern, &sample);
-    if let Some(pattern) = grants.cache.patterns().find(reserved) {
-        return Err(format!("the cache keys {pattern:?} to a component (the host's sessions are there)"));
+    Ok(())
+}
+
+/// Checks that a manifest grants nothing that only the host has. Of a cache key it is enough that a granted pattern has one
+/// name in common with the host's.
+fn check_reserved(manifest: &Manifest, application: &Application) -> Result<(), String> {
+    let grants = &manifest.grants;
+    let session = &application.session;
+    if let Some(name) = grants.documents.collections().find(|name| *name == session.collection) {
+        return Err(format!(
+            "the collection {name:?}, where sessions are (`sessions = [\"list\"]` is for reading them)"
+        ));
+    }
+    let session_keys = session.cache_key.replace("{hash}", "*");
+    if let Some(pattern) = grants.cache.patterns().find(|granted| pattern::intersect(granted, &session_keys)) {
+        return Err(format!("the cache keys {pattern:?}, and sessions are under {session_keys:?}"));
+    }
+    let of_leases =
+        |granted: &&str| pattern::reaches(granted, leases::KEY_PREFIX) || pattern::covers(granted, leases::INDEX_KEY);
+    if let Some(pattern) = grants.cache.patterns().find(of_leases) {
+        let (keys, index) = (leases::KEY_PREFIX, leases::INDEX_KEY);
+        return Err(format!("the cache keys {pattern:?}, and who is present is under \"{keys}…\" and {index:?}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPLICATION: &str = "
+[session]
+cookie = 'c'
+cookie-age = 1
+token-age = 1
+subject-claim = 'sub'
+secret = 'S'
+refusal = 'no'
+collection = 'logins'
+cache-key = 'session:{hash}'
+cache-age = 1
+[session.fields]
+id = 'i'
+subject = 's'
+hash = 'h'
+created = 'c'
+expires = 'e'
+revoked = 'r'
+[collections.logins]
+[collections.people]
+[topics]
+things = { partitions = 1 }
+";
+
+    fn manifest(lines: &str) -> Manifest {
+        Manifest::parse(&format!("[component]\nname = 'a'\nversion = '1'\n{lines}\n")).unwrap()
+    }
+
+    #[test]
+    fn no_part_of_what_is_the_hosts_can_be_granted() {
+        let application = Application::parse(APPLICATION).unwrap();
+        for key in ["session:*", "session:0*", "session:*f", "session:abc", "*:*", "s*:*", "*n:*", "session:a*b*"] {
+            let refused = check_reserved(&manifest(&format!("[grants.cache]\n'{key}' = 'r'")), &application);
+            assert!(refused.is_err_and(|what| what.contains(key) && what.contains("sessions are under")), "{key}");
+        }
+        for key in ["presence:*", "presence:1", "*:*:*", "p*:a:b", "presences", "*", "pres*s"] {
+            let refused = check_reserved(&manifest(&format!("[grants.cache]\n'{key}' = 'stale'")), &application);
+            assert!(refused.is_err_and(|what| what.contains(key) && what.contains("who is present")), "{key}");
+        }
+        for key in ["user:*", "user:*:last_seen", "sessions:*", "session:*:x", "presence", "recent:*:*", "a*"] {
+            let manifest = manifest(&format!("[grants.cache]\n'{key}' = 'rw'"));
+            assert_eq!(check_reserved(&manifest, &application), Ok(()), "{key}");
+        }
+        let refused = check_reserved(&manifest("[grants.documents]\nlogins = { access = 'r' }"), &application);
+        assert!(refused.is_err_and(|what| what.contains("\"logins\"")));
+    }
+
+    #[test]
+    fn a_name_is_one_of_the_applications_letter_for_letter() {
+        let application = Application::parse(APPLICATION).unwrap();
+        assert_eq!(check_names(&manifest("[grants]\nevents = ['things']"), &application), Ok(()));
+        for (lines, what) in [
+            ("[grants]\nevents = ['things.dlq']", "the topic \"things.dlq\""),
+            ("[grants]\nevents = ['Things']", "the topic \"Things\""),
+            ("[[event]]\ntopic = 'things.dlq'", "the topic \"things.dlq\""),
+            ("[[event]]\ntopic = \"things\\u0000\"", "the topic \"things\\0\""),
+            ("[[event]]\ntopic = '../things'", "the topic \"../things\""),
+            ("[grants.documents]\nPeople = { access = 'r' }", "the collection \"People\""),
+            ("[grants.documents]\n'' = { access = 'r' }", "the collection \"\""),
+            ("[grants.documents]\nhost-blobs = { access = 'r' }", "the collection \"host-blobs\""),
+            ("[grants.documents]\ninvalidations = { access = 'w' }", "the collection \"invalidations\""),
+            ("[grants]\nsigning = ['S']", "the secret \"S\""),
+        ] {
+            assert_eq!(check_names(&manifest(lines), &application), Err(what.to_owned()), "{lines}");
+        }
+    }
 }

@@ -8,8 +8,7 @@ mod in_process;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use grant::Grant;
-pub use grant::covers;
+pub use grant::{Grant, KeyAccess};
 pub use in_process::InProcess;
 
 /// The longest key, in bytes.

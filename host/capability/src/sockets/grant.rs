@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::cache::covers;
+use crate::pattern::covers;
 
 /// As in `sockets = { emit = ["chat"], rooms = ["team:*"], presence = true }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,14 +19,6 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Each granted use, as a line for an operator.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        let emit = self.emit.iter().map(|event| format!("send {event} to sockets"));
-        let rooms = self.rooms.iter().map(|pattern| format!("use the rooms {pattern}"));
-        let presence = self.presence.then(|| "count and ask who is present".to_owned());
-        emit.chain(rooms).chain(presence)
-    }
-
     /// Refuses an event that is not granted; the error is the manifest line that would grant it.
     pub fn check_emit(&self, event: &str) -> Result<(), String> {
         if self.emit.contains(event) {

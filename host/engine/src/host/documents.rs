@@ -8,7 +8,7 @@ use crate::bindings::devconnect::platform::documents::{
 use crate::host::events::EventRefused;
 use crate::{CookieChange, State};
 use capability::Access;
-use capability::cache::check_key;
+use capability::cache::{KeyAccess, check_key};
 use capability::documents::{
     Change, Effect as WriteEffect, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, View,
     Write,
@@ -134,7 +134,7 @@ impl State {
         }
         for key in &stale {
             check_key(key).map_err(|error| Error::Invalid(error.to_string()))?;
-            self.grants().cache.check(key, Access::Write).map_err(Error::Denied)?;
+            self.grants().cache.check(key, KeyAccess::Stale).map_err(Error::Denied)?;
         }
         let mut prepared = Prepared::default();
         writes.into_iter().try_for_each(|write| self.write(write, &mut prepared))?;

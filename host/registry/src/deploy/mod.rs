@@ -38,7 +38,7 @@ use cluster::{Cluster, head_revision};
 use engine::Loaded;
 use fetch::MissingVersion;
 use local_copy::LocalCopy;
-use manifest::Bundle;
+use manifest::{Bundle, Difference};
 
 /// The collection of the log of changes. It is the host's, not the application's.
 const LOG: &str = "host-deploys";
@@ -62,13 +62,16 @@ pub enum ChangeError {
     /// The component is refused.
     #[error(transparent)]
     Component(#[from] DeployError),
-    /// It asks for grants that were not accepted.
-    #[error("{name} asks for more than the version that serves: {}; accept it with --accept-grants", .beyond.join(", "))]
+    /// It may see or do more than was accepted.
+    #[error(
+        "{name} asks for more than the version that serves; accept it with --accept-grants:\n{}",
+        .difference.lines().join("\n")
+    )]
     Grants {
         /// The component.
         name: String,
-        /// Each thing that is new.
-        beyond: Vec<String>,
+        /// What changes.
+        difference: Difference,
     },
     /// It can't be a canary: a route has another session rule, and the rule is checked before a version is picked.
     #[error(
@@ -100,6 +103,9 @@ pub struct Deployed {
     pub before: Option<String>,
     /// False when the row was like this already.
     pub changed: bool,
+    /// What changes in what the component may see or do: from the version that served before to the one that is deployed,
+    /// promoted or returned to.
+    pub difference: Difference,
 }
 
 /// Follows what is deployed in the cluster, and changes it.

@@ -13,6 +13,7 @@ fn a_refusal_prints_the_manifest_line() {
     let app = App::with(&["misbehaving"]);
     let lines = [
         ("cache", "[grants.cache] \\\"user:1\\\" = \\\"r\\\""),
+        ("stale", "[grants.cache] \\\"user:1\\\" = \\\"stale\\\""),
         ("collection", "[grants.documents] connectionrequests = { access = \\\"r\\\" }"),
         ("event", "[grants] events = [\\\"user-events\\\"]"),
         ("session", "[grants] sessions = [\\\"open\\\"]"),
