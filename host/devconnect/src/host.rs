@@ -25,7 +25,7 @@ use capability::sessions::{Keys, Sessions};
 use capability::settings::Settings;
 use capability::signing::Signing;
 use capability::sockets::Sockets;
-use capability::{Capabilities, documents};
+use capability::{Capabilities, documents, files};
 use engine::{CodeCache, Compiling, Engine, EngineError, Shared};
 use manifest::{Application, ApplicationError};
 use registry::deploy::Deployments;
@@ -71,7 +71,7 @@ pub struct HostOptions {
     pub config: Config,
     /// The folder with `application.toml` and the components.
     pub components: PathBuf,
-    /// The data folder; none keeps everything in memory.
+    /// The data folder, with which nobody else may do anything from here on; none keeps everything in memory.
     pub data: Option<PathBuf>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -118,6 +118,10 @@ impl Host {
     /// the configuration names a server.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { config, components, data, clock, passwords, sockets, compiling, code: code_folder } = options;
+        if let Some(data) = &data {
+            let unusable = |why: std::io::Error| HostError::System(format!("the data folder {} can't be used: {why}", data.display()));
+            files::take(data).map_err(unusable)?;
+        }
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
         let Stores { cache, documents, checked, unprepared, events, relay, leases, broadcast, mailer, all } =

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
+use capability::files;
 
 /// Where secrets come from.
 pub struct Secrets {
@@ -43,17 +44,15 @@ impl Secrets {
     }
 }
 
-/// Reads a file of mode 0600, and creates it first when it is not there. Two concurrent starts get the same content.
+/// Reads a file, and creates it first when it is not there. Two concurrent starts get the same content.
 fn read_or_create(path: &Path, fresh: impl FnOnce() -> Zeroizing<Vec<u8>>) -> std::io::Result<Zeroizing<Vec<u8>>> {
     use std::io::Write as _;
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        files::folder(folder)?;
     }
     if !path.exists() {
         let temporary = path.with_extension(format!("part{}", std::process::id()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = files::create(&temporary)?;
         file.write_all(&fresh())?;
         file.sync_all()?;
         // The hard link fails when a concurrent start created the file first; then its secret is used.

@@ -48,6 +48,7 @@ pub(crate) struct Serve {
 pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
     allow_open_files();
+    keep_to_itself();
     let config = Config::read(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();
@@ -116,6 +117,11 @@ fn token(secrets: &Secrets) -> Result<Token, ConfigError> {
         Some(token) => Ok(Token::from_bytes(token.as_bytes())),
         None => Ok(Token::from_bytes(&secrets.generated(Token::FILE)?)),
     }
+}
+
+/// What is written without `capability::files`, by a library, is not for others either, whatever the umask was.
+fn keep_to_itself() {
+    _ = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 /// Raises the soft limit of open files to the hard limit: every connection is an open file.

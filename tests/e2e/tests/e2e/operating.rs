@@ -1,11 +1,13 @@
 //! What operators see of a host: how each store is, as a probe and as a metric, how far consumers are, and what the whole
-//! network does.
+//! network does; and what others on its machine can read of it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use e2e::{Expected, Member, ServerOptions, Stack, Value, json};
+use e2e::{Expected, Member, ServerOptions, Site, Stack, Value, json, until};
 
 /// A port that nobody listens on: it was free a moment ago.
 fn nobody() -> String {
@@ -81,4 +83,75 @@ async fn the_network_is_shown_to_operators_alone(stack: Stack) {
         |line: &&str| line.starts_with("devconnect_consumer_lag{component=\"analytics\",topic=\"user-events\"");
     assert_eq!(metrics.lines().filter(analytics).count(), 3, "one a partition: {metrics}");
     drop(server);
+}
+
+/// What is in a folder, at any depth, and the folder itself.
+fn tree(folder: &Path) -> Vec<PathBuf> {
+    let mut all = vec![folder.to_owned()];
+    let mut at = 0;
+    while let Some(path) = all.get(at).cloned() {
+        at += 1;
+        if path.is_dir() {
+            all.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    all
+}
+
+/// Which of these others may read, write or enter.
+fn open_to_others(paths: &[PathBuf]) -> Vec<&PathBuf> {
+    let is_open = |path: &PathBuf| {
+        std::fs::symlink_metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
+    };
+    paths.iter().filter(|path| is_open(path)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_reads_what_a_host_writes_wherever_it_is_told_to_write() {
+    let site = Site::new(Stack::embedded());
+    let data = site.stack.data("host");
+    // What an older host has left, and an operator who made the folder.
+    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    for folder in ["mails", "deployed"] {
+        std::fs::create_dir_all(data.join(folder)).unwrap();
+        set(&data.join(folder), 0o755);
+    }
+    set(&data, 0o755);
+    let old = data.join("mails/old.eml");
+    std::fs::write(&old, "Subject: a token\n").unwrap();
+    set(&old, 0o644);
+    let options = ServerOptions { umask: Some("022"), ..ServerOptions::default() };
+    let server = site.start_with("host", options).await;
+    Member::sign_up(&server.url, "Ada").await;
+    site.deploy(&server, 1, &[]);
+    let of_kind = |kind: &str| {
+        let is_kind = |path: &&PathBuf| path.extension().is_some_and(|end| end == kind);
+        tree(&data).iter().filter(is_kind).count()
+    };
+    let (bound, rows) = (Duration::from_secs(60), data.join("deployed/deployed.json"));
+    until("the mail is sent", bound, async || of_kind("eml") == 2).await;
+    until("the local copy is there", bound, async || rows.exists()).await;
+    server.settled().await;
+    let all = tree(&data);
+    for name in [
+        "store.sqlite",
+        "store.sqlite-wal",
+        "store.lock",
+        "secrets/unsubscribe_secret",
+        "secrets/devconnect_admin_token",
+    ] {
+        assert!(all.contains(&data.join(name)), "{name} is not in {all:#?}");
+    }
+    assert!(of_kind("compiled") > 0 && of_kind("wasm") > 0, "{all:#?}");
+    assert_eq!(open_to_others(&all), Vec::<&PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_all_users_need_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let said = tokio::task::block_in_place(|| e2e::refused(&["--data", shared.to_str().unwrap()], &[]));
+    assert!(said.contains("give the host a folder of its own"), "{said}");
 }
