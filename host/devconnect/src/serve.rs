@@ -56,13 +56,14 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let guard = runtime.enter();
     let options = HostOptions::new(config, components, Some(arguments.data.clone()));
     let host = Host::open(HostOptions { compiling: Compiling::Apart, ..options })?;
+    let token = token(&secrets)?;
     drop(guard);
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = runtime.block_on(host.deployments.start(&arguments.components))?;
     runtime.block_on(async move {
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
-        let operator = Admin::new(&host.operated(), token(&secrets)?);
+        let operator = Admin::new(&host.operated(), token);
         println!(
             "DevConnect serves {count} components on http://{} after {:.0?}",
             listener.local_addr()?,
@@ -112,11 +113,9 @@ async fn shutdown_signal() {
 /// `DEVCONNECT_ADMIN_TOKEN`, or the token generated into the data folder, in production too: the admin listener is not public,
 /// and who can read the folder can read the data anyway.
 fn token(secrets: &Secrets) -> Result<Token, ConfigError> {
-    let given = std::env::var(Token::VARIABLE).ok().filter(|token| !token.is_empty());
-    match given {
-        Some(token) => Ok(Token::from_bytes(token.as_bytes())),
-        None => Ok(Token::from_bytes(&secrets.generated(Token::FILE)?)),
-    }
+    let token = secrets.token(Token::VARIABLE, Token::FILE)?;
+    // A command that presents it has left out what an editor or a file ends with.
+    Ok(Token::from_bytes(token.trim_ascii()))
 }
 
 /// What is written without `capability::files`, by a library, is not for others either, whatever the umask was.

@@ -40,7 +40,7 @@ pub use stamps::{Met, Stamps};
 pub use waiting::until;
 
 /// The secret that tests sign their own tokens with.
-pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";
+pub const JWT_SECRET: &str = "227daa7ef87238da024096ec87f2e437f6c6778b3b944cb6e40c8dbea41d8170";
 
 /// What has happened is told to every component within this time.
 const SETTLES: Duration = Duration::from_secs(60);

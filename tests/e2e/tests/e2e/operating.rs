@@ -1,5 +1,5 @@
 //! What operators see of a host: how each store is, as a probe and as a metric, how far consumers are, and what the whole
-//! network does; and what others on its machine can read of it.
+//! network does; what others on its machine can read of it; and with which settings it refuses to start.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use e2e::{Expected, Member, ServerOptions, Site, Stack, Value, json, until};
+use e2e::{Expected, Member, PASSWORD, ServerOptions, Site, Stack, Value, json, until};
 
 /// A port that nobody listens on: it was free a moment ago.
 fn nobody() -> String {
@@ -100,9 +100,8 @@ fn tree(folder: &Path) -> Vec<PathBuf> {
 
 /// Which of these others may read, write or enter.
 fn open_to_others(paths: &[PathBuf]) -> Vec<&PathBuf> {
-    let is_open = |path: &PathBuf| {
-        std::fs::symlink_metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
-    };
+    let is_open =
+        |path: &PathBuf| std::fs::symlink_metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
     paths.iter().filter(|path| is_open(path)).collect()
 }
 
@@ -154,4 +153,57 @@ async fn a_folder_that_all_users_need_is_refused() {
     std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o1777)).unwrap();
     let said = tokio::task::block_in_place(|| e2e::refused(&["--data", shared.to_str().unwrap()], &[]));
     assert!(said.contains("give the host a folder of its own"), "{said}");
+}
+
+/// What a host in production needs to be told.
+const PRODUCTION: [(&str, &str); 5] = [
+    ("DEVCONNECT_ENV", "production"),
+    ("PUBLIC_URL", "https://devconnect.example"),
+    ("JWT_SECRET", "32b0530dd5036f4843af90bfb4ecc249ef48504e022317da66aaa57510101d0a"),
+    ("UNSUBSCRIBE_SECRET", "9c1f6f0c0d1de0a4d0f7b8d1f35f8a62c46b7a19be3fd2f8815a7e04c3b96d2e"),
+    ("DEVCONNECT_ADMIN_TOKEN", "956cba074f787b42289a7bc1d04cd02d80958e1c3b5ca6db"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_starts_with_what_nobody_guesses_and_with_nothing_else() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().join("data");
+    let (_, session_secret) = PRODUCTION[2];
+    for (variable, value, why) in [
+        ("JWT_SECRET", "", "JWT_SECRET is not set"),
+        ("JWT_SECRET", "secret", "JWT_SECRET is too short: it needs at least 32 bytes"),
+        ("JWT_SECRET", "changeme-changeme-changeme-changeme", "JWT_SECRET can be guessed"),
+        ("UNSUBSCRIBE_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "UNSUBSCRIBE_SECRET can be guessed"),
+        ("UNSUBSCRIBE_SECRET", session_secret, "UNSUBSCRIBE_SECRET and JWT_SECRET are the same"),
+        ("DEVCONNECT_ADMIN_TOKEN", "a", "DEVCONNECT_ADMIN_TOKEN is too short: it needs at least 24 bytes"),
+        ("DEVCONNECT_ADMIN_TOKEN", "devconnect-admin-password-2026", "DEVCONNECT_ADMIN_TOKEN can be guessed"),
+        ("PUBLIC_URL", "", "PUBLIC_URL is not set"),
+        ("PUBLIC_URL", "http://devconnect.example", "PUBLIC_URL is not https"),
+        ("PUBLIC_URL", "https://localhost", "PUBLIC_URL leads to the machine of whoever opens it"),
+    ] {
+        let environment = [&PRODUCTION[..], &[(variable, value)]].concat();
+        let arguments = ["--data", data.to_str().unwrap()];
+        let said = tokio::task::block_in_place(|| e2e::refused(&arguments, &environment));
+        let help = if variable == "PUBLIC_URL" { "https://devconnect.example" } else { "openssl rand -hex 32" };
+        assert!(said.contains(why) && said.contains(help), "{variable}: {said}");
+        assert!(variable == "PUBLIC_URL" || value.len() < 7 || !said.contains(value), "{variable} is shown: {said}");
+    }
+
+    let environment = PRODUCTION.map(|(variable, value)| (variable, value.to_owned())).into();
+    let stack = Stack::embedded();
+    let server = stack.start_with("host", ServerOptions { environment, ..ServerOptions::default() }).await;
+    let ada = json!({ "firstName": "Ada", "lastName": "Tester", "emailId": "ada@example.com", "password": PASSWORD });
+    let answer = Member::nobody(&server.url).post("/signup").json(&ada).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("; Secure"), "{cookie}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weak_secret_is_a_warning_where_people_develop() {
+    let environment = vec![("JWT_SECRET", "secret".to_owned()), ("PUBLIC_URL", "http://localhost:3000".to_owned())];
+    let expects = vec![Expected::Warning("JWT_SECRET is too short: it needs at least 32 bytes")];
+    let stack = Stack::embedded();
+    let server = stack.start_with("host", ServerOptions { environment, expects, ..ServerOptions::default() }).await;
+    Member::sign_up(&server.url, "Ada").await;
 }
