@@ -59,6 +59,8 @@ pub struct Config {
     pub sockets: SocketOptions,
     /// Refuse a component's query that would read a whole collection; the error names the missing index.
     pub refuse_scans: bool,
+    /// Refuse to start while there is a component that can't be served.
+    pub strict: bool,
     /// Where caches, presence and sockets are shared with other hosts; none: they are in this process.
     pub redis: Option<RedisConfig>,
     /// `MONGODB_URI`: the document store; none: the data folder.
@@ -84,6 +86,7 @@ struct File {
     engine: EngineFile,
     sockets: SocketFile,
     documents: DocumentsFile,
+    components: ComponentsFile,
     limits: LimitsFile,
     settings: BTreeMap<String, String>,
 }
@@ -163,6 +166,12 @@ struct DocumentsFile {
     refuse_scans: bool,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ComponentsFile {
+    strict: bool,
+}
+
 impl Config {
     /// Reads the environment and, when one is given, a file.
     pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -205,6 +214,7 @@ impl Config {
             engine,
             sockets: file.sockets.options(count_loopback),
             refuse_scans: file.documents.refuse_scans,
+            strict: file.components.strict,
             redis: environment("REDIS_URL").map(|url| RedisConfig {
                 url: Address(url),
                 prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default(),
@@ -362,6 +372,12 @@ mod tests {
         assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
         let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
+    }
+
+    #[test]
+    fn all_components_or_none_when_the_operator_says_so() {
+        assert!(!parse("", &[]).unwrap().strict);
+        assert!(parse("[components]\nstrict = true", &[]).unwrap().strict);
     }
 
     #[test]

@@ -176,8 +176,8 @@ impl Host {
         let clock = engine.shared().capabilities.clock.clone();
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let deployed = data.map(|data| data.join("deployed"));
-        let deployments =
-            Arc::new(Deployments::new(registry.clone(), documents.clone(), deployed, clock).with_peers(peers));
+        let deployments = Deployments::new(registry.clone(), documents.clone(), deployed, clock);
+        let deployments = Arc::new(deployments.with_peers(peers).strict(config.strict));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
         Ok(Self {
             registry,

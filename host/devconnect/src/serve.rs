@@ -36,6 +36,9 @@ pub(crate) struct Serve {
     /// The address of the operator's side. It is not meant for the world.
     #[arg(long, default_value = "127.0.0.1")]
     admin_address: IpAddr,
+    /// Serve every component or refuse to start. Without it, a component that can't be served is reported and left out.
+    #[arg(long)]
+    strict: bool,
     /// Look once more for documents of an earlier version that lack derived fields, after some were imported.
     #[arg(long)]
     fill_again: bool,
@@ -49,7 +52,8 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
     allow_open_files();
     keep_to_itself();
-    let config = Config::read(arguments.config.as_deref())?;
+    let mut config = Config::read(arguments.config.as_deref())?;
+    config.strict |= arguments.strict;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();
     let secrets = Secrets::new(Some(arguments.data.join("secrets")), config.production);
@@ -74,6 +78,10 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
         }
         println!("  admin      http://{}", admin.local_addr()?);
         println!("  data       {}", arguments.data.display());
+        let failing = host.registry.failing().names();
+        if !failing.is_empty() {
+            println!("  not served {}; `devconnect components` says why", failing.join(", "));
+        }
         println!("Ctrl-C ends it gracefully.");
         let admin = tokio::spawn(operator.serve(admin));
         host.consume();

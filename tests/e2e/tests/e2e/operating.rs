@@ -1,13 +1,18 @@
 //! What operators see of a host: how each store is, as a probe and as a metric, how far consumers are, and what the whole
-//! network does; what others on its machine can read of it; and with which settings it refuses to start.
+//! network does; what others on its machine can read of it; with which settings it refuses to start, and with which components
+//! it starts all the same.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use e2e::{Expected, Member, PASSWORD, ServerOptions, Site, Stack, Value, json, until};
+use e2e::{
+    Expected, Member, PASSWORD, Server, ServerOptions, Site, Stack, Value, json, stamp, stamp_of, stamped, until,
+};
+
+use crate::deploy::{of_another_interface_with_manifest, with_manifest};
 
 /// A port that nobody listens on: it was free a moment ago.
 fn nobody() -> String {
@@ -206,4 +211,143 @@ async fn a_weak_secret_is_a_warning_where_people_develop() {
     let stack = Stack::embedded();
     let server = stack.start_with("host", ServerOptions { environment, expects, ..ServerOptions::default() }).await;
     Member::sign_up(&server.url, "Ada").await;
+}
+
+/// The manifest of a component, with these lines at its end.
+fn manifest(name: &str, rest: &str) -> String {
+    format!("[component]\nname = \"{name}\"\nversion = \"1.0.0\"\n{rest}")
+}
+
+/// A route, as a manifest has it.
+fn route(path: &str) -> String {
+    format!("[[http]]\nmethod = \"GET\"\npath = \"{path}\"\nsession = \"none\"\n")
+}
+
+/// Files that can't be served beside the built components and `stamped`, by their names, with what is said of them under which
+/// name.
+fn bad_files() -> Vec<(&'static str, Option<Vec<u8>>, &'static str, &'static str)> {
+    let bundled = |name: &str, rest: &str| Some(with_manifest(&manifest(name, rest)).unwrap());
+    let twice = xtask::guests::with_manifest(stamped(3), &manifest("twice", &route("/twice")));
+    let later = of_another_interface_with_manifest(&manifest("later", &route("/later")));
+    let collection = "[grants.documents]\nnothing = { access = \"r\" }\n";
+    vec![
+        ("a-copy-of-stamped.wasm", Some(stamped(1)), "stamped.wasm", "stamped is in "),
+        ("bare.wasm", Some(b"\0asm\x0d\0\x01\0".to_vec()), "bare.wasm", "there is no manifest in it"),
+        ("conflict.wasm", bundled("zz-conflict", &route("/stamp")), "zz-conflict", "stamped has /stamp already"),
+        ("folder.wasm", None, "folder.wasm", "it is no file"),
+        ("half.wasm", Some(stamped(2)[..1000].to_vec()), "half.wasm", "not a WebAssembly component"),
+        ("later.wasm", Some(later), "later", "it imports what this host does not have"),
+        ("module.wasm", Some(b"\0asm\x01\0\0\0".to_vec()), "module.wasm", "it is a core module"),
+        ("text.wasm", Some(b"no component".to_vec()), "text.wasm", "not a WebAssembly component"),
+        ("twice.wasm", Some(twice), "twice.wasm", "there are two"),
+        ("unknown.wasm", bundled("unknown", collection), "unknown", "the collection \"nothing\""),
+        ("untold.wasm", bundled("untold", "[presence]\n"), "untold", "does not export"),
+    ]
+}
+
+/// What `/readyz` says: its status, and the names of the components that fail.
+async fn ready(server: &Server) -> (String, Vec<String>) {
+    let answer = reqwest::get(format!("{}/readyz", server.url)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let ready: Value = answer.json().await.unwrap();
+    let failed = ready["components"]["failed"].as_array().unwrap();
+    let failed = failed.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    (ready["status"].as_str().unwrap().to_owned(), failed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_file_keeps_no_other_component_from_serving() {
+    let stack = Stack::embedded();
+    let (data, components) = (stack.data("host"), e2e::with_fixture("stamped"));
+    let files = bad_files();
+    let mut names: Vec<String> = Vec::new();
+    for (file, bytes, name, _) in &files {
+        let path = components.path().join(file);
+        match bytes {
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+            None => std::fs::create_dir(&path).unwrap(),
+        }
+        names.push((*name).to_owned());
+    }
+    // Nobody reads what is not there.
+    std::os::unix::fs::symlink("nowhere", components.path().join("unreadable.wasm")).unwrap();
+    names.push("unreadable.wasm".to_owned());
+    names.sort();
+    let options = || ServerOptions {
+        components: Some(components.path().to_owned()),
+        expects: vec![Expected::Warning("this component of the folder is not served")],
+        ..ServerOptions::default()
+    };
+    // Twice: what was deployed by the first start is not what fails at the second.
+    for _ in 0..2 {
+        let server = stack.start_with("host", options()).await;
+        assert_eq!(ready(&server).await, ("degraded".to_owned(), names.clone()));
+        // Of two files with one component it is the first.
+        assert_eq!(stamp(&server.url).await, stamp_of(1));
+        assert_eq!(reqwest::get(format!("{}/feed", server.url)).await.unwrap().status(), 401, "the feed serves");
+        let operated = |arguments: &[&str]| tokio::task::block_in_place(|| e2e::operate(&server, &data, arguments));
+        let (said, well) = operated(&["components", "--json"]);
+        assert!(well, "{said}");
+        let listed: Value = serde_json::from_str(&said).unwrap();
+        for (_, _, name, why) in &files {
+            let found = listed.as_array().unwrap().iter().find(|component| component["name"] == *name);
+            let found = found.unwrap_or_else(|| panic!("{name} is not listed: {said}"));
+            assert!(found["failing"].as_str().is_some_and(|told| told.contains(why)), "{name}: {found:#}");
+        }
+        let (said, _) = operated(&["components"]);
+        assert!(said.contains("not deployed") && said.contains("not on this host: "), "{said}");
+        assert!(tokio::task::block_in_place(|| server.interrupt()));
+    }
+
+    let folder = components.path().to_str().unwrap();
+    let arguments = ["--strict", "--components", folder, "--data", data.to_str().unwrap()];
+    let said = tokio::task::block_in_place(|| e2e::refused(&arguments, &[]));
+    assert!(said.contains("not all components can be served: ") && said.contains("without --strict"), "{said}");
+    assert!(said.contains("half.wasm is refused"), "{said}");
+    // With those out of the way that are bad, a strict host starts, and everything serves.
+    for (file, bytes, ..) in &files {
+        let path = components.path().join(file);
+        if bytes.is_some() { std::fs::remove_file(path).unwrap() } else { std::fs::remove_dir(path).unwrap() }
+    }
+    std::fs::remove_file(components.path().join("unreadable.wasm")).unwrap();
+    let config = Some("[components]\nstrict = true\n");
+    let server = stack.start_with("host", ServerOptions { config, expects: Vec::new(), ..options() }).await;
+    assert_eq!(ready(&server).await, ("up".to_owned(), Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_without_any_component_that_serves_says_what_is_wrong_with_each() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let application = e2e::root().join("target/components/application.toml");
+    std::fs::copy(application, folder.path().join("application.toml")).unwrap();
+    std::fs::write(folder.path().join("text.wasm"), "no component").unwrap();
+    let [components, data] = [&folder, &data].map(|folder| folder.path().to_str().unwrap());
+    let said =
+        tokio::task::block_in_place(|| e2e::refused(&["--components", components, "--data", data, "--strict"], &[]));
+    assert!(said.contains("not all components can be served: ") && said.contains("text.wasm is refused"), "{said}");
+    let said = tokio::task::block_in_place(|| e2e::refused(&["--components", components, "--data", data], &[]));
+    assert!(said.contains("no component can be served: ") && said.contains("text.wasm is refused"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_version_that_no_longer_loads_keeps_no_other_component_from_serving() {
+    let site = Site::new(Stack::embedded());
+    let server = site.start("host").await;
+    let large =
+        with_manifest(&manifest("stamped", &(route("/stamp") + "[limits]\ntable-elements = 15_000\n"))).unwrap();
+    site.well(&server, &["deploy", site.file("large.wasm", &large).to_str().unwrap()]);
+    assert_eq!(stamp(&server.url).await, stamp_of(7));
+    assert!(tokio::task::block_in_place(|| server.interrupt()));
+
+    let config = Some("[limits]\ntable-elements = 10000\n");
+    let expects = vec![Expected::Warning("this host can't load what is deployed, and keeps what it has")];
+    let server = site.start_with("host", ServerOptions { config, expects, ..ServerOptions::default() }).await;
+    assert_eq!(ready(&server).await, ("degraded".to_owned(), vec!["stamped".to_owned()]));
+    assert_eq!(stamp(&server.url).await, "nothing");
+    assert_eq!(reqwest::get(format!("{}/feed", server.url)).await.unwrap().status(), 401, "the feed serves");
+    let failing = site.component(&server, "stamped")["failing"].clone();
+    assert!(failing.as_str().is_some_and(|why| why.contains("at most 10000 is allowed here")), "{failing}");
+    // What comes next it can load.
+    site.deploy(&server, 8, &["--accept-grants"]);
+    assert_eq!((stamp(&server.url).await, ready(&server).await), (stamp_of(8), ("up".to_owned(), Vec::new())));
 }
