@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod child;
 mod run;
+mod sbom;
 mod servers;
 mod test;
 mod tree;
@@ -87,6 +88,8 @@ enum Chore {
     },
     /// Show which crate depends on which, and look for circles.
     Tree,
+    /// Write what is shipped and what it is made of (`target/sbom.json`, CycloneDX 1.5).
+    Sbom,
     /// Measure something; every figure of docs/figures.md comes from here.
     Bench {
         /// What to measure. None lists what there is.
@@ -126,6 +129,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::BuildComponents { names, all } => build::components(&root, &names, all),
         Chore::Stack { task } => servers::perform(&root, task),
         Chore::Tree => tree::show(&Workspace::read(root)?),
+        Chore::Sbom => sbom::write(&Workspace::read(root)?),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }
 }
