@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod child;
 mod run;
+mod sbom;
 mod servers;
 mod test;
 mod tree;
@@ -90,6 +91,8 @@ enum Chore {
     Tree,
     /// Write docs/attacks.md from the tests that try them.
     Attacks,
+    /// Write what is shipped and what it is made of (`target/sbom.json`, CycloneDX 1.5).
+    Sbom,
     /// Measure something; every figure of docs/figures.md comes from here.
     Bench {
         /// What to measure. None lists what there is.
@@ -130,6 +133,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Stack { task } => servers::perform(&root, task),
         Chore::Attacks => attacks::write(&root).map(|()| ExitCode::SUCCESS),
         Chore::Tree => tree::show(&Workspace::read(root)?),
+        Chore::Sbom => sbom::write(&Workspace::read(root)?),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }
 }

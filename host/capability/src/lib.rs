@@ -2,7 +2,8 @@
 //!
 //! A module has the trait that a store implements, the limits, the grant that a manifest may have, and the logic that is
 //! the same on every store: operators of documents, the unit of work, the relay of events, sessions, presence.
-//! It may touch tokio and BSON. It knows no wasmtime, no server's driver, no trigger and nothing of the product.
+//! It may touch tokio and BSON, and `files` the paths that it is given. It knows no wasmtime, no server's driver, no trigger and
+//! nothing of the product.
 
 pub mod abort;
 pub mod cache;
@@ -10,6 +11,7 @@ pub mod circuit;
 pub mod clocks;
 pub mod documents;
 pub mod events;
+pub mod files;
 pub mod generations;
 pub mod health;
 pub mod hosts;

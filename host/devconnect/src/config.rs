@@ -4,10 +4,12 @@
 //! the environment and that file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
+use reqwest::Url;
 use serde::Deserialize;
 
 use engine::{AdmissionOptions, EngineOptions};
@@ -46,7 +48,7 @@ pub struct RedisConfig {
 pub struct Config {
     /// `DEVCONNECT_ENV=production`.
     pub production: bool,
-    /// `PUBLIC_URL`, without a slash at the end.
+    /// `PUBLIC_URL`, without a slash at the end. In production it is there, and https.
     pub public_url: Option<String>,
     /// `FRONTEND_URL`: the origins whose pages may send requests.
     pub frontends: BTreeSet<String>,
@@ -60,6 +62,8 @@ pub struct Config {
     pub sockets: SocketOptions,
     /// Refuse a component's query that would read a whole collection; the error names the missing index.
     pub refuse_scans: bool,
+    /// Refuse to start while there is a component that can't be served.
+    pub strict: bool,
     /// Where caches, presence and sockets are shared with other hosts; none: they are in this process.
     pub redis: Option<RedisConfig>,
     /// `MONGODB_URI`: the document store; none: the data folder.
@@ -87,6 +91,7 @@ struct File {
     listener: ListenerFile,
     sockets: SocketFile,
     documents: DocumentsFile,
+    components: ComponentsFile,
     limits: LimitsFile,
     settings: BTreeMap<String, String>,
 }
@@ -230,6 +235,12 @@ struct DocumentsFile {
     refuse_scans: bool,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ComponentsFile {
+    strict: bool,
+}
+
 impl Config {
     /// Reads the environment and, when one is given, a file.
     pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -268,13 +279,14 @@ impl Config {
         let proxies = Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?;
         Ok(Self {
             production,
-            public_url: environment("PUBLIC_URL").or(file.public_url).map(|url| origin(&url)),
+            public_url: public_url(environment("PUBLIC_URL").or(file.public_url), production)?,
             frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
             listener: file.listener.options(proxies.clone(), count_loopback),
             proxies,
             engine,
             sockets: file.sockets.options(count_loopback),
             refuse_scans: file.documents.refuse_scans,
+            strict: file.components.strict,
             redis: environment("REDIS_URL").map(|url| RedisConfig {
                 url: Address(url),
                 prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default(),
@@ -286,6 +298,46 @@ impl Config {
             settings: file.settings,
         })
     }
+}
+
+/// Where people reach the host: links in mails lead there, and cookies are Secure when it is https.
+fn public_url(given: Option<String>, production: bool) -> Result<Option<String>, ConfigError> {
+    let wrong = |why: &str| {
+        ConfigError(format!(
+            "PUBLIC_URL {why}: set it to the https URL where people reach this host, such as https://devconnect.example"
+        ))
+    };
+    let Some(given) = given.filter(|given| !given.trim().is_empty()) else {
+        return if production { Err(wrong("is not set, and production needs it")) } else { Ok(None) };
+    };
+    let url = Url::parse(given.trim()).map_err(|_| wrong("is no URL"))?;
+    let Some(host) = url.host_str().filter(|_| ["http", "https"].contains(&url.scheme())) else {
+        return Err(wrong("is no URL of a web site"));
+    };
+    // An error shows nothing of the URL: a password may be in it.
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("has a user, a query or a fragment"));
+    }
+    let (is_https, is_local) = (url.scheme() == "https", is_this_machine(host));
+    if production && !is_https {
+        return Err(wrong("is not https, which production needs"));
+    }
+    if production && is_local {
+        return Err(wrong("leads to the machine of whoever opens it, and not to this host"));
+    }
+    if !is_https && !is_local {
+        tracing::warn!(
+            "PUBLIC_URL is not https: cookies are not Secure (in production this host would refuse to start)"
+        );
+    }
+    Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
+}
+
+/// Whether this host of a URL is the machine of whoever opens it.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_local = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(is_local)
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, ConfigError> {
@@ -342,11 +394,62 @@ mod tests {
     }
 
     #[test]
+    fn production_needs_the_https_url_where_people_reach_it() {
+        let given = |environment: &str, url: &str| {
+            parse("", &[("DEVCONNECT_ENV", environment), ("PUBLIC_URL", url)]).map(|config| config.public_url.unwrap())
+        };
+        for (url, is) in [
+            ("https://devconnect.example", "https://devconnect.example"),
+            (" HTTPS://DevConnect.Example:443/ ", "https://devconnect.example"),
+            ("https://devconnect.example:8443", "https://devconnect.example:8443"),
+        ] {
+            assert_eq!(given("production", url).unwrap(), is);
+            assert_eq!(given("development", url).unwrap(), is);
+        }
+        for url in
+            ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:3000", "http://a.localhost", "http://lan"]
+        {
+            assert_eq!(given("development", url).unwrap(), url);
+            let error = given("production", url).unwrap_err().to_string();
+            assert!(
+                error.starts_with("PUBLIC_URL is not https") && error.contains("https://devconnect.example"),
+                "{error}"
+            );
+        }
+        for url in ["https://localhost", "https://127.0.0.1:3000", "https://[::1]", "https://0.0.0.0"] {
+            assert!(given("production", url).unwrap_err().to_string().contains("leads to the machine"), "{url}");
+        }
+        for url in [
+            "devconnect.example",
+            "ftp://devconnect.example",
+            "https://",
+            "https://ada:hush@x.example",
+            "https://x/?a=1",
+        ] {
+            for environment in ["production", "development"] {
+                let error = given(environment, url).unwrap_err().to_string();
+                assert!(error.starts_with("PUBLIC_URL ") && !error.contains("hush"), "{url}: {error}");
+            }
+        }
+        let error = parse("", &[("DEVCONNECT_ENV", "production")]).unwrap_err().to_string();
+        assert!(error.starts_with("PUBLIC_URL is not set"), "{error}");
+        assert_eq!(parse("public-url = ''", &[]).unwrap().public_url, None);
+        let of_file = parse("public-url = 'https://x.example'", &[("DEVCONNECT_ENV", "production")]).unwrap();
+        assert_eq!(of_file.public_url.as_deref(), Some("https://x.example"));
+    }
+
+    #[test]
     fn scans_are_refused_when_the_operator_says_so() {
         assert!(!parse("", &[]).unwrap().refuse_scans);
         assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
         let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
+    }
+
+    #[test]
+    fn all_components_or_none_when_the_operator_says_so() {
+        assert!(!parse("", &[]).unwrap().strict);
+        assert!(parse("[components]\nstrict = true", &[]).unwrap().strict);
     }
 
     #[test]

@@ -21,5 +21,6 @@ pub mod host;
 pub mod secrets;
 mod serve;
 pub mod stores;
+mod strength;
 
 pub use host::{Host, HostError, HostOptions};

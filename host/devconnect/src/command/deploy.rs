@@ -164,11 +164,12 @@ pub async fn list(connection: &Connection, json: bool) -> anyhow::Result<()> {
         let serving = component.serving.as_ref();
         let version = component.versions.iter().find(|version| Some(&version.sha256) == serving);
         let others = component.versions.len() - usize::from(version.is_some());
-        println!(
-            "{:<24} {:<28} {others} to go back to",
-            component.name,
-            version.map_or("removed".to_owned(), version_text)
-        );
+        let state = match version {
+            Some(version) => version_text(version),
+            None if component.versions.is_empty() => "not deployed".to_owned(),
+            None => "removed".to_owned(),
+        };
+        println!("{:<24} {state:<28} {others} to go back to", component.name);
         if let Some(canary) = &component.canary {
             println!("{:<24} {}", "", canary_text(canary, &component.versions));
         }

@@ -235,7 +235,7 @@ impl HttpTrigger {
     fn health(&self, path: &str) -> Option<Reply> {
         match path {
             "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
-            "/readyz" => Some(readiness(&self.site.stores)),
+            "/readyz" => Some(readiness(&self.site.stores, &self.registry.failing().names())),
             _ => None,
         }
     }
@@ -279,9 +279,10 @@ fn or_error(answer: Result<Reply, ErrorReply>, id: &str) -> Reply {
     })
 }
 
-/// The state of every store. The host is up while all answer, degraded while a store that it does not need is down, and
-/// down, with a 503, while one that it needs is. Why a store is down is only logged: the reason may name hosts.
-fn readiness(stores: &[Store]) -> Reply {
+/// The state of every store, and the components that this host should serve and can't. The host is up while all answer and
+/// serve, degraded while a store that it does not need is down or a component fails, and down, with a 503, while a store that
+/// it needs is. The reasons are for operators: they may name hosts and files.
+fn readiness(stores: &[Store], failing: &[String]) -> Reply {
     let (mut host, mut status, mut all) = ("up", StatusCode::OK, serde_json::Map::new());
     for store in stores {
         let state = store.health().name();
@@ -292,7 +293,11 @@ fn readiness(stores: &[Store]) -> Reply {
         }
         all.insert(store.capability.to_owned(), serde_json::json!({ "engine": store.engine, "state": state }));
     }
-    Reply::json(status, &serde_json::json!({ "status": host, "stores": all }))
+    if !failing.is_empty() && host == "up" {
+        host = "degraded";
+    }
+    let components = serde_json::json!({ "failed": failing });
+    Reply::json(status, &serde_json::json!({ "status": host, "stores": all, "components": components }))
 }
 
 /// The value of an `Allow` header.

@@ -92,7 +92,11 @@ fn hash(number: u64) -> String {
 
 /// The fixture's code with the stamp 7, and no manifest.
 fn without_manifest() -> Vec<u8> {
-    let mut wasm = stamped(7);
+    stripped(stamped(7))
+}
+
+/// A component without its manifest.
+fn stripped(mut wasm: Vec<u8>) -> Vec<u8> {
     let marker = b"devconnect:manifest";
     let name = wasm.windows(marker.len()).rposition(|window| window == marker).unwrap();
     // The section is the last one: its id, its size in two or three bytes, the name's length.
@@ -102,7 +106,7 @@ fn without_manifest() -> Vec<u8> {
 }
 
 /// The same with another manifest.
-fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
+pub(crate) fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
     Manifest::bundle(without_manifest(), text)
 }
 
@@ -131,6 +135,12 @@ fn of_another_interface() -> Vec<u8> {
         wasm[at + imported.len() - 3] = b'9';
     }
     wasm
+}
+
+/// The same with another manifest.
+pub(crate) fn of_another_interface_with_manifest(text: &str) -> Vec<u8> {
+    // What the host's interfaces are is not checked when a manifest is put in.
+    Manifest::bundle(stripped(of_another_interface()), text).unwrap()
 }
 
 async fn what_is_refused_changes_nothing(stack: Stack) {
