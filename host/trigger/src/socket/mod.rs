@@ -7,6 +7,7 @@ mod connection_limits;
 mod connections;
 mod handshake;
 mod hosts;
+mod member;
 mod messages;
 mod outgoing;
 mod presence;
@@ -179,7 +180,7 @@ impl SocketTrigger {
     {
         let connection = request.extensions().get::<ConnectionHandle>().cloned().unwrap_or_default();
         if let Some(socket) = socket_of(request.uri())
-            && !self.connections.used(socket, &connection)
+            && (!self.is_of_its_member(socket, request.headers()).await || !self.connections.used(socket, &connection))
         {
             return unknown_session();
         }
@@ -250,7 +251,7 @@ async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
             socket.is_some_and(|socket| socket.connected())
         };
         for (user, socket) in trigger.presence.sockets() {
-            if !socket.parse().is_ok_and(is_open) {
+            if !outgoing::find(&trigger.io, &socket).is_some_and(|socket| socket.connected()) {
                 trigger.presence.leave(&user, &socket);
             }
         }
