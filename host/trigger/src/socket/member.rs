@@ -11,7 +11,7 @@ use crate::socket::{NAMESPACE, SocketTrigger};
 use capability::sessions::Identity;
 
 /// The tokens that a socket was opened with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Holder {
     in_payload: Option<String>,
     in_headers: Option<String>,
