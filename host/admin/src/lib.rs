@@ -35,7 +35,7 @@ use capability::events::EventLog;
 use capability::health::Store;
 use capability::{documents, events as log};
 pub use components::{Canary, Change, Component, Done, Draining};
-pub use dead_letters::Letter;
+pub use dead_letters::{Letter, LetterCount};
 use engine::Engine;
 pub use events::{Ends, Records, Shown};
 pub use lag::Lag;

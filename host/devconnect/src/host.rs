@@ -68,6 +68,8 @@ type Secret = Zeroizing<Vec<u8>>;
 
 /// Between two attempts to prepare a store that is not available.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often expired sessions are deleted.
+const SESSION_CLEANUP: Duration = Duration::from_secs(900);
 
 /// How a host is put together.
 pub struct HostOptions {
@@ -235,8 +237,8 @@ impl Host {
         }
     }
 
-    /// Starts the background tasks, which run until [`Host::close`]: delivering events, calling schedules, sending mails, and
-    /// following what is deployed in the cluster. Needs a tokio runtime. A second call does nothing.
+    /// Starts the background tasks, which run until [`Host::close`]: delivering events, calling schedules, sending mails,
+    /// following what is deployed in the cluster, and deleting expired sessions. Needs a tokio runtime. A second call does nothing.
     pub fn consume(&self) {
         self.background().get_or_insert_with(|| BackgroundTasks {
             events: EventTrigger::start(self.registry.clone(), self.events.clone()),
@@ -246,6 +248,7 @@ impl Host {
                 let deployments = self.deployments.clone();
                 tokio::spawn(async move { deployments.follow().await })
             },
+            cleaning: tokio::spawn(clean_up(self.registry.engine().shared().capabilities.sessions.clone())),
         });
     }
 
@@ -257,8 +260,9 @@ impl Host {
     /// tasks and the relay.
     pub async fn close(&self) {
         let background = self.background().take();
-        if let Some(BackgroundTasks { events, schedules, mailing, following }) = background {
+        if let Some(BackgroundTasks { events, schedules, mailing, following, cleaning }) = background {
             following.abort();
+            cleaning.abort();
             tokio::join!(events.stop(), schedules.stop());
             if let Some(mailing) = mailing {
                 mailing.stop().await;
@@ -276,6 +280,19 @@ struct BackgroundTasks {
     schedules: ScheduleTrigger,
     mailing: Option<Mailing>,
     following: JoinHandle<()>,
+    cleaning: JoinHandle<()>,
+}
+
+/// Deletes expired sessions, again and again.
+async fn clean_up(sessions: Arc<Sessions>) {
+    loop {
+        tokio::time::sleep(SESSION_CLEANUP).await;
+        match sessions.delete_expired().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "expired sessions are deleted"),
+            Err(why) => tracing::debug!(%why, "expired sessions are deleted later"),
+        }
+    }
 }
 
 /// Prepares the document store.

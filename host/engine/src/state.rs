@@ -63,6 +63,8 @@ pub struct State {
     manifest: Arc<Manifest>,
     /// The call.
     pub call: Call,
+    /// The address that the call comes from; empty when it comes from nobody.
+    client: String,
     /// The change of the cookie with the response.
     pub cookie: CookieChange,
     /// The key lock of a refused commit, held for the retry.
@@ -77,12 +79,13 @@ pub struct State {
 }
 
 impl State {
-    pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, client: String, meter: Meter) -> Self {
         let (cookie, held_lock) = (CookieChange::Keep, HeldKeyLock::default());
         Self {
             shared,
             manifest,
             call,
+            client,
             cookie,
             held_lock,
             gathering: None,
@@ -142,6 +145,11 @@ impl State {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
         }
         self.meter.host_call().map_err(wasmtime::Error::new)
+    }
+
+    /// The address that the call comes from, which shares what is scarce; empty when it comes from nobody.
+    pub(crate) fn client(&self) -> &str {
+        &self.client
     }
 
     /// The capabilities.

@@ -12,7 +12,7 @@ impl Host for State {
         if !self.grants().passwords {
             return Ok(Err(Error::Denied(DENIED.into())));
         }
-        answer(self.capabilities().passwords.hash(password).await)
+        answer(self.capabilities().passwords.hash(self.client(), password).await)
     }
 
     async fn verify(&mut self, password: String, hash: Option<String>) -> wasmtime::Result<Result<Verdict, Error>> {
@@ -20,7 +20,7 @@ impl Host for State {
         if !self.grants().passwords {
             return Ok(Err(Error::Denied(DENIED.into())));
         }
-        let verdict = self.capabilities().passwords.verify(password, hash).await;
+        let verdict = self.capabilities().passwords.verify(self.client(), password, hash).await;
         answer(verdict.map(|verdict| match verdict {
             HashVerdict::Matches => Verdict::Matches,
             HashVerdict::MatchesOutdated => Verdict::MatchesOutdated,

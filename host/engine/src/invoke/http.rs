@@ -57,6 +57,10 @@ impl Invocation for HttpCall {
         &self.route
     }
 
+    fn client(&self) -> &str {
+        &self.client
+    }
+
     fn outcome(&self, answer: &Answer) -> Outcome {
         if answer.response.status >= 500 { Outcome::Unable } else { Outcome::Answered }
     }

@@ -37,6 +37,11 @@ pub trait Invocation: Send + Sync + 'static {
     /// The trigger in the manifest: a route's path, an event's name.
     fn trigger(&self) -> &str;
 
+    /// The address that the call comes from; empty when it comes from nobody.
+    fn client(&self) -> &str {
+        ""
+    }
+
     /// How a call with this answer counts.
     fn outcome(&self, _answer: &Self::Answer) -> Outcome {
         Outcome::Answered
@@ -120,7 +125,7 @@ impl Engine {
     /// Instantiates a component once, under its limits and with every capability denied, and drops the instance.
     pub async fn try_out(&self, loaded: &Loaded) -> Result<(), Failure> {
         let call = Call { id: Call::new_id(), identity: None, socket: None };
-        let mut store = self.store(loaded, &call, Ticks::default());
+        let mut store = self.store(loaded, &call, "", Ticks::default());
         store.data_mut().deny();
         let longest = Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
         match tokio::time::timeout(longest, loaded.exports.instance.instantiate_async(&mut store)).await {
@@ -165,7 +170,7 @@ impl Engine {
         ticks: Ticks,
         deadline: Instant,
     ) -> Result<(I::Answer, Outcome), Failure> {
-        let mut store = self.store(loaded, invocation.call(), ticks);
+        let mut store = self.store(loaded, invocation.call(), invocation.client(), ticks);
         let answered = tokio::select! {
             // Most calls end at the first poll, before `cancelled` is polled.
             biased;
@@ -182,9 +187,9 @@ impl Engine {
         }
     }
 
-    fn store(&self, loaded: &Loaded, call: &Call, ticks: Ticks) -> Store<State> {
+    fn store(&self, loaded: &Loaded, call: &Call, client: &str, ticks: Ticks) -> Store<State> {
         let meter = Meter::new(loaded.manifest.limits, ticks);
-        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
+        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), client.to_owned(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
         store.set_epoch_deadline(1);

@@ -7,6 +7,7 @@ mod connection_limits;
 mod connections;
 mod handshake;
 mod hosts;
+mod member;
 mod messages;
 mod opening;
 mod outgoing;
@@ -189,10 +190,15 @@ impl SocketTrigger {
         B::Error: std::fmt::Debug,
     {
         let connection = request.extensions().get::<ConnectionHandle>().cloned().unwrap_or_default();
+        let token = session_token(request.headers(), &self.registry.engine().shared().application.session.cookie);
         match socket_of(request.uri()) {
-            Some(socket) if !self.connections.used(socket, &connection) => return unknown_session(),
-            Some(_) => {}
-            None => match self.open(request.headers(), client).await {
+            Some(socket) => {
+                let known = self.is_of_its_member(socket, token).await && self.connections.used(socket, &connection);
+                if !known {
+                    return unknown_session();
+                }
+            }
+            None => match self.open(token, client).await {
                 // The Socket.IO session keeps its first request's extensions until it ends.
                 Ok(opening) => _ = request.extensions_mut().insert(Arc::new(opening)),
                 Err(refusal) => {
@@ -209,9 +215,9 @@ impl SocketTrigger {
     }
 
     /// A permit for a new Socket.IO session: of a member's own where the request has a session's cookie, else of its address.
-    async fn open(&self, headers: &http::HeaderMap, client: IpAddr) -> Result<Opening, Refusal> {
+    async fn open(&self, token: Option<String>, client: IpAddr) -> Result<Opening, Refusal> {
         let shared = self.registry.engine().shared();
-        let member = match session_token(headers, &shared.application.session.cookie) {
+        let member = match token {
             // What does not hold is a stranger's, and is refused with its reason when it connects.
             Some(token) => shared.capabilities.sessions.check(&token).await.ok().flatten(),
             None => None,
@@ -304,7 +310,7 @@ async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
             socket.is_some_and(|socket| socket.connected())
         };
         for (user, socket) in trigger.presence.sockets() {
-            if !socket.parse().is_ok_and(is_open) {
+            if !outgoing::find(&trigger.io, &socket).is_some_and(|socket| socket.connected()) {
                 trigger.presence.leave(&user, &socket);
             }
         }

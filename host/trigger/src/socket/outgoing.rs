@@ -27,6 +27,16 @@ pub(super) fn session_room(session: &str) -> String {
     format!("session {session}")
 }
 
+/// The room of one socket, by its public id: how it is found by that.
+pub(super) fn socket_room(id: &str) -> String {
+    format!("socket {id}")
+}
+
+/// The socket of a public id. None before the namespace is open.
+pub(super) fn find(io: &SocketIo, id: &str) -> Option<SocketRef> {
+    io.of(NAMESPACE)?.within(socket_room(id)).sockets().into_iter().next()
+}
+
 /// [`Sockets`] over the host's own server.
 pub struct SocketIoEngine {
     io: SocketIo,
@@ -46,7 +56,7 @@ impl SocketIoEngine {
     }
 
     fn socket(&self, id: &str) -> Option<SocketRef> {
-        self.io.of(NAMESPACE)?.get_socket(id.parse::<Sid>().ok()?)
+        find(&self.io, id)
     }
 
     /// The sockets in any of these rooms. None before the namespace is open, when messages of other hosts may come already.

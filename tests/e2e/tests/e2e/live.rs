@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use capability::passwords::Cost;
+use capability::passwords::{Cost, MIN_OLD_COST};
 use devconnect::config::Config;
 use devconnect::{Host, HostOptions};
 use e2e::{ServerOptions, Stack, Value, json, network, node, on_both_stacks, seed, with_fixture};
@@ -103,7 +103,7 @@ fn version(wasm: &[u8], number: u8) -> Vec<u8> {
 
 fn host(data: &Path) -> Host {
     seed::sow(data);
-    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64, old_cost: MIN_OLD_COST };
     let components = harness::components_folder();
     let options = HostOptions::new(Config::default(), components, Some(data.to_owned()));
     Host::open(HostOptions { passwords, ..options }).unwrap_or_else(|error| panic!("{error}"))

@@ -13,5 +13,6 @@ mod hosts;
 mod live;
 mod mail;
 mod operating;
+mod polling;
 mod product;
 mod watching;
