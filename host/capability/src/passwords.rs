@@ -15,6 +15,12 @@ use crate::random;
 
 /// The longest password, in bytes.
 pub const MAX_PASSWORD: usize = 1_024;
+/// The longest hash that is checked against, in bytes.
+const MAX_HASH: usize = 1_024;
+/// The most memory (KiB), passes and lanes of an argon2 hash that is checked against: a hash says itself what checking costs.
+const MAX_ARGON2: (u32, u32, u32) = (64 << 10, 10, 4);
+/// The highest cost of a bcrypt hash that is checked against; about a second.
+const MAX_BCRYPT: u32 = 14;
 
 /// The cost of hashing, and its concurrency.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +60,7 @@ pub enum Error {
     /// Too many are waiting.
     #[error("too many passwords are being checked at this moment")]
     Busy,
-    /// Empty or too long.
+    /// The password is empty or too long, or checking against the hash would cost too much.
     #[error("{0}")]
     Invalid(String),
     /// The hashing itself failed.
@@ -95,6 +101,9 @@ impl Passwords {
     /// Checks `password` against `hash`; against none, it only takes the time.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<Verdict, Error> {
         let password = checked(password)?;
+        if let Some(hash) = &hash {
+            affordable(hash, self.argon2.params())?;
+        }
         let argon2 = self.argon2.clone();
         let decoy = self.decoy.clone();
         self.with_permit(move || {
@@ -147,6 +156,38 @@ fn verify_argon2(argon2: &Argon2<'_>, password: &str, hash: &str) -> Verdict {
     let same = argon2::Params::try_from(&parsed)
         .is_ok_and(|params| params.m_cost() == argon2.params().m_cost() && params.t_cost() == argon2.params().t_cost());
     if same && parsed.algorithm.as_str() == "argon2id" { Verdict::Matches } else { Verdict::MatchesOutdated }
+}
+
+/// Refuses a hash whose check would cost more than any that the host makes. What is no hash is no error here.
+fn affordable(hash: &str, own: &argon2::Params) -> Result<(), Error> {
+    let too_much = |what: String| Error::Invalid(format!("the hash is not checked against: {what}"));
+    if hash.len() > MAX_HASH {
+        return Err(too_much(format!("it has {} bytes, and at most {MAX_HASH} are allowed", hash.len())));
+    }
+    if hash.starts_with("$2") {
+        let cost = hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok());
+        return match cost {
+            Some(cost) if cost > MAX_BCRYPT => {
+                Err(too_much(format!("its bcrypt cost is {cost}, and at most {MAX_BCRYPT} is allowed")))
+            }
+            _ => Ok(()),
+        };
+    }
+    let Ok(parsed) = PasswordHash::new(hash) else { return Ok(()) };
+    let Ok(params) = argon2::Params::try_from(&parsed) else { return Ok(()) };
+    let (memory, passes, lanes) = MAX_ARGON2;
+    if params.m_cost() > memory.max(own.m_cost())
+        || params.t_cost() > passes.max(own.t_cost())
+        || params.p_cost() > lanes
+    {
+        return Err(too_much(format!(
+            "it takes {} KiB, {} passes and {} lanes, and at most {memory}, {passes} and {lanes} are allowed",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost()
+        )));
+    }
+    Ok(())
 }
 
 fn checked(password: String) -> Result<Zeroizing<String>, Error> {
@@ -212,6 +253,26 @@ mod tests {
         assert_eq!(passwords.hash("Secret#1".into()).await, Err(Error::Busy));
         drop(held);
         assert!(passwords.hash("Secret#1".into()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_costs_too_much_is_not_checked_against() {
+        let passwords = cheap(1, 1);
+        let (salt, output) = ("AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let argon2 = |params: &str| format!("$argon2id$v=19${params}${salt}${output}");
+        for hash in [
+            argon2("m=4194304,t=1,p=1"),
+            argon2("m=64,t=4294967295,p=1"),
+            argon2("m=512,t=1,p=64"),
+            "$2b$31$abcdefghijklmnopqrstuuGzuT5AzTLVq8tF5IKBbdcJoZm7eJ3Gm".to_owned(),
+            "x".repeat(1 << 20),
+        ] {
+            let checked = passwords.verify("Secret#1".into(), Some(hash.clone())).await;
+            assert!(matches!(checked, Err(Error::Invalid(_))), "{hash:.40}: {checked:?}");
+        }
+        // What the operator chose is never too much.
+        let own = argon2::Params::new(128 << 10, 12, 1, None).unwrap();
+        assert_eq!(affordable(&argon2("m=131072,t=12,p=1"), &own), Ok(()));
     }
 
     #[tokio::test]
