@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::Access;
+use crate::{Access, text};
 
 /// Key patterns and what may be done under them, as in `"user:*" = "rw"`.
 ///
@@ -20,7 +20,8 @@ impl Grant {
         if self.0.iter().any(|(pattern, access)| access.includes(wanted) && covers(pattern, key)) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.cache] {key:?} = \"{}\"", wanted.as_str()))
+        let (key, wanted) = (text::quoted(key), wanted.as_str());
+        Err(format!("not granted; in component.toml: [grants.cache] {key} = \"{wanted}\""))
     }
 
     /// Each granted use, as a line for an operator.
