@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Meter;
+use crate::log_budget::LogBudgets;
 use crate::wasi::Wasi;
 use capability::Capabilities;
 use capability::documents::HeldKeyLock;
@@ -19,6 +20,14 @@ pub struct Shared {
     pub capabilities: Capabilities,
     /// `application.toml`.
     pub application: Application,
+    pub(super) log_budgets: LogBudgets,
+}
+
+impl Shared {
+    /// With these capabilities, for this application.
+    pub fn new(capabilities: Capabilities, application: Application) -> Self {
+        Self { capabilities, application, log_budgets: LogBudgets::default() }
+    }
 }
 
 /// A call, without its payload.
@@ -142,6 +151,11 @@ impl State {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
         }
         self.meter.host_call().map_err(wasmtime::Error::new)
+    }
+
+    /// What all calls share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The capabilities.
