@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::State;
 use crate::bindings::devconnect::platform::cache::{Error, Host};
 use capability::Access;
-use capability::cache::{Error as Failure, Ttl, check_key, check_value};
+use capability::cache::{Error as Failure, Ttl, check_entry, check_key, check_value};
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -91,6 +91,7 @@ impl Host for State {
     ) -> wasmtime::Result<Result<bool, Error>> {
         self.enter("cache.compare-and-set")?;
         let ttl = answer!(self.entry(&key, Access::ReadWrite, &value, ttl));
+        answer!(check_value(expected.as_deref().unwrap_or_default()));
         let expected = expected.map(Bytes::from);
         Ok(Ok(stored!(self, compare_and_set(&key, expected, value.into(), ttl))))
     }
@@ -127,7 +128,7 @@ impl Host for State {
     ) -> wasmtime::Result<Result<bool, Error>> {
         self.enter("cache.fill-recent")?;
         let ttl = answer!(self.entry(&key, Access::Write, &[], ttl));
-        let values = values.into_iter().map(|value| check_value(&value).map(|()| Bytes::from(value)));
+        let values = values.into_iter().map(|value| check_entry(&value).map(|()| Bytes::from(value)));
         let values = answer!(values.collect::<Result<Vec<_>, _>>());
         Ok(Ok(stored!(self, fill_recent(&key, values, ttl.jittered()))))
     }

@@ -9,12 +9,14 @@ use crate::host::events::EventRefused;
 use crate::{CookieChange, State};
 use capability::Access;
 use capability::cache::check_key;
+use capability::documents::order::validate_insert;
 use capability::documents::{
     Change, Effect as WriteEffect, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, View,
     Write,
 };
 use capability::sessions::SessionUse;
 use capability::sessions::{Ending, Token};
+use capability::text;
 use capability::unit_of_work::UnitOfWork;
 
 /// The most writes of one commit.
@@ -26,11 +28,13 @@ const MAX_EVENTS: usize = 100;
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
+        // What a database says may repeat a whole document.
+        let short = |why: String| if why.len() > text::MAX_TRAP { text::cut(&why, text::MAX_TRAP) } else { why };
         match failure {
-            Failure::Invalid(why) => Error::Invalid(why),
+            Failure::Invalid(why) => Error::Invalid(short(why)),
             Failure::Duplicate { write, index } => Error::Duplicate(Conflict { write, index }),
             Failure::Unmet(write) => Error::Unmet(write),
-            Failure::Unavailable(why) => Error::Unavailable(why),
+            Failure::Unavailable(why) => Error::Unavailable(short(why)),
         }
     }
 }
@@ -102,11 +106,13 @@ impl State {
 
     fn insert(&self, Insert { collection, document }: Insert) -> Result<Write, Error> {
         let view = self.view(&collection, Access::Write)?;
-        let document = RawDocumentBuf::from_bytes(document).map_err(not_bson)?;
-        for element in document.iter_elements() {
+        for element in raw(&document)?.iter_elements() {
             let element = element.map_err(not_bson)?;
             view.check_path(element.key().as_str()).map_err(Error::Denied)?;
         }
+        let document = RawDocumentBuf::from_bytes(document).map_err(not_bson)?;
+        // Now and not at the commit, which may be after the call.
+        validate_insert(&document)?;
         Ok(Write::Insert { collection: self.slot_of(collection), document })
     }
 
@@ -137,7 +143,11 @@ impl State {
             self.grants().cache.check(key, Access::Write).map_err(Error::Denied)?;
         }
         let mut prepared = Prepared::default();
-        writes.into_iter().try_for_each(|write| self.write(write, &mut prepared))?;
+        for write in writes {
+            self.write(write, &mut prepared)?;
+            // Before the next one is parsed: what is parsed may take many times its bytes.
+            prepared.unit.check_weight()?;
+        }
         let events = events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>();
         prepared.unit.events = events.map_err(|refused| match refused {
             EventRefused::Denied(line) => Error::Denied(line),

@@ -2,13 +2,15 @@
 
 use crate::State;
 use crate::bindings::devconnect::platform::signing::{Error, Host};
+use capability::text;
 
 impl State {
     fn signing_granted(&self, secret: &str) -> Result<(), Error> {
         if self.grants().signing.contains(secret) {
             return Ok(());
         }
-        Err(Error::Denied(format!("not granted; in component.toml: [grants] signing = [{secret:?}]")))
+        let secret = text::quoted(secret);
+        Err(Error::Denied(format!("not granted; in component.toml: [grants] signing = [{secret}]")))
     }
 }
 

@@ -25,6 +25,13 @@ pub use tick::TickCall;
 
 use crate::weight::Weight;
 use crate::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
+use capability::text;
+
+/// The most bytes that one host call, or the answer of a call, copies from the guest: the largest commit or body, and more
+/// than most guests have memory. More is a trap.
+const MAX_LIFTED: usize = 20 << 20;
+/// The most resources that a call holds at a time. One more is a trap.
+const MAX_HANDLES: usize = 1_000;
 
 /// A trigger's call of a component.
 pub trait Invocation: Send + Sync + 'static {
@@ -140,6 +147,8 @@ impl Engine {
         let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(MAX_LIFTED);
+        store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
         // A custom yield: wasmtime's own starves the runtime when many guests spin.
         store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
@@ -156,5 +165,5 @@ fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
     if let Some(exceeded) = store.data().meter.exceeded() {
         return Failure::Exceeded(exceeded);
     }
-    Failure::Trap(format!("{error:#}"))
+    Failure::Trap(text::cut_format(format_args!("{error:#}"), text::MAX_TRAP))
 }
