@@ -29,6 +29,9 @@ pub struct Grants {
     pub config: BTreeSet<String>,
     /// It may send mails.
     pub mail: bool,
+    /// Its answers may be pages that run scripts on the host's origin: they can do whatever their visitor may, at every
+    /// component. Other pages are sandboxed (`Content-Security-Policy: sandbox`).
+    pub pages: bool,
 }
 
 impl Grants {
@@ -42,6 +45,7 @@ impl Grants {
         lines.extend(self.config.iter().map(|name| format!("read the setting {name}")));
         lines.extend(self.passwords.then(|| "hash and verify passwords".to_owned()));
         lines.extend(self.mail.then(|| "send mails".to_owned()));
+        lines.extend(self.pages.then(|| "serve pages with scripts".to_owned()));
         lines
     }
 
@@ -89,6 +93,7 @@ mod tests {
             ("config = [\"public-url\"]", "read the setting public-url"),
             ("passwords = true", "hash and verify passwords"),
             ("mail = true", "send mails"),
+            ("pages = true", "serve pages with scripts"),
         ] {
             assert_eq!(grants(wide).beyond(&narrow), [beyond], "{wide}");
         }
