@@ -161,7 +161,7 @@ async fn wasi(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpC
     Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body })
 }
 
-/// A body, read to its end or to more than [`MAX_BODY`] bytes.
+/// A whole body of at most [`MAX_BODY`] bytes.
 async fn whole<B>(mut body: B) -> wasmtime::Result<Bytes>
 where
     B: BodyExt<Data = Bytes> + Unpin,
@@ -174,7 +174,8 @@ where
         let Ok(data) = frame.into_data() else { continue };
         whole.extend_from_slice(&data);
         if whole.len() > MAX_BODY {
-            break;
+            // At once: the component could write on until its time is over.
+            return Err(failed(format_args!("its response is not sent: its body has over {MAX_BODY} bytes")));
         }
     }
     Ok(whole.into())
