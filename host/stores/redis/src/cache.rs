@@ -106,7 +106,8 @@ impl RedisCache {
             let (value, millis): (Option<Vec<u8>>, i64) = self.redis.run(&self.scripts.read.key(self.key(key))).await?;
             let value = value.map(Bytes::from);
             if let (Some(value), Ok(millis)) = (&value, u64::try_from(millis)) {
-                self.redis.client_cache().fill(key, version, value.clone(), Duration::from_millis(millis));
+                let left = Duration::from_millis(millis.min(Ttl::clamped(u64::MAX).millis()));
+                self.redis.client_cache().fill(key, version, value.clone(), left);
             }
             Ok(value)
         };
