@@ -31,7 +31,7 @@ pub use bindings::Unable;
 pub use build::EngineOptions;
 pub use compile::{COMMAND as COMPILE, Compiling, child as compile_as_child};
 pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
-pub use meter::{Exceeded, Meter, Tick, Ticks};
+pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Shared, State};
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Meter;
 use crate::log_budget::LogBudgets;
 use crate::wasi::Wasi;
+use crate::{HostTime, Meter};
 use capability::Capabilities;
 use capability::documents::HeldKeyLock;
 use capability::generations::slot;
@@ -144,8 +144,9 @@ impl State {
         }
     }
 
-    /// Every host function calls this first: it counts and limits host calls. The error stops the component.
-    pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<()> {
+    /// Every host function calls this first: it counts and limits host calls. The function's time is not the guest's as long as
+    /// the result is kept. The error stops the component.
+    pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<HostTime> {
         tracing::trace!(component = self.component_name(), id = self.call.id, call);
         if self.denied {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));

@@ -6,7 +6,7 @@ use capability::text;
 
 impl Host for State {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, Error>> {
-        self.enter("config.get")?;
+        let _host = self.enter("config.get")?;
         if !self.grants().config.contains(&key) {
             let key = text::quoted(&key);
             return Ok(Err(Error::Denied(format!("not granted; in component.toml: [grants] config = [{key}]"))));

@@ -245,13 +245,13 @@ fn not_bson(error: impl std::fmt::Display) -> Error {
 
 impl Host for State {
     async fn find(&mut self, query: WitQuery) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
-        self.enter("documents.find")?;
+        let _host = self.enter("documents.find")?;
         let answer = self.found(query).await;
         Ok(self.recorded(answer))
     }
 
     async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {
-        self.enter("documents.count")?;
+        let _host = self.enter("documents.count")?;
         let answer = self.counted(&collection, &filter, limit).await;
         Ok(self.recorded(answer))
     }
@@ -262,7 +262,7 @@ impl Host for State {
         field: String,
         filter: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
-        self.enter("documents.distinct")?;
+        let _host = self.enter("documents.distinct")?;
         let answer = self.different(&collection, &field, &filter).await;
         Ok(self.recorded(answer))
     }
@@ -273,7 +273,7 @@ impl Host for State {
         events: Vec<Event>,
         stale: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Effect>, Error>> {
-        self.enter("documents.commit")?;
+        let _host = self.enter("documents.commit")?;
         let answer = self.committed(writes, events, stale).await;
         Ok(self.recorded(answer))
     }

@@ -45,7 +45,7 @@ impl State {
 
 impl Host for State {
     async fn publish(&mut self, event: WitEvent) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("events.publish")?;
+        let _host = self.enter("events.publish")?;
         let event = match self.event(event) {
             Ok(event) => event,
             Err(EventRefused::Denied(line)) => return Ok(Err(Error::Denied(line))),

@@ -126,7 +126,7 @@ impl Host for State {
         event: String,
         payload: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.emit")?;
+        let _host = self.enter("sockets.emit")?;
         Ok(self.emitted(targets, &event, &payload).await)
     }
 
@@ -137,27 +137,27 @@ impl Host for State {
         payload: Vec<u8>,
         timeout_ms: u32,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.enter("sockets.emit-with-ack")?;
+        let _host = self.enter("sockets.emit-with-ack")?;
         Ok(self.answered(&socket, &event, &payload, Duration::from_millis(timeout_ms.into())).await)
     }
 
     async fn join(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.join")?;
+        let _host = self.enter("sockets.join")?;
         Ok(self.moved(&room, true).await)
     }
 
     async fn leave(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.leave")?;
+        let _host = self.enter("sockets.leave")?;
         Ok(self.moved(&room, false).await)
     }
 
     async fn appear(&mut self) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.appear")?;
+        let _host = self.enter("sockets.appear")?;
         Ok(self.appeared().await)
     }
 
     async fn online(&mut self, user: String) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("sockets.online")?;
+        let _host = self.enter("sockets.online")?;
         Ok(self.is_online(&user).await)
     }
 }

@@ -83,10 +83,12 @@ impl Engine {
     /// Instantiates a component once, under its limits and with every capability denied, and drops the instance.
     pub async fn try_out(&self, loaded: &Loaded) -> Result<(), Failure> {
         let call = Call { id: Call::new_id(), identity: None, socket: None };
-        let mut store = self.store(loaded, &call, Ticks::default());
+        let ticks = Ticks::default();
+        let mut store = self.store(loaded, &call, ticks.clone());
         store.data_mut().deny();
         let longest = Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
-        match tokio::time::timeout(longest, loaded.exports.instance.instantiate_async(&mut store)).await {
+        let tried = ticks.during(loaded.exports.instance.instantiate_async(&mut store));
+        match tokio::time::timeout(longest, tried).await {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
             Ok(Ok(_)) => Ok(()),
@@ -125,11 +127,12 @@ impl Engine {
     ) -> Result<(I::Answer, Outcome), Failure> {
         let permit = tokio::time::timeout_at(deadline, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(Failure::Busy) };
-        let mut store = self.store(loaded, invocation.call(), ticks);
+        let mut store = self.store(loaded, invocation.call(), ticks.clone());
+        let running = ticks.during(invocation.run(&mut store, &loaded.exports));
         let answered = tokio::select! {
             // Most calls end at the first poll, before `cancelled` is polled.
             biased;
-            answered = tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)) => answered,
+            answered = tokio::time::timeout_at(deadline, running) => answered,
             () = loaded.cut.cancelled() => return Err(Failure::Cut),
         };
         match answered {
