@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
+use http_body_util::BodyExt;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime_wasi_http::WasiHttpView as _;
