@@ -10,8 +10,8 @@ use crate::lag::Lag;
 use capability::health::Health;
 use capability::health::Store;
 use capability::refusals::{Refusal, Refusals};
-use trigger::listener::Listener;
 use engine::{Counts, Outcome};
+use trigger::listener::Listener;
 
 /// 1 in the state that a store is in, 0 in the others, as in a state set of OpenMetrics.
 const STORE_STATE: &str = "devconnect_store_state";
@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn every_store_is_in_one_state() {
         let store = Store::embedded("cache", "embedded (in process)");
-        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), Vec::new()).render(&[], &[("c".to_owned(), Arc::default())]);
+        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), Vec::new())
+            .render(&[], &[("c".to_owned(), Arc::default())]);
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };

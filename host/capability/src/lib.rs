@@ -26,6 +26,7 @@ pub mod sessions;
 pub mod settings;
 pub mod signing;
 pub mod sockets;
+pub mod text;
 pub mod unit_of_work;
 
 use std::sync::Arc;

@@ -7,7 +7,8 @@
 //! What a refused password is promised: it costs the same work whether there is an account or not and whatever the account's hash
 //! is, namely one argon2id of today's parameters and one bcrypt of the highest cost that this host has met, up to cost 14. So the
 //! time tells neither who has an account nor whose is old. A right password costs less; who knows it may know the rest. (Not
-//! covered: argon2 hashes of other parameters, and what the load of a whole host tells.)
+//! covered: argon2 hashes of other parameters, hashes that would cost too much to check against, which are refused at once, and
+//! what the load of a whole host tells.)
 
 mod queue;
 
@@ -24,9 +25,13 @@ use queue::Queue;
 
 /// The longest password, in bytes.
 pub const MAX_PASSWORD: usize = 1_024;
+/// The longest hash that is checked against, in bytes.
+const MAX_HASH: usize = 1_024;
+/// The most memory (KiB), passes and lanes of an argon2 hash that is checked against: a hash says itself what checking costs.
+const MAX_ARGON2: (u32, u32, u32) = (64 << 10, 10, 4);
 /// The lowest cost of bcrypt.
 pub const MIN_OLD_COST: u32 = 4;
-/// The highest cost of bcrypt that other refusals are made up to.
+/// The highest cost of a bcrypt hash that is checked against, and that other refusals are made up to; about a second.
 const MAX_OLD_COST: u32 = 14;
 
 /// The cost of hashing, and its concurrency.
@@ -69,7 +74,7 @@ pub enum Error {
     /// Too many are waiting.
     #[error("too many passwords are being checked at this moment")]
     Busy,
-    /// Empty or too long.
+    /// The password is empty or too long, or checking against the hash would cost too much.
     #[error("{0}")]
     Invalid(String),
     /// The hashing itself failed.
@@ -123,6 +128,9 @@ impl Passwords {
     /// Checks `password` against `hash`, for a client at this address; against none, it only takes the time.
     pub async fn verify(&self, client: &str, password: String, hash: Option<String>) -> Result<Verdict, Error> {
         let password = checked(password)?;
+        if let Some(hash) = &hash {
+            affordable(hash, self.checker.argon2.params())?;
+        }
         let checker = self.checker.clone();
         self.with_permit(client, move || Ok(checker.check(&password, hash.as_deref()))).await
     }
@@ -212,6 +220,38 @@ fn check_argon2(argon2: &Argon2<'_>, password: &str, hash: &str) -> (Verdict, Wo
     let is_of_today = same && parsed.algorithm.as_str() == "argon2id";
     let verdict = if is_of_today { Verdict::Matches } else { Verdict::MatchesOutdated };
     (verdict, Work { argon2: true, bcrypt: None })
+}
+
+/// Refuses a hash whose check would cost more than any that the host makes. What is no hash is no error here.
+fn affordable(hash: &str, own: &argon2::Params) -> Result<(), Error> {
+    let too_much = |what: String| Error::Invalid(format!("the hash is not checked against: {what}"));
+    if hash.len() > MAX_HASH {
+        return Err(too_much(format!("it has {} bytes, and at most {MAX_HASH} are allowed", hash.len())));
+    }
+    if hash.starts_with("$2") {
+        let cost = hash.split('$').nth(2).and_then(|cost| cost.parse::<u32>().ok());
+        return match cost {
+            Some(cost) if cost > MAX_OLD_COST => {
+                Err(too_much(format!("its bcrypt cost is {cost}, and at most {MAX_OLD_COST} is allowed")))
+            }
+            _ => Ok(()),
+        };
+    }
+    let Ok(parsed) = PasswordHash::new(hash) else { return Ok(()) };
+    let Ok(params) = argon2::Params::try_from(&parsed) else { return Ok(()) };
+    let (memory, passes, lanes) = MAX_ARGON2;
+    if params.m_cost() > memory.max(own.m_cost())
+        || params.t_cost() > passes.max(own.t_cost())
+        || params.p_cost() > lanes
+    {
+        return Err(too_much(format!(
+            "it takes {} KiB, {} passes and {} lanes, and at most {memory}, {passes} and {lanes} are allowed",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost()
+        )));
+    }
+    Ok(())
 }
 
 fn checked(password: String) -> Result<Zeroizing<String>, Error> {
@@ -368,6 +408,26 @@ mod tests {
             answered += usize::from(task.await.unwrap().is_ok());
         }
         assert_eq!(answered, 4);
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_costs_too_much_is_not_checked_against() {
+        let passwords = cheap(1, 1);
+        let (salt, output) = ("AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let argon2 = |params: &str| format!("$argon2id$v=19${params}${salt}${output}");
+        for hash in [
+            argon2("m=4194304,t=1,p=1"),
+            argon2("m=64,t=4294967295,p=1"),
+            argon2("m=512,t=1,p=64"),
+            "$2b$31$abcdefghijklmnopqrstuuGzuT5AzTLVq8tF5IKBbdcJoZm7eJ3Gm".to_owned(),
+            "x".repeat(1 << 20),
+        ] {
+            let checked = passwords.verify(CLIENT, "Secret#1".into(), Some(hash.clone())).await;
+            assert!(matches!(checked, Err(Error::Invalid(_))), "{hash:.40}: {checked:?}");
+        }
+        // What the operator chose is never too much.
+        let own = argon2::Params::new(128 << 10, 12, 1, None).unwrap();
+        assert_eq!(affordable(&argon2("m=131072,t=12,p=1"), &own), Ok(()));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::command::{Connection, bundle, check, deploy, events, show};
+use crate::log::Lines;
 use crate::serve;
 
 /// A host for WebAssembly components.
@@ -178,7 +179,7 @@ fn start_log() {
     };
     let terminal = std::io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(!terminal).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines).with_target(!terminal).with_ansi(colours);
     tracing_subscriber::registry().with(lines).with(filter).init();
     if let Some(Err(why)) = parsed {
         tracing::warn!(%why, "DEVCONNECT_LOG takes off, error, warn, info, debug, trace or lines of target=level; info is used");

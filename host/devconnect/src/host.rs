@@ -175,7 +175,7 @@ impl Host {
         let code = code_cache.map(|(folder, key)| CodeCache::open(folder, key)).transpose();
         let code = code.map_err(|error| HostError::System(format!("no folder for compiled code: {error}")))?;
         let site = site(&config, &application, stores.clone());
-        let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code, compiling)?;
+        let engine = Engine::new(&config.engine, Arc::new(Shared::new(capabilities, application)), code, compiling)?;
         let clock = engine.shared().capabilities.clock.clone();
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let deployed = data.map(|data| data.join("deployed"));

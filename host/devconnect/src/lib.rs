@@ -18,6 +18,7 @@ pub mod command;
 pub mod config;
 pub mod harness;
 pub mod host;
+mod log;
 pub mod secrets;
 mod serve;
 pub mod stores;

@@ -11,6 +11,7 @@ mod compile;
 mod host;
 mod idle_pool;
 mod invoke;
+mod log_budget;
 mod meter;
 mod outcome;
 mod state;
@@ -30,7 +31,7 @@ pub use bindings::Unable;
 pub use build::EngineOptions;
 pub use compile::{COMMAND as COMPILE, Compiling, child as compile_as_child};
 pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
-pub use meter::{Exceeded, Meter, Tick, Ticks};
+pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Shared, State};
 
@@ -219,7 +220,7 @@ impl Engine {
         // SAFETY: this program has just compiled it.
         #[expect(unsafe_code, reason = "loading native code that was just compiled")]
         let component = unsafe { compile::component(&self.wasm, &code) };
-        let component = component.map_err(|error| EngineError::Compile(format!("{error:#}")))?;
+        let component = component.map_err(|error| EngineError::Compile(compile::short(&error)))?;
         if let Some(cache) = &self.cache {
             cache.store(&self.wasm, sha256, &code);
         }
@@ -229,7 +230,7 @@ impl Engine {
     /// Finds the exports that the manifest's triggers call.
     fn exports(&self, component: &Component, manifest: &Manifest) -> Result<Exports, EngineError> {
         let instance =
-            self.linker.instantiate_pre(component).map_err(|error| EngineError::Imports(format!("{error:#}")))?;
+            self.linker.instantiate_pre(component).map_err(|error| EngineError::Imports(compile::short(&error)))?;
         let function = |interface: &str, name: &str| {
             let interface = component.get_export_index(None, interface)?;
             component.get_export_index(Some(&interface), name)

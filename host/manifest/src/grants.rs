@@ -35,6 +35,9 @@ pub struct Grants {
     pub config: BTreeSet<String>,
     /// It may send mails.
     pub mail: bool,
+    /// Its answers may be pages that run scripts on the host's origin: they can do whatever their visitor may, at every
+    /// component. Other pages are sandboxed (`Content-Security-Policy: sandbox`).
+    pub pages: bool,
 }
 
 impl Grants {

@@ -87,7 +87,7 @@ impl Manifest {
 const READING: &[&str] = &["documents.find", "documents.count", "documents.distinct"];
 const COMMITTING: &[&str] = &["documents.commit"];
 
-/// The functions that a grant is for; none for what is no grant.
+/// The functions that a grant is for; none for what is no grant, or is for answers instead of functions.
 fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
     match permission {
         Permission::Route(_)
@@ -95,7 +95,8 @@ fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
         | Permission::PresenceChanges
         | Permission::Topic(_)
         | Permission::Schedule(_)
-        | Permission::Limit(..) => &[],
+        | Permission::Limit(..)
+        | Permission::Pages => &[],
         Permission::ReadKeys(_) => &["cache.get", "cache.recent", "cache.compare-and-set", "cache.increment"],
         Permission::WriteKeys(_) => &[
             "cache.set",
@@ -217,9 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn triggers_and_limits_are_no_grants() {
+    fn triggers_limits_and_pages_need_no_function() {
         let route = "[[http]]\nmethod = 'GET'\npath = '/a'";
-        let lines = format!("{route}\n[presence]\n[[event]]\ntopic = 't'\n[limits]\ncpu-ms = 300");
+        let lines =
+            format!("{route}\n[presence]\n[[event]]\ntopic = 't'\n[limits]\ncpu-ms = 300\n[grants]\npages = true");
         assert_eq!(unused(&lines, &[]), Vec::<String>::new());
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
-    /// The guest's own running time, in milliseconds (1 to 60,000).
+    /// The guest's own CPU time, without that of the host's functions, in milliseconds (1 to 60,000).
     pub cpu_ms: u32,
     /// The wall-clock time of the call, waiting included, in milliseconds (1 to 300,000).
     pub wall_ms: u32,

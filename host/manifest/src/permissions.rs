@@ -59,6 +59,8 @@ pub(super) enum Permission<'a> {
     Setting(&'a str),
     /// Sending mails.
     Mail,
+    /// Serving pages that run scripts on the host's origin.
+    Pages,
 }
 
 impl Permission<'_> {
@@ -135,6 +137,7 @@ impl fmt::Display for Permission<'_> {
             Permission::Sign(secret) => write!(f, "sign with the secret {}", shown(secret)),
             Permission::Setting(name) => write!(f, "read the setting {}", shown(name)),
             Permission::Mail => f.write_str("send mails"),
+            Permission::Pages => f.write_str("serve pages with scripts"),
         }
     }
 }
@@ -246,6 +249,7 @@ impl Manifest {
         all.extend(grants.signing.iter().map(|secret| Permission::Sign(secret)));
         all.extend(grants.config.iter().map(|name| Permission::Setting(name)));
         all.extend(grants.mail.then_some(Permission::Mail));
+        all.extend(grants.pages.then_some(Permission::Pages));
         all
     }
 }
@@ -325,6 +329,7 @@ passwords = true
 signing = ['unsubscribe']
 config = ['public-url']
 mail = true
+pages = true
 [grants.documents]
 users = { access = 'r', except = ['mail', 'about'], private = ['password'] }
 counters = { access = 'w' }
@@ -361,6 +366,7 @@ host-calls = 10
             "see the private field users.password",
             "send chat to sockets",
             "send mails",
+            "serve pages with scripts",
             "sign with the secret unsubscribe",
             "use the rooms team:*",
             "write the cache keys a:*",
@@ -392,6 +398,7 @@ host-calls = 10
             "[grants]\nsigning = ['unsubscribe']",
             "[grants]\nconfig = ['public-url']",
             "[grants]\nmail = true",
+            "[grants]\npages = true",
         ] {
             let difference = manifest(&format!("{BASE}\n{line}")).difference(Some(&manifest(BASE)));
             assert!(difference.widens() && difference.lines().len() == 1, "{line}: {difference:?}");

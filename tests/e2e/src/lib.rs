@@ -159,6 +159,11 @@ impl Server {
         .await;
     }
 
+    /// The warnings and errors in its log so far, a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.log.warnings()
+    }
+
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.process.id()

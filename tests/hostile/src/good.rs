@@ -37,7 +37,11 @@ impl Beside {
 }
 
 /// Good requests of a member, quiet and beside what `attack` makes, in rounds. An attack ends when it is over by itself.
-pub async fn beside<A: Future<Output = ()>>(member: &Member, length: Duration, mut attack: impl FnMut() -> A) -> Beside {
+pub async fn beside<A: Future<Output = ()>>(
+    member: &Member,
+    length: Duration,
+    mut attack: impl FnMut() -> A,
+) -> Beside {
     let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
     let part = length / u32::try_from(ROUNDS).unwrap_or(1);
     for _ in 0..ROUNDS {

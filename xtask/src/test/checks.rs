@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::report::{self, Count};
-use crate::child::{self, Output};
 use crate::attacks;
+use crate::child::{self, Output};
 use crate::tree;
 use crate::workspace::{Workspace, cargo};
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::pattern::covers;
+use crate::text;
 
 /// What a grant allows with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -57,7 +58,8 @@ impl Grant {
         if self.0.iter().any(|(pattern, access)| access.includes(wanted) && covers(pattern, key)) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.cache] {key:?} = \"{}\"", wanted.as_str()))
+        let (key, wanted) = (text::quoted(key), wanted.as_str());
+        Err(format!("not granted; in component.toml: [grants.cache] {key} = \"{wanted}\""))
     }
 
     /// What is granted, by pattern.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::Access;
+use crate::{Access, text};
 
 /// Collections by name, as in `people = { access = "r", except = ["notes"] }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -67,7 +67,8 @@ impl Grant {
         match self.0.get(collection) {
             Some(grant) if grant.access.includes(wanted) => Ok(View { collection, grant, private }),
             _ => Err(format!(
-                "not granted; in component.toml: [grants.documents] {collection} = {{ access = \"{}\" }}",
+                "not granted; in component.toml: [grants.documents] {} = {{ access = \"{}\" }}",
+                text::cut(collection, text::MAX_NAME),
                 wanted.as_str()
             )),
         }

@@ -21,6 +21,7 @@ use crate::cache::{Cache, Ttl};
 use crate::clocks::Clock;
 use crate::documents::{Change, Commit, Documents, Error as StoreError, Filter, Projection, Query, Sort, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
+use crate::text;
 
 /// The authenticated user of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,8 +134,9 @@ impl Sessions {
     /// A new session: its token, and the write that makes it valid.
     pub fn open(&self, user: &str, claims: &[(String, String)]) -> Result<(Token, Write), StoreError> {
         if let Some((name, _)) = claims.iter().find(|(name, _)| !self.rules.claims.contains(name)) {
+            let name = text::quoted(name);
             return Err(StoreError::Invalid(format!(
-                "the claim {name:?} is not the application's; in application.toml: [session] claims = [{name:?}]"
+                "the claim {name} is not the application's; in application.toml: [session] claims = [{name}]"
             )));
         }
         let now = self.clock.now();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::pattern::covers;
+use crate::text::quoted;
 
 /// As in `sockets = { emit = ["chat"], rooms = ["team:*"], presence = true }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -24,7 +25,7 @@ impl Grant {
         if self.emit.contains(event) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.sockets] emit = [{event:?}]"))
+        Err(format!("not granted; in component.toml: [grants.sockets] emit = [{}]", quoted(event)))
     }
 
     /// Refuses a room that is not granted; the error is the manifest line that would grant it.
@@ -32,7 +33,7 @@ impl Grant {
         if self.rooms.iter().any(|pattern| covers(pattern, room)) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.sockets] rooms = [{room:?}]"))
+        Err(format!("not granted; in component.toml: [grants.sockets] rooms = [{}]", quoted(room)))
     }
 
     /// Refuses presence when it is not granted; the error is the manifest line that would grant it.

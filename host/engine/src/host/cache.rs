@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::State;
 use crate::bindings::devconnect::platform::cache::{Error, Host};
-use capability::cache::{Error as Failure, KeyAccess, Ttl, check_key, check_value};
+use capability::cache::{Error as Failure, KeyAccess, Ttl, check_entry, check_key, check_value};
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -56,7 +56,7 @@ macro_rules! stored {
 
 impl Host for State {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.enter("cache.get")?;
+        let _host = self.enter("cache.get")?;
         answer!(self.key(&key, KeyAccess::Read));
         if self.has_pending_invalidation(&key) {
             return Ok(Ok(None));
@@ -66,14 +66,14 @@ impl Host for State {
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("cache.set")?;
+        let _host = self.enter("cache.set")?;
         let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
         stored!(self, set(&key, value.into(), ttl));
         Ok(Ok(()))
     }
 
     async fn set_if_absent(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.set-if-absent")?;
+        let _host = self.enter("cache.set-if-absent")?;
         let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
         if self.has_pending_invalidation(&key) {
             return Ok(Ok(false));
@@ -88,20 +88,21 @@ impl Host for State {
         value: Vec<u8>,
         ttl: u32,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.compare-and-set")?;
+        let _host = self.enter("cache.compare-and-set")?;
         let ttl = answer!(self.entry(&key, KeyAccess::ReadWrite, &value, ttl));
+        answer!(check_value(expected.as_deref().unwrap_or_default()));
         let expected = expected.map(Bytes::from);
         Ok(Ok(stored!(self, compare_and_set(&key, expected, value.into(), ttl))))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.delete")?;
+        let _host = self.enter("cache.delete")?;
         answer!(self.key(&key, KeyAccess::Write));
         Ok(Ok(stored!(self, delete(&key))))
     }
 
     async fn increment(&mut self, key: String, by: i64, ttl: u32) -> wasmtime::Result<Result<i64, Error>> {
-        self.enter("cache.increment")?;
+        let _host = self.enter("cache.increment")?;
         let ttl = answer!(self.entry(&key, KeyAccess::ReadWrite, &[], ttl));
         Ok(Ok(stored!(self, increment(&key, by, ttl))))
     }
@@ -113,7 +114,7 @@ impl Host for State {
         keep: u32,
         ttl: u32,
     ) -> wasmtime::Result<Result<u32, Error>> {
-        self.enter("cache.push-recent")?;
+        let _host = self.enter("cache.push-recent")?;
         let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
         Ok(Ok(stored!(self, push_recent(&key, value.into(), keep, ttl))))
     }
@@ -124,15 +125,15 @@ impl Host for State {
         values: Vec<Vec<u8>>,
         ttl: u32,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.fill-recent")?;
+        let _host = self.enter("cache.fill-recent")?;
         let ttl = answer!(self.entry(&key, KeyAccess::Write, &[], ttl));
-        let values = values.into_iter().map(|value| check_value(&value).map(|()| Bytes::from(value)));
+        let values = values.into_iter().map(|value| check_entry(&value).map(|()| Bytes::from(value)));
         let values = answer!(values.collect::<Result<Vec<_>, _>>());
         Ok(Ok(stored!(self, fill_recent(&key, values, ttl.jittered()))))
     }
 
     async fn recent(&mut self, key: String, limit: u32) -> wasmtime::Result<Result<Option<Vec<Vec<u8>>>, Error>> {
-        self.enter("cache.recent")?;
+        let _host = self.enter("cache.recent")?;
         answer!(self.key(&key, KeyAccess::Read));
         let list = stored!(self, recent(&key, limit));
         Ok(Ok(list.map(|list| list.into_iter().map(Vec::from).collect())))

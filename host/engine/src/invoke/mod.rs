@@ -25,6 +25,13 @@ pub use tick::TickCall;
 
 use crate::admission::Turn;
 use crate::{Call, Caller, Engine, Entered, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
+use capability::text;
+
+/// The most bytes that one host call, or the answer of a call, copies from the guest: the largest commit or body, and more
+/// than most guests have memory. More is a trap.
+const MAX_LIFTED: usize = 20 << 20;
+/// The most resources that a call holds at a time. One more is a trap.
+const MAX_HANDLES: usize = 1_000;
 
 /// A trigger's call of a component.
 pub trait Invocation: Send + Sync + 'static {
@@ -125,10 +132,12 @@ impl Engine {
     /// Instantiates a component once, under its limits and with every capability denied, and drops the instance.
     pub async fn try_out(&self, loaded: &Loaded) -> Result<(), Failure> {
         let call = Call { id: Call::new_id(), identity: None, socket: None };
-        let mut store = self.store(loaded, &call, "", Ticks::default());
+        let ticks = Ticks::default();
+        let mut store = self.store(loaded, &call, "", ticks.clone());
         store.data_mut().deny();
         let longest = Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
-        match tokio::time::timeout(longest, loaded.exports.instance.instantiate_async(&mut store)).await {
+        let tried = ticks.during(loaded.exports.instance.instantiate_async(&mut store));
+        match tokio::time::timeout(longest, tried).await {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
             Ok(Ok(_)) => Ok(()),
@@ -170,11 +179,12 @@ impl Engine {
         ticks: Ticks,
         deadline: Instant,
     ) -> Result<(I::Answer, Outcome), Failure> {
-        let mut store = self.store(loaded, invocation.call(), invocation.client(), ticks);
+        let mut store = self.store(loaded, invocation.call(), invocation.client(), ticks.clone());
+        let running = ticks.during(invocation.run(&mut store, &loaded.exports));
         let answered = tokio::select! {
             // Most calls end at the first poll, before `cancelled` is polled.
             biased;
-            answered = tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)) => answered,
+            answered = tokio::time::timeout_at(deadline, running) => answered,
             () = loaded.cut.cancelled() => return Err(Failure::Cut),
         };
         match answered {
@@ -192,6 +202,8 @@ impl Engine {
         let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), client.to_owned(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(MAX_LIFTED);
+        store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
         // A custom yield: wasmtime's own starves the runtime when many guests spin.
         store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
@@ -232,5 +244,5 @@ fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
     if let Some(exceeded) = store.data().meter.exceeded() {
         return Failure::Exceeded(exceeded);
     }
-    Failure::Trap(format!("{error:#}"))
+    Failure::Trap(text::cut_format(format_args!("{error:#}"), text::MAX_TRAP))
 }

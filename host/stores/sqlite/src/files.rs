@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use capability::documents::Error;
 use capability::files;
 
-use crate::{Location, functions, unavailable};
+use crate::{Location, budget, functions, unavailable};
 
 const STORE: &str = "store.sqlite";
 const LOCK: &str = "store.lock";
@@ -72,8 +72,9 @@ impl Files {
 
     fn connect(&self) -> Result<Connection, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.folder.join(STORE), flags).map_err(unavailable)?;
+        let mut connection = Connection::open_with_flags(self.folder.join(STORE), flags).map_err(unavailable)?;
         let mode = set_up(&connection).map_err(unavailable)?;
+        connection.progress_handler(budget::INSTRUCTIONS, Some(budget::interrupts)).map_err(unavailable)?;
         if mode == "wal" {
             return Ok(connection);
         }

@@ -4,7 +4,9 @@
 //! product come from manifests and `application.toml`.
 
 mod accept;
+mod cookies;
 mod origin;
+mod pages;
 mod reply;
 mod request;
 
@@ -184,7 +186,8 @@ impl HttpTrigger {
         let component = &route.component;
         match self.registry.engine().invoke(component, entered, call).await {
             Ok(answer) => {
-                Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why))
+                let pages = component.manifest.grants.pages;
+                Reply::of_component(answer, &self.cookie_rules(), pages).map_err(|why| self.incident(route, id, &why))
             }
             Err(failure @ (Failure::OutOfTime | Failure::Exceeded(engine::Exceeded::Cpu))) => {
                 tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
@@ -227,9 +230,9 @@ impl HttpTrigger {
         Ok(identity)
     }
 
-    fn cookie_rules(&self) -> reply::CookieRules<'_> {
+    fn cookie_rules(&self) -> cookies::CookieRules<'_> {
         let rules = &self.registry.engine().shared().application.session;
-        reply::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
+        cookies::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
     }
 
     fn health(&self, path: &str) -> Option<Reply> {

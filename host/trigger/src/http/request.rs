@@ -140,9 +140,9 @@ mod tests {
     }
 
     /// A body that comes in parts.
-    struct Parts(std::vec::IntoIter<&'static str>);
+    struct Parts<I>(I);
 
-    impl http_body::Body for Parts {
+    impl<I: Iterator<Item = &'static str> + Unpin> http_body::Body for Parts<I> {
         type Data = Bytes;
         type Error = std::convert::Infallible;
 
@@ -155,8 +155,8 @@ mod tests {
         }
     }
 
-    fn parts(parts: &[&'static str]) -> Parts {
-        Parts(parts.to_vec().into_iter())
+    fn parts(parts: &[&'static str]) -> Parts<impl Iterator<Item = &'static str> + Unpin> {
+        Parts(parts.iter().copied())
     }
 
     #[tokio::test]

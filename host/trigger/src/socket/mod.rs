@@ -33,6 +33,7 @@ pub use messages::{Incoming, MessageReply, answer};
 pub use outgoing::SocketIoEngine;
 pub use presence::tell;
 
+use crate::listener::ConnectionHandle;
 use crate::session_token::session_token;
 use capability::clocks::Clock;
 use capability::refusals::Refusal;

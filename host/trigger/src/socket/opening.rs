@@ -52,12 +52,7 @@ struct Counted {
 
 impl Openings {
     /// A session of `opener`, which may have `max` of them; strangers may have `strangers` together.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        opener: Opener,
-        max: usize,
-        strangers: usize,
-    ) -> Result<Opening, Refusal> {
+    pub(super) fn admit(self: &Arc<Self>, opener: Opener, max: usize, strangers: usize) -> Result<Opening, Refusal> {
         let mut counts = self.counts();
         let is_member = matches!(opener, Opener::Member(_));
         if !is_member && counts.strangers >= strangers {

@@ -15,7 +15,7 @@ use crate::socket::connections::Connections;
 use capability::sessions::Ending;
 use capability::sessions::Identity;
 use capability::sockets::presence::Presence;
-use capability::sockets::{Error, Sockets, Target};
+use capability::sockets::{Error, MAX_PAYLOAD, Sockets, Target};
 
 /// The room of all sockets of a user. The name of a component's room has no space, so the two never collide.
 pub(super) fn user_room(user: &str) -> String {
@@ -114,7 +114,9 @@ impl Sockets for SocketIoEngine {
             }
             Err(SendError::Socket(SocketError::Closed)) => return Ok(None),
         };
-        Ok(answer.await.ok().map(|value| Bytes::from(value.to_string())))
+        // One that is too large counts as none.
+        let answer = answer.await.ok().map(|value| Bytes::from(value.to_string()));
+        Ok(answer.filter(|answer| answer.len() <= MAX_PAYLOAD))
     }
 
     async fn join(&self, socket: &str, room: &str) -> Result<(), Error> {

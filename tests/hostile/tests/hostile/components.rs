@@ -1,4 +1,5 @@
-//! Three bad components among good requests: everyone good is answered, soon, and every end is counted.
+//! Bad components among good requests: everyone good is answered, soon, every end is counted, and nothing of what they write
+//! reaches who should not get it.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,9 +12,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use e2e::{Expected, Member, Server, ServerOptions, memory, seed, with_fixture};
+use e2e::{Expected, Member, Server, ServerOptions, memory, seed, until, with_fixture};
 use hostile::good::{during, median, p99};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -82,4 +83,59 @@ async fn bad_components_harm_nobody_else() {
     if std::env::var_os("DEVCONNECT_MEASURE").is_some() {
         assert!(storm <= 3 * quiet, "{storm:?} in the storm against {quiet:?}");
     }
+}
+
+/// A host with the fixture, whose warnings are about it alone.
+async fn host(data: &TempDir, components: &TempDir) -> Server {
+    let expects = vec![Expected::Warning("component=\"misbehaving\""), Expected::Outcome("misbehaving", "trap")];
+    let options = ServerOptions { components: Some(components.path().to_owned()), expects, ..ServerOptions::default() };
+    let folder = data.path().to_owned();
+    let starting = tokio::task::spawn_blocking(move || {
+        seed::sow(&folder);
+        Server::start_with(&folder, options)
+    });
+    starting.await.unwrap()
+}
+
+/// Attack (58): 1,500 long lines of the log from one component, with forged lines in them. Outcome: each is cut and stays one line,
+/// those over the component's budget are dropped and counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_log_lines_is_dropped_and_counted() {
+    let (data, components) = (TempDir::new().unwrap(), with_fixture("misbehaving"));
+    let (begun, server) = (Instant::now(), host(&data, &components).await);
+    let ada = Member::sign_up(&server.url, "Ada").await;
+    // Twenty megabytes of lines, were they whole.
+    for _ in 0..15 {
+        assert_eq!(ada.get("/misbehaving/flood").send().await.unwrap().status().as_u16(), 200);
+    }
+    let reported = |server: &Server| server.warnings().iter().any(|line| line.contains("are dropped"));
+    until("the log says how many lines were dropped", Duration::from_secs(20), async || reported(&server)).await;
+    assert_eq!(ada.get("/profile/view").send().await.unwrap().status().as_u16(), 200);
+    let lines = server.warnings();
+    let floods: Vec<usize> = lines.iter().filter(|line| line.contains("a flood")).map(String::len).collect();
+    let most = (256 << 10) + (64 << 10) * (begun.elapsed().as_secs() as usize + 1);
+    assert!(!floods.is_empty() && floods.iter().sum::<usize>() < 2 * most, "{} lines", floods.len());
+    assert!(floods.iter().all(|length| *length < 8 << 10));
+    assert!(lines.iter().all(|line| !line.starts_with("2026-01-01T00:00:00.000000Z")), "a component forges a line");
+}
+
+/// Attack (58, 59): a component's headers that are too many, too long or no headers, a cookie in the session's place, a page with a
+/// script. Outcome: such a response is a short incident, the cookie is left out, the page is sandboxed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_header_ends_the_host_fills_its_log_or_takes_a_session() {
+    let (data, components) = (TempDir::new().unwrap(), with_fixture("misbehaving"));
+    let server = host(&data, &components).await;
+    let ada = Member::sign_up(&server.url, "Ada").await;
+    for what in ["many", "long", "long-name", "odd-name", "odd-value", "cookies"] {
+        let answer = ada.get(&format!("/misbehaving/headers/{what}")).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 500, "{what}");
+    }
+    assert!(server.warnings().iter().all(|line| line.len() < 8 << 10 && !line.contains("panicked")));
+    let answer = ada.get("/misbehaving/cookies").send().await.unwrap();
+    let cookies: Vec<_> =
+        answer.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+    assert_eq!(cookies, ["theme=dark"]);
+    let page = ada.get("/misbehaving/page/html").send().await.unwrap();
+    assert_eq!(page.headers().get("content-security-policy").unwrap(), "sandbox");
+    assert_eq!(ada.get("/profile/view").send().await.unwrap().status().as_u16(), 200);
 }
