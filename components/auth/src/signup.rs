@@ -29,6 +29,9 @@ const TO_RECIPIENT: Rate = Rate {
     seconds: 86_400,
     refusal: "Too many sign-ups for this e-mail address, please try again later",
 };
+/// Sign-ups for one mailbox that are under way. One that breaks off with its host counts until its window ends, and not for a
+/// day: whoever tries again is let in.
+const UNDER_WAY: Rate = Rate { name: "signups-trying", most: 5, seconds: 30, ..TO_RECIPIENT };
 /// Bytes of a mailbox that go into a key, as twice as many digits.
 const MAILBOX_BYTES: usize = 200;
 
@@ -43,13 +46,15 @@ pub(crate) fn sign_up(request: &Request) -> Result<Response, Error> {
         return Err(taken());
     }
     let mailbox = email::mailbox(&form.email);
-    let counted = TO_RECIPIENT.count(&hex(mailbox.as_bytes().iter().take(MAILBOX_BYTES)))?;
+    let mailbox = hex(mailbox.as_bytes().iter().take(MAILBOX_BYTES));
+    let trying = UNDER_WAY.count(&mailbox)?;
     let attempts = Attempts::of(&email::key(&form.email), &client);
-    let made = make(form);
-    match &made {
-        Ok(_) => attempts.remember(),
-        Err(_) => counted.give_back(),
+    let made = TO_RECIPIENT.allows(&mailbox, trying.number()).and_then(|()| make(form));
+    if made.is_ok() {
+        attempts.remember();
+        TO_RECIPIENT.add(&mailbox);
     }
+    trying.give_back();
     made
 }
 

@@ -25,6 +25,8 @@ pub struct Rate {
 pub struct Counted {
     /// None: there is no limit, or the cache did not answer.
     key: Option<String>,
+    /// Which one it is in its window, from 1.
+    number: i64,
     seconds: u32,
 }
 
@@ -40,18 +42,43 @@ impl Rate {
 
     /// Counts one of `who`, a name of printable ASCII without spaces and `:`; 429 when there were enough in this window.
     pub fn count(&self, who: &str) -> Result<Counted, Error> {
-        let Some(most) = self.most()? else { return Ok(Counted { key: None, seconds: self.seconds }) };
-        let (window, left) = window(clock::now().millis(), self.seconds);
-        let key = format!("rate:{}:{who}:{window}", self.name);
+        let Some(most) = self.most()? else { return Ok(Counted { key: None, number: 1, seconds: self.seconds }) };
+        let (key, left) = self.key(who);
         match cache::increment(&key, 1, self.seconds.max(1)) {
             Ok(count) if count > most => Err(Error::limited(self.refusal).retry_after(left).into()),
-            Ok(_) => Ok(Counted { key: Some(key), seconds: self.seconds }),
+            Ok(number) => Ok(Counted { key: Some(key), number, seconds: self.seconds }),
             Err(error) => {
                 let cause = Error::from(error).to_string();
                 log::warn("a rate is not counted", &[("rate", self.name), ("cause", &cause)]);
-                Ok(Counted { key: None, seconds: self.seconds })
+                Ok(Counted { key: None, number: 1, seconds: self.seconds })
             }
         }
+    }
+
+    /// 429 when `more` of `who` would be too many in this window. Counts nothing: what is done is [`Rate::add`]ed.
+    pub fn allows(&self, who: &str, more: i64) -> Result<(), Error> {
+        let Some(most) = self.most()? else { return Ok(()) };
+        let (key, left) = self.key(who);
+        match cache::increment(&key, 0, self.seconds.max(1)) {
+            Ok(count) if count.saturating_add(more) > most => {
+                Err(Error::limited(self.refusal).retry_after(left).into())
+            }
+            // While the cache does not answer, nobody is refused.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Counts one of `who` that was done.
+    pub fn add(&self, who: &str) {
+        let (key, _) = self.key(who);
+        // It was done, counted or not.
+        let _ = cache::increment(&key, 1, self.seconds.max(1));
+    }
+
+    /// The key of this window, and how many seconds of it are left.
+    fn key(&self, who: &str) -> (String, u32) {
+        let (window, left) = window(clock::now().millis(), self.seconds);
+        (format!("rate:{}:{who}:{window}", self.name), left)
     }
 
     /// The most in a window; none: no limit.
@@ -66,6 +93,11 @@ impl Rate {
 }
 
 impl Counted {
+    /// Which one it is in its window, from 1.
+    pub fn number(&self) -> i64 {
+        self.number
+    }
+
     /// It was not done after all, and does not count.
     pub fn give_back(self) {
         // A count that can't be taken back ends with its window.

@@ -247,6 +247,7 @@ mod tests {
         before
     }
 
+    /// Attack (56): gathering a gigabyte of writes in a call for an event. Outcome: 16 MiB, whatever they are.
     #[test]
     fn whatever_is_gathered_is_bounded() {
         let nulls = doc! { "$push": { "a": { "$each": vec![bson::Bson::Null; 10_000] } } };

@@ -166,16 +166,19 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 
+/// What is logged less, unless `DEVCONNECT_LOG` names it: h2 warns of what any stranger can do, a line each time.
+const QUIET: &str = "h2=error";
+
 fn start_log() {
     let given = std::env::var("DEVCONNECT_LOG").ok();
     // An empty directive would be read as one for errors alone.
     let directives =
         given.map(|given| given.split(',').map(str::trim).filter(|one| !one.is_empty()).collect::<Vec<_>>().join(","));
     let directives = directives.filter(|directives| !directives.is_empty());
-    let parsed = directives.as_deref().map(str::parse::<Targets>);
+    let parsed = directives.as_deref().map(|given| format!("{QUIET},{given}").parse::<Targets>());
     let filter = match &parsed {
         Some(Ok(filter)) => filter.clone(),
-        _ => Targets::new().with_default(tracing::Level::INFO),
+        _ => Targets::new().with_default(tracing::Level::INFO).with_target("h2", tracing::Level::ERROR),
     };
     let terminal = std::io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -27,12 +27,13 @@ impl IdlePool {
         Ok(Self(Some(runtime)))
     }
 
-    /// Polls `work` on the caller's task until it is done or heavy; then, when its `turn` has come, in the pool. None: there
-    /// was no turn for it.
+    /// Polls `work` on the caller's task until it is done or heavy; then, when its `turn` has come, in the pool; from the start
+    /// in the pool when it is `expected` to be heavy. None: there was no turn for it.
     pub(super) async fn drive<T: Send + 'static>(
         &self,
         mut work: Pin<Box<dyn Future<Output = T> + Send>>,
         ticks: &Ticks,
+        expected: bool,
         turn: impl Future<Output = Option<HeavyTurn>>,
     ) -> Result<Option<T>, JoinError> {
         let light = std::future::poll_fn(|context| match work.as_mut().poll(context) {
@@ -40,7 +41,7 @@ impl IdlePool {
             Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        if let Some(done) = light.await {
+        if !expected && let Some(done) = light.await {
             return Ok(Some(done));
         }
         let Some(turn) = turn.await else { return Ok(None) };

@@ -90,6 +90,7 @@ mod tests {
         (0..lines).filter(|_| budgets.take(component, bytes, now) == Line::Written).count()
     }
 
+    /// Attack (58): a flood of log lines. Outcome: a budget for each component; what is dropped is counted.
     #[test]
     fn a_flood_of_lines_is_cut_and_comes_back_slowly() {
         let (budgets, start) = (LogBudgets::default(), Instant::now());

@@ -309,6 +309,7 @@ mod tests {
         assert_eq!(guest.meter.exceeded(), Some(Exceeded::Cpu));
     }
 
+    /// Attack (57): a host call in each tick, to hide CPU time. Outcome: the guest's own time is measured.
     #[test]
     fn a_host_call_a_tick_hides_nothing() {
         let mut guest = Guest::new(20);

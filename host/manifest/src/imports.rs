@@ -209,6 +209,7 @@ mod tests {
         }
     }
 
+    /// Attack (60): grants that are wider than their use. Outcome: `check` and `deploy` warn.
     #[test]
     fn a_grant_to_write_that_only_commits_could_use_is_too_wide() {
         let lines = unused("[grants.cache]\n'user:*' = 'rw'", &["documents.commit", "cache.get"]);

@@ -438,6 +438,7 @@ things = { partitions = 1 }
         Manifest::parse(&format!("[component]\nname = 'a'\nversion = '1'\n{lines}\n")).unwrap()
     }
 
+    /// Attack (54, 61): grants of slices of the host's own cache keys. Outcome: refused: patterns are compared by intersection.
     #[test]
     fn no_part_of_what_is_the_hosts_can_be_granted() {
         let application = Application::parse(APPLICATION).unwrap();

@@ -124,6 +124,8 @@ fn more_skills_than_a_member_can_have_are_a_dead_letter() {
     assert_eq!(network(&app, "")["topSkills"], json!([]));
 }
 
+/// Attack (50): hundreds of edits with odd skills, to grow a roll-up past what a document may have. Outcome: a document a
+/// skill, bounded; everybody is counted.
 #[test]
 fn however_often_and_oddly_a_member_lists_skills_everybody_is_counted() {
     let app = app();

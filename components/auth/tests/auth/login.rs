@@ -227,6 +227,7 @@ fn waits(app: &App, address: &str, email: &str, password: &str) -> (u16, Option<
     (reply.status, reply.header("retry-after").and_then(|seconds| seconds.parse().ok()))
 }
 
+/// Attack (46): guesses of a password from one address. Outcome: from the tenth on it waits longer and longer.
 #[test]
 fn after_ten_failures_an_address_waits_longer_and_longer() {
     let app = App::with(&["auth"]);
@@ -272,6 +273,7 @@ fn failures_are_forgotten_a_quarter_of_an_hour_after_the_first() {
     assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 429);
 }
 
+/// Attack (46): wrong passwords of others, to lock a member out. Outcome: the member gets in from its own address.
 #[test]
 fn who_knows_the_password_gets_in_from_another_address_whatever_others_do() {
     let app = App::with(&["auth"]);

@@ -169,6 +169,7 @@ fn the_received_list_is_read_page_by_page() {
     }
 }
 
+/// Attack (52): ten thousand requests to one member, to break its list. Outcome: the list is cut, and read page by page.
 #[test]
 fn what_very_many_send_is_shown_up_to_the_newest_ten_thousand() {
     let app = app();

@@ -96,6 +96,8 @@ fn a_hostile_name_is_no_markup_and_no_header() {
     );
 }
 
+/// Attack (46): a name or a skill that is a message, with a link, in a mail to somebody else. Outcome: the mail has no link
+/// and no message.
 #[test]
 fn a_name_says_nothing_to_whom_it_is_not() {
     let app = app();

@@ -6,6 +6,7 @@ use crate::member::*;
 
 const REFUSAL: &str = "You are changing things too often, please slow down";
 
+/// Attack (50): edits as fast as they go, to fill the disk. Outcome: sixty a minute, then 429 with `Retry-After`.
 #[test]
 fn a_member_changes_things_so_often_in_a_minute() {
     let app = App::with(&["profile", "preferences"]);

@@ -228,6 +228,7 @@ mod tests {
         letters.iter().map(|letter| letter.at).collect()
     }
 
+    /// Attack (51): so many dead letters that those of today are behind a thousand older ones. Outcome: pages, the newest first.
     #[tokio::test]
     async fn all_letters_come_once_page_by_page_the_newest_first() {
         let (letters, store) = opened();

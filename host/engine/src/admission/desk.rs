@@ -26,6 +26,11 @@ pub(super) struct Desk {
     next: u64,
 }
 
+/// From this weight on, a caller's calls of a component are expected to compute for long.
+const HEAVY: u8 = 4;
+/// The highest weight.
+const HEAVIEST: u8 = 8;
+
 /// What one caller has.
 #[derive(Debug, Default)]
 struct Share {
@@ -35,6 +40,8 @@ struct Share {
     bytes: usize,
     waiting: VecDeque<Waiter>,
     heavy_waiting: VecDeque<oneshot::Sender<HeavyTurn>>,
+    /// How heavy its recent calls of each component were.
+    weights: HashMap<Arc<str>, u8>,
     /// It is among those that are ready.
     is_ready: bool,
 }
@@ -246,6 +253,24 @@ impl Desk {
         share.heavy = share.heavy.saturating_sub(1);
         self.forget(key);
         None
+    }
+
+    /// Whether the caller's call of a component is expected to compute for long, as its last ones did.
+    pub(super) fn expects_heavy(&self, key: &Key, component: &Arc<str>) -> bool {
+        let weight = self.callers.get(key).and_then(|share| share.weights.get(component));
+        weight.is_some_and(|weight| *weight >= HEAVY)
+    }
+
+    /// Records whether a call of a component computed for long. What is light has no weight.
+    pub(super) fn learn(&mut self, key: &Key, component: &Arc<str>, heavy: bool) {
+        let Some(share) = self.callers.get_mut(key) else { return };
+        match share.weights.get_mut(component) {
+            Some(weight) if heavy => *weight = (*weight + 1).min(HEAVIEST),
+            Some(weight) if *weight > 1 => *weight -= 1,
+            Some(_) => _ = share.weights.remove(component),
+            None if heavy => _ = share.weights.insert(component.clone(), 1),
+            None => {}
+        }
     }
 
     fn has_room(&self, urgent: bool) -> bool {

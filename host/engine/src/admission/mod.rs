@@ -198,6 +198,16 @@ impl Entered {
         }
     }
 
+    /// Whether the call is expected to compute for long: the caller's last ones of this component did.
+    pub(crate) fn expects_heavy(&self, component: &Arc<str>) -> bool {
+        self.admission.desk().expects_heavy(&self.key, component)
+    }
+
+    /// Records whether the call computed for long.
+    pub(crate) fn learn(&self, component: &Arc<str>, heavy: bool) {
+        self.admission.desk().learn(&self.key, component, heavy);
+    }
+
     /// Waits until the call may compute for long.
     pub(crate) async fn heavy_turn(&self) -> HeavyTurn {
         let receiver = self.admission.desk().wait_heavy(&self.key);

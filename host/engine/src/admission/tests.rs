@@ -75,7 +75,7 @@ async fn callers_take_turns() {
 
 #[tokio::test]
 async fn log_ins_have_a_part_of_their_own_and_no_more_than_half() {
-    let (admission, _) = admission(AdmissionOptions { running: 20, running_per_caller: 100, ..options() });
+    let (admission, _) = admission(AdmissionOptions { running: 20, waiting: 100, ..options() });
     let component = component();
     let enter = |urgent| admission.enter(Caller::Unlimited, urgent).unwrap();
     let usual: Vec<Entered> = (0..20).map(|_| enter(false)).collect();
@@ -146,6 +146,28 @@ async fn few_calls_of_a_caller_compute_for_long() {
     assert!(at_once(other.heavy_turn()).await.is_some());
     drop(first);
     assert!(at_once(third).await.is_some(), "the one that does not wait any more is passed over");
+}
+
+#[tokio::test]
+async fn a_callers_calls_are_expected_to_be_as_heavy_as_its_last_ones() {
+    let (admission, _) = admission(options());
+    let [a, b] = ["a", "b"].map(|name| admission.enter(member(name), false).unwrap());
+    let (heavy, light) = (Arc::from("heavy"), Arc::from("light"));
+    for _ in 0..3 {
+        a.learn(&heavy, true);
+        a.learn(&light, false);
+        assert!(!a.expects_heavy(&heavy));
+    }
+    a.learn(&heavy, true);
+    assert!(a.expects_heavy(&heavy) && !a.expects_heavy(&light) && !b.expects_heavy(&heavy));
+    for _ in 0..100 {
+        a.learn(&heavy, true);
+    }
+    for _ in 0..5 {
+        assert!(a.expects_heavy(&heavy));
+        a.learn(&heavy, false);
+    }
+    assert!(!a.expects_heavy(&heavy), "a handful of light ones and it is light again");
 }
 
 #[tokio::test]

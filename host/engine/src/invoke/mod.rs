@@ -156,18 +156,20 @@ impl Engine {
             let (engine, component, ticks) = (self.clone(), component.clone(), ticks.clone());
             Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
         };
+        let expected = entered.expects_heavy(&component.name);
         let heavy = async {
             tokio::select! {
                 turn = tokio::time::timeout_at(deadline, entered.heavy_turn()) => turn.ok(),
                 () = component.cut.cancelled() => None,
             }
         };
-        let result = match self.idle_pool.drive(work, &ticks, heavy).await {
+        let result = match self.idle_pool.drive(work, &ticks, expected, heavy).await {
             Ok(Some(result)) => result,
             Ok(None) if component.cut.is_cancelled() => Err(Failure::Cut),
             Ok(None) => Err(Failure::OutOfTime),
             Err(error) => Err(Failure::Host(error.to_string())),
         };
+        entered.learn(&component.name, ticks.are_heavy());
         count(component, result.as_ref().map_or_else(Failure::outcome, |(_, outcome)| *outcome));
         result.map(|(answer, _)| answer)
     }

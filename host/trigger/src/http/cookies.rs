@@ -82,6 +82,8 @@ mod tests {
         }
     }
 
+    /// Attack (59): cookies that browsers send back as the session's: nameless, spaced, in other cases. Outcome: they are
+    /// not set.
     #[test]
     fn no_browser_sends_it_as_the_sessions() {
         for cookie in [

@@ -269,6 +269,8 @@ mod tests {
         assert!(reply.headers.contains_key("x-of-its-own"));
     }
 
+    /// Attack (59): a page of a component that runs script on the API's origin. Outcome: `Content-Security-Policy: sandbox`,
+    /// unless it is granted.
     #[test]
     fn a_page_is_sandboxed_unless_it_is_granted() {
         let policies = |headers: &[(&str, &str)], pages: bool| {
@@ -305,6 +307,7 @@ mod tests {
         }
     }
 
+    /// Attack (58): tens of thousands of response headers. Outcome: an error, no panic.
     #[test]
     fn too_many_headers_are_an_error() {
         let names: Vec<String> = (0..40_000).map(|number| format!("x-{number}")).collect();

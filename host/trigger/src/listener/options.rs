@@ -53,6 +53,11 @@ impl Default for ListenerOptions {
 impl ListenerOptions {
     /// For the operator's side, which few use.
     pub fn for_operators() -> Self {
-        Self { connections: 512, drain_time: Duration::from_secs(1), ..Self::default() }
+        Self {
+            connections: 512,
+            header_time: Duration::from_secs(20),
+            drain_time: Duration::from_secs(1),
+            ..Self::default()
+        }
     }
 }

@@ -178,6 +178,7 @@ fn production() -> Vec<(String, String)> {
     secrets.chain([("PUBLIC_URL".to_owned(), "https://devconnect.example".to_owned())]).collect()
 }
 
+/// Attack (64): a production network with the settings of development. Outcome: compose demands each setting by name.
 #[test]
 fn production_demands_its_settings_and_says_which() {
     let text = read(PRODUCTION);

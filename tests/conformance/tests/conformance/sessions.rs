@@ -51,6 +51,7 @@ impl Site {
     }
 }
 
+/// Attack (52): log-ins without end, to fill the database with sessions. Outcome: each is deleted a day after it expired.
 #[tokio::test]
 async fn a_session_is_deleted_a_day_after_it_has_expired_and_not_before() {
     let site = site();

@@ -212,6 +212,8 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
 }
 
 /// Triggers and limits are accepted like grants, line by line, and what asks for less is not asked about.
+/// Attack (53): a version without grants that subscribes to a topic from the earliest event, or drops a route's session
+/// rule. Outcome: refused with the lines that are new, until they are accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_version_may_see_or_do_beyond_the_one_before_is_accepted() {
     let site = Site::new(Stack::embedded());

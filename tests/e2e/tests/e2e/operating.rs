@@ -110,6 +110,8 @@ fn open_to_others(paths: &[PathBuf]) -> Vec<&PathBuf> {
     paths.iter().filter(|path| is_open(path)).collect()
 }
 
+/// Attack (63): reading mails and secrets in a data folder that others may enter. Outcome: every file is 0600 in folders of
+/// 0700.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_reads_what_a_host_writes_wherever_it_is_told_to_write() {
     let site = Site::new(Stack::embedded());
@@ -169,6 +171,8 @@ const PRODUCTION: [(&str, &str); 5] = [
     ("DEVCONNECT_ADMIN_TOKEN", "956cba074f787b42289a7bc1d04cd02d80958e1c3b5ca6db"),
 ];
 
+/// Attack (62): production with a secret that can be guessed, or without an https PUBLIC_URL. Outcome: the host does not
+/// start, and says which variable.
 #[tokio::test(flavor = "multi_thread")]
 async fn production_starts_with_what_nobody_guesses_and_with_nothing_else() {
     let data = tempfile::tempdir().unwrap();
@@ -255,6 +259,8 @@ async fn ready(server: &Server) -> (String, Vec<String>) {
     (ready["status"].as_str().unwrap().to_owned(), failed)
 }
 
+/// Attack (65): a file that is no component in the folder of components. Outcome: the others serve; it is named in the log,
+/// at `/readyz` and in `components`.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_file_keeps_no_other_component_from_serving() {
     let stack = Stack::embedded();
@@ -335,7 +341,7 @@ async fn a_deployed_version_that_no_longer_loads_keeps_no_other_component_from_s
     let server = site.start("host").await;
     let large =
         with_manifest(&manifest("stamped", &(route("/stamp") + "[limits]\ntable-elements = 15_000\n"))).unwrap();
-    site.well(&server, &["deploy", site.file("large.wasm", &large).to_str().unwrap()]);
+    site.well(&server, &["deploy", site.file("large.wasm", &large).to_str().unwrap(), "--accept-grants"]);
     assert_eq!(stamp(&server.url).await, stamp_of(7));
     assert!(tokio::task::block_in_place(|| server.interrupt()));
 

@@ -160,6 +160,7 @@ fn runs(process: u32) -> bool {
     Path::new("/proc").join(process.to_string()).exists()
 }
 
+/// Attack (66): a new crate while the host watches. Outcome: only that crate is compiled.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_saved_serves_and_what_does_not_compile_is_said() {
     let project = Project::new();
@@ -201,13 +202,11 @@ async fn what_is_saved_serves_and_what_does_not_compile_is_said() {
     assert!(compiled("other") && !compiled("watched") && !compiled("devconnect-sdk"), "{said}");
 
     // One that is a library as well would have every component compiled in another form.
-    let said_before = running.said().len();
     project.write(
         "components/other/Cargo.toml",
         &other.replace("watched", "other").replace("\"cdylib\"", "\"cdylib\", \"rlib\""),
     );
     running.until_said("other/Cargo.toml: write `crate-type = [\"cdylib\"]` under [lib], and no other type").await;
-    assert!(!running.said()[said_before..].contains("Compiling "), "{}", running.said());
 
     // What is gone is not built any more, and nothing of it is left for a host that starts.
     let file = project.path("target/components/other.wasm");

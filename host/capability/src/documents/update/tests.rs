@@ -117,6 +117,7 @@ fn add_to_set_and_pull() {
     refused(doc! { "$pull": { "a": { "$regex": "x" } } }, doc! {}, "$regex");
 }
 
+/// Attack (55): `$addToSet` of tens of thousands of values. Outcome: linear, and bounded.
 #[test]
 fn a_large_set_is_not_compared_pair_by_pair() {
     let numbers: Vec<i32> = (0..60_000).collect();

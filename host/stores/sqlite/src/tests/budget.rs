@@ -27,6 +27,7 @@ fn is_over<T: std::fmt::Debug>(answer: Result<T, Error>) {
     }
 }
 
+/// Attack (55): a sort or filter that computes for minutes. Outcome: it ends by its budget.
 #[tokio::test]
 async fn a_read_ends() {
     let store = filled().await;
@@ -65,6 +66,8 @@ async fn a_read_ends() {
     assert_eq!(find(&store, "c", doc! { "a": 7 }).await.len(), 20);
 }
 
+/// Attack (55): a write that computes for minutes on the one writer. Outcome: it ends by its budget; the commits beside it
+/// do not.
 #[tokio::test]
 async fn a_commit_ends_and_those_beside_it_do_not() {
     let store = filled().await;
