@@ -22,11 +22,10 @@ COPY . .
 
 # The whole workspace decides on features, as in `cargo xtask test`: what is tested is what is in the image.
 # Dependencies stay built between two builds. Our own crates are touched, so that they are always built: cargo goes by a
-# file's time, which may be older than what an earlier build left. Nor may a component stay that is no longer there.
+# file's time, which may be older than what an earlier build left.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     find host components xtask tests wit -type f -exec touch {} + \
- && rm -rf target/components \
  && cargo build --locked --release --workspace --bin devconnect \
  && cargo xtask build-components \
  && mkdir /out \
@@ -50,7 +49,7 @@ RUN apt-get update \
 COPY --from=build /out/devconnect /usr/local/bin/devconnect
 COPY --from=build /out/components /usr/share/devconnect/components
 
-# Secrets must be given, unless whoever runs the image says that it is for development.
+# Secrets and PUBLIC_URL must be given, unless whoever runs the image says that it is for development.
 ENV DEVCONNECT_ENV=production
 
 USER 10001:10001

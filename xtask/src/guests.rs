@@ -1,12 +1,16 @@
 //! Building components: each crate with a `component.toml` becomes one `.wasm` file that deploys.
 //! Cargo links a core module, `wit-component` wraps it, and the manifest goes in as a custom section. Any number of
-//! callers may build at once (test binaries do): they take turns, and a file is there whole or not at all.
+//! callers may build at once (test binaries do): they take turns, and a file is there whole or not at all. What no crate
+//! makes any more is removed.
 
+mod leftover;
 mod linking;
 mod section;
 mod toolchain;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -64,11 +68,13 @@ struct Guest {
 /// Builds the selected components of the workspace at `root` with one call of cargo, whose progress goes to stderr.
 /// Components go to `target/components/<name>.wasm`, fixtures to `target/fixtures/<name>.wasm`.
 pub fn build(root: &Path, selection: Selection<'_>) -> Result<Vec<Built>> {
-    let guests = find(root, selection)?;
     let target = root.join("target");
     fs::create_dir_all(&target).with_context(|| format!("{} can't be made", target.display()))?;
     let turn = File::create(target.join("guests.lock")).context("target/guests.lock can't be written")?;
     turn.lock().context("target/guests.lock can't be locked")?;
+    // Looked for when it is our turn: another caller may have built what was not there before.
+    let (guests, known) = find(root, selection)?;
+    leftover::remove(root, &known)?;
     copy_application(root)?;
     if guests.is_empty() {
         return Ok(Vec::new());
@@ -81,15 +87,22 @@ pub fn build(root: &Path, selection: Selection<'_>) -> Result<Vec<Built>> {
         .collect()
 }
 
-fn find(root: &Path, selection: Selection<'_>) -> Result<Vec<Guest>> {
-    let mut guests = Vec::new();
+/// The files that crates make, `.wasm` left out, by the place that they go to. A place that was not looked into is not there.
+type Known = BTreeMap<&'static str, BTreeSet<String>>;
+
+/// The selected guests, and what is known of all.
+fn find(root: &Path, selection: Selection<'_>) -> Result<(Vec<Guest>, Known)> {
+    let (mut known, mut guests) = (Known::new(), Vec::new());
     for (folder, place) in PLACES {
         let served = folder == "components";
         if selection == Selection::Application && !served {
             continue;
         }
-        let Ok(entries) = fs::read_dir(root.join(folder)) else {
-            continue;
+        known.entry(place).or_default();
+        let folder = root.join(folder);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries.with_context(|| format!("{} can't be read", folder.display()))?,
         };
         for entry in entries {
             let folder = entry?.path();
@@ -102,12 +115,15 @@ fn find(root: &Path, selection: Selection<'_>) -> Result<Vec<Guest>> {
     if let Some([one, other]) = guests.array_windows().find(|[one, other]| one.name == other.name) {
         bail!("{} and {} have the same name in component.toml", one.folder.display(), other.folder.display());
     }
-    if let Selection::One(name) = selection {
-        let known: Vec<String> = guests.iter().map(|guest| guest.name.clone()).collect();
-        guests.retain(|guest| guest.name == name);
-        ensure!(!guests.is_empty(), "there is no component `{name}`; there are {}", known.join(", "));
+    for guest in &guests {
+        known.entry(guest.place).or_default().insert(guest.name.clone());
     }
-    Ok(guests)
+    if let Selection::One(name) = selection {
+        let names: Vec<String> = guests.iter().map(|guest| guest.name.clone()).collect();
+        guests.retain(|guest| guest.name == name);
+        ensure!(!guests.is_empty(), "there is no component `{name}`; there are {}", names.join(", "));
+    }
+    Ok((guests, known))
 }
 
 impl Guest {
@@ -127,8 +143,11 @@ impl Guest {
             name: String,
         }
         #[derive(Deserialize, Default)]
+        #[serde(rename_all = "kebab-case")]
         struct Library {
             name: Option<String>,
+            #[serde(default, alias = "crate_type")]
+            crate_type: Vec<String>,
         }
         let read = |file: &str| {
             fs::read_to_string(folder.join(file)).with_context(|| format!("{}/{file} can't be read", folder.display()))
@@ -142,6 +161,13 @@ impl Guest {
             folder.display()
         );
         let described: Crate = toml::from_str(&read("Cargo.toml")?).with_context(|| wrong("Cargo.toml"))?;
+        // With a library beside it, everything that it is made of is compiled in another form, and so is every other component
+        // that is built with it: what they share is one.
+        ensure!(
+            described.lib.crate_type == ["cdylib"],
+            "{}/Cargo.toml: write `crate-type = [\"cdylib\"]` under [lib], and no other type",
+            folder.display()
+        );
         let package = described.package.name;
         let artifact = described.lib.name.unwrap_or_else(|| package.replace('-', "_"));
         Ok(Self { name, package, artifact, manifest, folder, place, served })
@@ -160,9 +186,7 @@ fn copy_application(root: &Path) -> Result<()> {
 /// Makes the component of a linked module and puts it where it belongs.
 fn finish(root: &Path, linked: &Path, guest: &Guest) -> Result<Built> {
     let core = linked.join(&guest.artifact).with_extension("wasm");
-    let core = fs::read(&core).with_context(|| {
-        format!("{} was not linked; has its Cargo.toml `crate-type = [\"cdylib\"]` under [lib]?", core.display())
-    })?;
+    let core = fs::read(&core).with_context(|| format!("{} was not linked", core.display()))?;
     if guest.served {
         linking::check(&core)?;
     }
@@ -214,12 +238,24 @@ mod tests {
             let folder = root.join("components").join(name);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("component.toml"), format!("[component]\nname = \"{name}\"\n")).unwrap();
-            fs::write(folder.join("Cargo.toml"), format!("[package]\nname = \"my-{name}\"\n")).unwrap();
+            let text = format!("[package]\nname = \"my-{name}\"\n[lib]\ncrate-type = [\"cdylib\"]\n");
+            fs::write(folder.join("Cargo.toml"), text).unwrap();
         }
-        let found = find(&root, Selection::One("feed")).unwrap();
+        let (found, known) = find(&root, Selection::One("feed")).unwrap();
         assert_eq!(found[0].artifact, "my_feed");
+        let both = BTreeSet::from(["auth".to_owned(), "feed".to_owned()]);
+        assert_eq!(known, Known::from([("target/components", both.clone()), ("target/fixtures", BTreeSet::new())]));
+        // The fixtures were not looked for, and are not known to be none.
+        assert_eq!(find(&root, Selection::Application).unwrap().1, Known::from([("target/components", both)]));
         let error = find(&root, Selection::One("fed")).unwrap_err().to_string();
         assert_eq!(error, "there is no component `fed`; there are auth, feed");
+        for types in ["", "[lib]\n", "[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n", "[lib]\ncrate-type = [\"rlib\"]\n"]
+        {
+            let text = format!("[package]\nname = \"feed\"\n{types}");
+            fs::write(root.join("components/feed/Cargo.toml"), text).unwrap();
+            let error = find(&root, Selection::Application).unwrap_err().to_string();
+            assert!(error.contains("feed/Cargo.toml: write `crate-type = [\"cdylib\"]`"), "{types:?}: {error}");
+        }
         fs::remove_dir_all(root).unwrap();
     }
 }

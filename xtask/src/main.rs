@@ -2,10 +2,12 @@
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
+mod attacks;
 mod bench;
 mod build;
 mod child;
 mod run;
+mod sbom;
 mod servers;
 mod test;
 mod tree;
@@ -87,6 +89,10 @@ enum Chore {
     },
     /// Show which crate depends on which, and look for circles.
     Tree,
+    /// Write docs/attacks.md from the tests that try them.
+    Attacks,
+    /// Write what is shipped and what it is made of (`target/sbom.json`, CycloneDX 1.5).
+    Sbom,
     /// Measure something; every figure of docs/figures.md comes from here.
     Bench {
         /// What to measure. None lists what there is.
@@ -125,7 +131,9 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Build => build::everything(&Workspace::read(root)?),
         Chore::BuildComponents { names, all } => build::components(&root, &names, all),
         Chore::Stack { task } => servers::perform(&root, task),
+        Chore::Attacks => attacks::write(&root).map(|()| ExitCode::SUCCESS),
         Chore::Tree => tree::show(&Workspace::read(root)?),
+        Chore::Sbom => sbom::write(&Workspace::read(root)?),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }
 }

@@ -8,6 +8,7 @@ mod network;
 mod rollup;
 mod skills;
 mod summary;
+mod window;
 
 use devconnect_sdk::event::{Event, Failure};
 use serde::Deserialize;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use devconnect_sdk::prelude::*;
 
-use crate::rollup::{ACTIVE, HOUR, MEMBERS, MINUTE, ROLLUPS, hour, minute};
-use crate::skills::{SKILLS, skill};
+use crate::rollup::{ACTIVE, MEMBERS, ROLLUPS, hour, minute};
+use crate::skills::{NEW_SKILLS, OLD_SHARDS, SKILLS, skill};
+use crate::window::Window;
 
-const DAY: i64 = 24 * HOUR;
-/// The most windows of one answer.
+/// The most windows of one answer. `host-calls` of `component.toml` follows from it.
 const MOST: u32 = 60;
 /// The most rows of a question.
 const PAGE: u32 = 1_000;
@@ -18,61 +18,25 @@ const FIELDS: [&str; 7] = ["signups", "logins", "visits", "messages", "requests"
 /// How many skills are shown of a window, and of all.
 const WINDOW_SKILLS: usize = 5;
 const ALL_SKILLS: usize = 20;
+/// How many skills are read that may be among those. More than are shown: an earlier version's counts are added to them.
+const CANDIDATES: u32 = 200;
+const WINDOW_CANDIDATES: u32 = 50;
 
-/// How long a window is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Window {
-    Minute,
-    Hour,
-    Day,
-}
-
-impl std::str::FromStr for Window {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "minute" => Ok(Self::Minute),
-            "hour" => Ok(Self::Hour),
-            "day" => Ok(Self::Day),
-            _ => Err(()),
-        }
-    }
-}
-
-impl Window {
-    /// In milliseconds.
-    fn length(self) -> i64 {
-        match self {
-            Self::Minute => MINUTE,
-            Self::Hour => HOUR,
-            Self::Day => DAY,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
-
-    /// How many members were active in the one that begins at `start`.
-    fn active(self, start: DateTime) -> Result<u64, Error> {
-        let active = match self {
-            Self::Day => collection(MEMBERS).count(doc! { "day": start.day() }),
-            Self::Hour => collection(ACTIVE).count(doc! { "start": start }),
-            Self::Minute => collection(ACTIVE).count(doc! { "start": hour(start), (minute(start)): true }),
-        };
-        Ok(active?)
-    }
+/// How many members were active in the window that begins at `start`.
+fn active(by: Window, start: DateTime) -> Result<u64, Error> {
+    let active = match by {
+        Window::Day => collection(MEMBERS).count(doc! { "day": start.day() }),
+        Window::Hour => collection(ACTIVE).count(doc! { "start": start }),
+        Window::Minute => collection(ACTIVE).count(doc! { "start": hour(start), (minute(start)): true }),
+    };
+    Ok(active?)
 }
 
 /// What was counted in a window.
 #[derive(Default)]
 struct Counts {
     fields: BTreeMap<&'static str, i64>,
+    /// What an earlier version counted of skills.
     skills: BTreeMap<String, i64>,
 }
 
@@ -110,9 +74,10 @@ pub(crate) fn network(request: &Request) -> Result<Response, Error> {
     let starts = (0..i64::from(windows)).rev().map(|back| DateTime::from_millis(last - back * by.length()));
     let (mut shown, mut sum, mut hours) = (Vec::new(), Counts::default(), Hours::default());
     for start in starts {
-        let counts = hours.window(by, start)?;
-        let mut window = doc! { "start": start, "activeUsers": by.active(start)?.cast_signed() };
+        let mut counts = hours.window(by, start)?;
+        let mut window = doc! { "start": start, "activeUsers": active(by, start)?.cast_signed() };
         window.extend(counts.shown());
+        add_new_skills(&mut counts.skills, by, start)?;
         window.insert("newSkills", top(&counts.skills, WINDOW_SKILLS, "count"));
         shown.push(window);
         for (field, count) in counts.fields {
@@ -154,13 +119,50 @@ impl Hours {
     }
 }
 
+/// How many members have each of the skills that most have.
 fn all_skills() -> Result<BTreeMap<String, i64>, Error> {
-    let shards: Vec<Document> = collection(SKILLS).find(doc! {}).limit(PAGE).all()?;
-    let mut sum = BTreeMap::new();
-    shards.iter().for_each(|shard| add_skills(&mut sum, shard));
+    let skills = collection(SKILLS);
+    let most = skills.find(doc! { "members": { "$gt": 0 } }).sort(doc! { "members": -1 }).limit(CANDIDATES);
+    let most: Vec<Document> = most.all()?;
+    let mut sum = counted(&most, "_id", "members");
+    let shards: Bson = (0..OLD_SHARDS).collect();
+    let shards: Vec<Document> = skills.find(doc! { "_id": { "$in": shards } }).all()?;
+    if shards.is_empty() {
+        return Ok(sum);
+    }
+    let mut before = BTreeMap::new();
+    shards.iter().for_each(|shard| add_skills(&mut before, shard));
+    let mut old: Vec<(String, i64)> = before.into_iter().collect();
+    old.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    // Those that most had then, and may have fewer now, and what those had then that most have now.
+    let first = old.iter().take(CANDIDATES as usize).map(|(skill, _)| skill.as_str()).collect::<Bson>();
+    let since: Vec<Document> = skills.find(doc! { "_id": { "$in": first } }).all()?;
+    sum.extend(counted(&since, "_id", "members"));
+    for (place, (skill, count)) in old.into_iter().enumerate() {
+        if place < CANDIDATES as usize || sum.contains_key(&skill) {
+            *sum.entry(skill).or_default() += count;
+        }
+    }
     Ok(sum)
 }
 
+/// Adds how often which skills were listed anew in a window, of those that most listed.
+fn add_new_skills(sum: &mut BTreeMap<String, i64>, by: Window, start: DateTime) -> Result<(), Error> {
+    let listed = collection(NEW_SKILLS).find(doc! { "window": by.name(), "start": start });
+    let listed: Vec<Document> = listed.sort(doc! { "count": -1 }).limit(WINDOW_CANDIDATES).all()?;
+    for (skill, count) in counted(&listed, "skill", "count") {
+        *sum.entry(skill).or_default() += count;
+    }
+    Ok(())
+}
+
+/// Skills with their counts, by these fields.
+fn counted(documents: &[Document], skill: &str, count: &str) -> BTreeMap<String, i64> {
+    let count = |document: &Document| Some((document.get_str(skill)?.to_owned(), document.get_i64(count).unwrap_or(0)));
+    documents.iter().filter_map(count).collect()
+}
+
+/// Adds what a document of an earlier version counted.
 fn add_skills(sum: &mut BTreeMap<String, i64>, counts: &Document) {
     for (field, count) in counts.get_document("skills").into_iter().flat_map(Document::iter) {
         *sum.entry(skill(field)).or_default() += count.as_i64().unwrap_or(0);

@@ -11,6 +11,7 @@ use devconnect_sdk::prelude::*;
 use model::events::ANALYTICS_EVENTS;
 
 use crate::skills::Listed;
+use crate::window::Window;
 
 /// Rows of hours. `_id` is "start/shard".
 pub(crate) const ROLLUPS: &str = "analyticsrollups";
@@ -20,10 +21,6 @@ pub(crate) const ACTIVE: &str = "analyticsactive";
 pub(crate) const MEMBERS: &str = "useractivity";
 /// Into how many rows an hour is divided.
 const SHARDS: u32 = 16;
-/// Milliseconds.
-pub(crate) const MINUTE: i64 = 60_000;
-/// Milliseconds.
-pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// No event is of a time after this, 9999-12-31: what says so is wrong.
 const LATEST: i64 = 253_402_214_400_000;
 
@@ -49,7 +46,7 @@ impl Counted {
 /// What the events of a delivery come to. Of many, which are of one key, most change the same few documents.
 #[derive(Default)]
 struct Tally {
-    /// By `_id`: the start of the hour, and what goes up.
+    /// By `_id`: the start of the hour, and what goes up. There are seven things to count, so that a row has a bound.
     rollups: BTreeMap<String, (DateTime, BTreeMap<String, i64>)>,
     /// By `_id`: the start of the hour, the member, and the minutes.
     active: BTreeMap<String, (DateTime, ObjectId, BTreeSet<String>)>,
@@ -76,7 +73,7 @@ pub(crate) fn count(event: &Event, user: ObjectId, counted: Counted) -> Result<(
 /// Notes that `user` has these skills and no others.
 pub(crate) fn list(event: &Event, user: ObjectId, skills: BTreeSet<String>) -> Result<(), Failure> {
     let at = time(event)?;
-    TALLY.with_borrow_mut(|tally| tally.list(event.key(), at, user, skills))
+    TALLY.with_borrow_mut(|tally| tally.listed.set(user, at, skills))
 }
 
 fn time(event: &Event) -> Result<DateTime, Failure> {
@@ -87,10 +84,7 @@ fn time(event: &Event) -> Result<DateTime, Failure> {
 /// Writes what was counted.
 pub(crate) fn write() -> Result<(), Failure> {
     let tally = TALLY.take();
-    if !tally.told.is_empty() || !tally.listed.is_empty() {
-        tally.commit().run()?;
-    }
-    Ok(())
+    if tally.told.is_empty() && tally.listed.is_empty() { Ok(()) } else { tally.write() }
 }
 
 impl Tally {
@@ -105,13 +99,6 @@ impl Tally {
         self.told.push((user, counted));
     }
 
-    fn list(&mut self, key: &str, at: DateTime, user: ObjectId, skills: BTreeSet<String>) -> Result<(), Failure> {
-        for field in self.listed.set(user, shard(key), skills)? {
-            self.roll_up(key, at, &format!("skills.{field}"));
-        }
-        Ok(())
-    }
-
     /// One more of `field` in the hour and in its minute.
     fn roll_up(&mut self, key: &str, at: DateTime, field: &str) {
         let start = hour(at);
@@ -122,41 +109,71 @@ impl Tally {
     }
 
     /// Collection by collection, which stores do in one go each.
-    fn commit(self) -> Commit {
-        let mut commit = Commit::new();
+    fn write(self) -> Result<(), Failure> {
+        let mut writes = Writes::default();
         for (id, (start, up)) in self.rollups {
             let up: Document = up.into_iter().map(|(field, count)| (field, count.into())).collect();
             let change = doc! { "$inc": up, "$setOnInsert": { "start": start } };
-            commit = commit.update(ROLLUPS, doc! { "_id": id }, change).upsert();
+            writes.add(|commit| commit.update(ROLLUPS, doc! { "_id": id }, change).upsert())?;
         }
         for (id, (start, user, minutes)) in self.active {
             let minutes: Document = minutes.into_iter().map(|minute| (minute, true.into())).collect();
             let change = doc! { "$set": minutes, "$setOnInsert": { "start": start, "userId": user } };
-            commit = commit.update(ACTIVE, doc! { "_id": id }, change).upsert();
+            writes.add(|commit| commit.update(ACTIVE, doc! { "_id": id }, change).upsert())?;
         }
         for (id, (user, day, up)) in self.members {
             let up: Document = up.into_iter().map(|(field, count)| (field.to_owned(), count.into())).collect();
             let change = doc! { "$inc": up, "$setOnInsert": { "userId": user, "day": day } };
-            commit = commit.update(MEMBERS, doc! { "_id": id }, change).upsert();
+            writes.add(|commit| commit.update(MEMBERS, doc! { "_id": id }, change).upsert())?;
         }
-        commit = self.listed.write(commit);
+        self.listed.write(&mut writes)?;
+        let mut commit = writes.rest();
         for (user, counted) in self.told {
             let hex = user.to_hex();
             let told = doc! { "userId": hex.as_str(), (counted.field): 1 };
             commit = commit.envelope(ANALYTICS_EVENTS, &hex, &Envelope::new(counted.kind, user, told));
         }
-        commit
+        commit.run()?;
+        Ok(())
+    }
+}
+
+/// The writes of a delivery. A commit takes so many, and all commits of a delivery are done in one.
+#[derive(Default)]
+pub(crate) struct Writes {
+    commit: Commit,
+    count: usize,
+}
+
+impl Writes {
+    /// The most of a commit.
+    const MOST: usize = 100;
+
+    /// One more.
+    pub(crate) fn add(&mut self, write: impl FnOnce(Commit) -> Commit) -> Result<(), Failure> {
+        if self.count == Self::MOST {
+            std::mem::take(&mut self.commit).run()?;
+            self.count = 0;
+        }
+        self.commit = write(std::mem::take(&mut self.commit));
+        self.count += 1;
+        Ok(())
+    }
+
+    /// What is not committed yet.
+    fn rest(self) -> Commit {
+        self.commit
     }
 }
 
 /// When the hour of a moment begins.
 pub(crate) fn hour(at: DateTime) -> DateTime {
-    DateTime::from_millis(at.millis() - at.millis().rem_euclid(HOUR))
+    Window::Hour.start(at)
 }
 
 /// The field of a moment's minute in the row of its hour.
 pub(crate) fn minute(at: DateTime) -> String {
-    format!("minutes.{:02}", at.millis().rem_euclid(HOUR) / MINUTE)
+    format!("minutes.{:02}", at.millis().rem_euclid(Window::Hour.length()) / Window::Minute.length())
 }
 
 /// FNV-1a: what matters is that keys are spread, the same way each time.

@@ -1,100 +1,185 @@
-//! Slows down guessing: failed log-ins are counted per account and per address, for a quarter of an hour from the first.
-//! The counters live in the cache; when it is away, logging in works and nothing is counted.
+//! Slows down guessing. Failed log-ins are counted for a quarter of an hour from the first, and who fails often waits longer
+//! and longer. Nobody is kept out by what happens at other addresses:
+//!
+//! - An address may fail at an account so often; from then on each failure doubles its wait there.
+//! - Where very many failed at an account, from wherever, an address that was never logged in from may fail once only.
+//! - An address that failed at many accounts waits before it tries one that it never logged in to.
+//!
+//! So who knows the password gets in from an address that did not guess at this account, whatever others do. The counters live in
+//! the cache: without Redis each host counts for itself, and when nothing answers, logging in works and nothing is counted.
 
-use std::net::IpAddr;
-
-use devconnect_sdk::config;
 use devconnect_sdk::prelude::*;
+
+use crate::client::Client;
 
 /// How long failures are remembered, in seconds.
 const WINDOW: u32 = 900;
-const MOST_PER_ACCOUNT: i64 = 10;
-const MOST_PER_ADDRESS: i64 = 50;
-/// Bytes of an e-mail that go into a key, as twice as many digits; a key ends at 512.
-const EMAIL_BYTES: usize = 240;
+/// Failures of one address at one account before it waits.
+const FREE: i64 = 10;
+/// The same where very many failed.
+const FREE_UNDER_ATTACK: i64 = 1;
+/// Failures at an account, from all addresses, that are very many.
+const ATTACK: i64 = 100;
+/// Failures of one address at all accounts before it waits.
+const FREE_OF_ADDRESS: i64 = 50;
+/// How long an address is known to an account: as long as a cache keeps anything, in seconds.
+const KNOWN: u32 = 30 * 86_400;
+/// Bytes of an e-mail that go into a key, as twice as many digits; a key ends at 512, and an address has up to 19.
+const EMAIL_BYTES: usize = 220;
 
 /// The counters that one log-in touches.
 pub(crate) struct Attempts {
+    /// Failures at the account from everywhere.
     account: String,
-    /// None for an address that is not limited.
-    address: Option<String>,
+    /// Failures of this address at this account.
+    here: Failures,
+    /// Failures of this address everywhere; none for one that is not limited.
+    address: Option<Failures>,
+    /// There when the account was logged in to from this address.
+    known: String,
 }
 
 impl Attempts {
     /// Of the account with this e-mail (as it is compared) and of this client.
-    pub(crate) fn of(email_key: &str, client: &str) -> Result<Self, Error> {
-        let address = client.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-        let limited = match address {
-            Some(address) if address.is_loopback() => config::get("limits.loopback")?.as_deref() == Some("on"),
-            _ => true,
-        };
-        let account = format!("login:failed:account:{}", hex(email_key.as_bytes().iter().take(EMAIL_BYTES)));
-        Ok(Self { account, address: limited.then(|| format!("login:failed:address:{}", address_name(address))) })
+    pub(crate) fn of(email_key: &str, client: &Client) -> Self {
+        let account = hex(email_key.as_bytes().iter().take(EMAIL_BYTES));
+        let pair = format!("{account}:{}", client.name());
+        Self {
+            here: Failures::new(&format!("pair:{pair}"), Wait { first: 10, longest: 900 }),
+            address: client
+                .limited()
+                .map(|address| Failures::new(&format!("address:{address}"), Wait { first: 2, longest: 60 })),
+            known: format!("login:known:{pair}"),
+            account: format!("login:failed:account:{account}"),
+        }
     }
 
-    /// 429 when there were too many failures.
+    /// 429 when there has to be a wait first.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_full = |key: &str, most| count(key) >= most;
-        if is_full(&self.account, MOST_PER_ACCOUNT)
-            || self.address.as_deref().is_some_and(|key| is_full(key, MOST_PER_ADDRESS))
-        {
-            return Err(Error::limited("Too many failed attempts, please try again later").retry_after(WINDOW).into());
+        if let Some(seconds) = self.here.wait() {
+            return Err(refusal(seconds));
         }
-        Ok(())
+        match self.address.as_ref().and_then(Failures::wait) {
+            Some(seconds) if !self.is_known() => Err(refusal(seconds)),
+            _ => Ok(()),
+        }
     }
 
     /// Counts a failure.
     pub(crate) fn failed(&self) {
-        for key in std::iter::once(&self.account).chain(&self.address) {
-            tolerated(cache::increment(key, 1, WINDOW).map(|_| ()));
+        let of_all = counted(cache::increment(&self.account, 1, WINDOW)).unwrap_or_default();
+        let free = if of_all > ATTACK && !self.is_known() { FREE_UNDER_ATTACK } else { FREE };
+        self.here.add(free);
+        if let Some(address) = &self.address {
+            address.add(FREE_OF_ADDRESS);
         }
     }
 
-    /// Forgets the account's failures. Those of the address stay: it may have guessed at other accounts.
+    /// Forgets the failures of this address at this account. Others stay: they may be guesses.
     pub(crate) fn succeeded(&self) {
-        tolerated(cache::delete(&self.account).map(|_| ()));
+        counted(cache::delete(&self.here.count));
+        self.remember();
+    }
+
+    /// From here on the address is known to the account.
+    pub(crate) fn remember(&self) {
+        counted(cache::set(&self.known, b"1", KNOWN));
+    }
+
+    fn is_known(&self) -> bool {
+        counted(cache::get(&self.known)).flatten().is_some()
     }
 }
 
-fn count(key: &str) -> i64 {
-    let value = cache::get(key).map_err(|error| tolerated(Err(error))).ok().flatten();
-    value.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()).unwrap_or_default()
+/// Failures of one kind, and the wait that follows when they are many.
+struct Failures {
+    count: String,
+    /// There while the wait lasts: its end, in milliseconds. A counter, because those go on without Redis.
+    until: String,
+    wait: Wait,
 }
 
-fn tolerated(done: Result<(), cache::Error>) {
-    if let Err(error) = done {
-        log::warn("failed log-ins are not counted", &[("cause", &Error::from(error).to_string())]);
+impl Failures {
+    fn new(what: &str, wait: Wait) -> Self {
+        Self { count: format!("login:failed:{what}"), until: format!("login:wait:{what}"), wait }
     }
-}
 
-/// Whoever has one IPv6 address has a whole network of them, so that counts as one.
-fn address_name(address: Option<IpAddr>) -> String {
-    match address {
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let [network @ .., _, _, _, _] = address.segments();
-            network.map(|segment| format!("{segment:04x}")).join("-")
+    /// How many seconds of a wait are left; none: there is no wait.
+    fn wait(&self) -> Option<u32> {
+        let until = counted(cache::get(&self.until)).flatten()?;
+        let until: Option<i64> = std::str::from_utf8(&until).ok().and_then(|text| text.parse().ok());
+        Some(self.wait.left(until.unwrap_or_default() - clock::now().millis()))
+    }
+
+    /// One more; a wait begins when there are `free` or more.
+    fn add(&self, free: i64) {
+        let Some(count) = counted(cache::increment(&self.count, 1, WINDOW)) else { return };
+        if count < free || self.wait().is_some() {
+            return;
         }
-        None => "unknown".into(),
+        let seconds = self.wait.after(count - free);
+        let until = clock::now().plus_seconds(i64::from(seconds)).millis();
+        counted(cache::increment(&self.until, until, seconds));
     }
 }
 
-fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
+/// How long one waits, in seconds.
+#[derive(Clone, Copy)]
+struct Wait {
+    first: u32,
+    longest: u32,
+}
+
+impl Wait {
+    /// After so many failures more than are free: each doubles it.
+    fn after(self, more: i64) -> u32 {
+        let doublings = u32::try_from(more.clamp(0, 20)).unwrap_or_default();
+        self.first.saturating_mul(1 << doublings).min(self.longest)
+    }
+
+    /// What is left when its end is so many milliseconds away. Two that began at once have an end that says nothing.
+    fn left(self, millis: i64) -> u32 {
+        let seconds = u32::try_from((millis + 999) / 1_000).unwrap_or_default();
+        if (1..=self.longest).contains(&seconds) { seconds } else { self.longest }
+    }
+}
+
+fn refusal(seconds: u32) -> Error {
+    Error::limited("Too many failed attempts, please try again later").retry_after(seconds).into()
+}
+
+/// What the cache answered; none when it did not.
+fn counted<T>(answer: Result<T, cache::Error>) -> Option<T> {
+    let cause = match answer {
+        Ok(value) => return Some(value),
+        Err(error) => Error::from(error).to_string(),
+    };
+    log::warn("failed log-ins are not counted", &[("cause", &cause)]);
+    None
+}
+
+/// Bytes in a key: two digits each.
+pub(crate) fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv6Addr;
 
     #[test]
-    fn keys_are_printable_and_short_enough() {
-        let long = "é".repeat(400);
-        let Ok(attempts) = Attempts::of(&long, "2001:db8:1:2:3:4:5:6") else { panic!("no setting is asked for") };
-        assert!(attempts.account.len() <= 512 && attempts.account.is_ascii());
-        assert_eq!(attempts.address.as_deref(), Some("login:failed:address:2001-0db8-0001-0002"));
-        assert_eq!(address_name("10.1.2.3".parse().ok()), "10.1.2.3");
-        assert_eq!(address_name(Some(IpAddr::V6(Ipv6Addr::LOCALHOST))), "0000-0000-0000-0000");
+    fn a_wait_doubles_up_to_the_longest() {
+        let wait = Wait { first: 10, longest: 900 };
+        assert_eq!([0, 1, 2, 5, 6, 7, 500].map(|more| wait.after(more)), [10, 20, 40, 320, 640, 900, 900]);
+        assert_eq!(wait.after(-3), 10);
+    }
+
+    #[test]
+    fn what_is_left_of_a_wait_is_whole_seconds() {
+        let wait = Wait { first: 10, longest: 900 };
+        assert_eq!([10_000, 9_001, 1, 900_000].map(|millis| wait.left(millis)), [10, 10, 1, 900]);
+        for nonsense in [0, -5_000, 900_001, i64::MAX / 2] {
+            assert_eq!(wait.left(nonsense), 900, "{nonsense}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! no token and no cookie is ever seen here.
 
 mod attempts;
+mod client;
 mod login;
 mod signup;
 

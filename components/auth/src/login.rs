@@ -4,25 +4,36 @@
 use devconnect_sdk::passwords::{self, Verdict};
 use devconnect_sdk::prelude::*;
 use model::events::{Login, USER_EVENTS};
+use model::rate::Rate;
 use model::{email, password, user};
 use serde_json::{Map, Value};
 
 use crate::attempts::Attempts;
+use crate::client::Client;
 
 /// How often the password is verified again when the stored hash changed between the check and the commit.
 const TRIES: u32 = 3;
+/// Log-ins that succeed, of one account: each has a session, which is kept until it expires.
+const LOG_INS: Rate = Rate {
+    name: "logins",
+    setting: "limits.logins",
+    most: 100,
+    seconds: 3_600,
+    refusal: "Too many log-ins, please try again later",
+};
 
 pub(crate) fn log_in(request: &Request) -> Result<Response, Error> {
     let typed = Typed::of(request)?;
-    let attempts = Attempts::of(&typed.key, request.client())?;
+    let attempts = Attempts::of(&typed.key, &Client::of(request)?);
     attempts.check()?;
     for _ in 0..TRIES {
         let Some((found, verdict)) = verified(&typed)? else {
             attempts.failed();
             return Err(refused());
         };
-        // Guesses that ran beside this one may have used up the limit: then no guess counts any more.
+        // Guesses that ran beside this one may have been too many: then no guess counts any more.
         attempts.check()?;
+        LOG_INS.count(&found.id.to_hex())?;
         match opened(&found, verdict, &typed.password, request.client()) {
             Ok(()) => {
                 attempts.succeeded();

@@ -1,18 +1,64 @@
 //! A new account. One commit makes the user, its first session and the event, so that none is there without the others.
+//! Nobody has said yet that the e-mail address is theirs: limits keep strangers from asking who has an account, and from having
+//! mails sent to somebody.
 
 use devconnect_sdk::passwords;
 use devconnect_sdk::prelude::*;
 use model::body::Body;
 use model::events::{Signup, USER_EVENTS};
+use model::rate::Rate;
 use model::user::{self, NewUser};
 use model::{email, password, profile};
 
+use crate::attempts::{Attempts, hex};
+use crate::client::Client;
+
+/// Sign-ups from one address, those of taken e-mails too: each says whether there is an account.
+const FROM_ADDRESS: Rate = Rate {
+    name: "signups-from",
+    setting: "limits.signups-per-address",
+    most: 40,
+    seconds: 3_600,
+    refusal: "Too many sign-ups from your address, please try again later",
+};
+/// New accounts whose e-mails lead to one mailbox: each has mails sent there.
+const TO_RECIPIENT: Rate = Rate {
+    name: "signups-to",
+    setting: "limits.signups-per-recipient",
+    most: 5,
+    seconds: 86_400,
+    refusal: "Too many sign-ups for this e-mail address, please try again later",
+};
+/// Sign-ups for one mailbox that are under way. One that breaks off with its host counts until its window ends, and not for a
+/// day: whoever tries again is let in.
+const UNDER_WAY: Rate = Rate { name: "signups-trying", most: 5, seconds: 30, ..TO_RECIPIENT };
+/// Bytes of a mailbox that go into a key, as twice as many digits.
+const MAILBOX_BYTES: usize = 200;
+
 pub(crate) fn sign_up(request: &Request) -> Result<Response, Error> {
     let form = Form::of(request)?;
+    let client = Client::of(request)?;
+    if let Some(address) = client.limited() {
+        FROM_ADDRESS.count(address)?;
+    }
     // Saves a hash; what decides between two at once is the unique index.
     if collection(user::COLLECTION).exists(doc! { "$or": [{ "emailId": &form.email }, { "emailKey": &form.email }] })? {
         return Err(taken());
     }
+    let mailbox = email::mailbox(&form.email);
+    let mailbox = hex(mailbox.as_bytes().iter().take(MAILBOX_BYTES));
+    let trying = UNDER_WAY.count(&mailbox)?;
+    let attempts = Attempts::of(&email::key(&form.email), &client);
+    let made = TO_RECIPIENT.allows(&mailbox, trying.number()).and_then(|()| make(form));
+    if made.is_ok() {
+        attempts.remember();
+        TO_RECIPIENT.add(&mailbox);
+    }
+    trying.give_back();
+    made
+}
+
+fn make(form: Form) -> Result<Response, Error> {
     let now = clock::now();
     let new = NewUser {
         id: ObjectId::new(),

@@ -3,7 +3,8 @@
 
 use devconnect_sdk::prelude::*;
 
-const COLLECTION: &str = "requestcounters";
+/// The collection of the counters; `_id` is "user id:UTC day".
+pub(crate) const COLLECTION: &str = "requestcounters";
 const DAY: i64 = 86_400_000;
 
 /// A member's limit for one day.

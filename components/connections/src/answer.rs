@@ -14,6 +14,7 @@ pub(crate) fn review(request: &Request) -> Result<Response, Error> {
         REJECTED => REJECTED,
         _ => return Err(Error::bad_request("Invalid status type: it is accepted or rejected")),
     };
+    request::CHANGES.count(&me.to_hex())?;
     let waiting = waiting(request)?;
     if waiting.get_oid("toUserId") != Some(me) {
         return Err(missing());
@@ -32,6 +33,7 @@ pub(crate) fn respond(request: &Request) -> Result<Response, Error> {
     });
     body.finish()?;
     let status = action.ok_or_else(|| Error::internal("an action is missing and nobody said so"))?;
+    request::CHANGES.count(&me.to_hex())?;
     let waiting = waiting(request)?;
     if waiting.get_oid("toUserId") != Some(me) {
         return Err(Error::forbidden("This connection request is not yours to answer"));

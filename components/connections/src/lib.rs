@@ -3,7 +3,9 @@
 
 mod allowance;
 mod answer;
+mod expiry;
 mod lists;
+mod page;
 mod request;
 mod send;
 
@@ -13,4 +15,8 @@ devconnect_sdk::http_component! {
     PATCH "/user/requests/{requestId}/respond" => answer::respond,
     GET "/user/requests/received" => lists::received,
     GET "/user/connections" => lists::connections,
+}
+
+devconnect_sdk::schedule_component! {
+    "30 3 * * *" => expiry::delete,
 }

@@ -1,5 +1,5 @@
-//! The requests that wait for a user, and the users that one is connected with, all of them. A user who is gone is
-//! left out.
+//! The requests that wait for a user, all that one can look through or page by page, and the users that one is connected with,
+//! all of them. A user who is gone is left out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,20 +9,23 @@ use devconnect_sdk::documents::MOST;
 use devconnect_sdk::prelude::*;
 use model::user;
 
+use crate::page::Page;
 use crate::request::{self, ACCEPTED, INTERESTED};
 
 /// What a list of requests shows of each sender.
 const SENDER_FIELDS: [&str; 3] = ["firstName", "lastName", "photoUrl"];
 /// Users that are in memory at once: each may have some KiB.
 const USERS: usize = 500;
+/// The most requests of a list that is no page: the newest. Strangers decide how many there are.
+const MOST_RECEIVED: usize = 10_000;
 
 pub(crate) fn received(request: &Request) -> Result<Response, Error> {
     let me = request.user_id()?;
-    let waiting = newest_first("createdAt", doc! { "pair": 0, "__v": 0 }, |page| {
-        let mut filter = doc! { "toUserId": me, "status": INTERESTED };
-        filter.extend(page);
-        filter
-    })?;
+    let page = Page::asked(request)?;
+    let (waiting, more) = match page {
+        Some(page) => waiting_on(page, me)?,
+        None => newest_waiting(me)?,
+    };
     let projection: Document = SENDER_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::from(1))).collect();
     let mut list = List::new("Data fetched successfully");
     for some in waiting.chunks(USERS) {
@@ -34,7 +37,50 @@ pub(crate) fn received(request: &Request) -> Result<Response, Error> {
             list.push(&shown)?;
         }
     }
-    Ok(list.end())
+    Ok(match page {
+        Some(page) => list.end(&format!(",\"page\":{},\"hasMore\":{more}", page.number)),
+        None if more => list.end(",\"hasMore\":true"),
+        None => list.end(""),
+    })
+}
+
+/// The requests of a page that wait for a member, and whether there are more.
+fn waiting_on(page: Page, me: ObjectId) -> Result<(Vec<Document>, bool), Error> {
+    let query = collection(request::COLLECTION).find(doc! { "toUserId": me, "status": INTERESTED });
+    // One more, to know whether there is a next page.
+    let query = query.sort(doc! { "createdAt": -1, "_id": -1 }).skip(page.offset()).limit(page.limit + 1);
+    let mut found: Vec<Document> = query.project(unseen()).all()?;
+    let more = found.len() > page.limit as usize;
+    found.truncate(page.limit as usize);
+    Ok((found, more))
+}
+
+/// The newest requests that wait for a member, and whether there are more than a list has. They are read by `_id`, as all lists
+/// are, from the newest on.
+fn newest_waiting(me: ObjectId) -> Result<(Vec<Document>, bool), Error> {
+    let (mut all, mut page): (Vec<Document>, _) = (Vec::new(), Document::new());
+    let more = loop {
+        let mut filter = doc! { "toUserId": me, "status": INTERESTED };
+        filter.extend(page);
+        let query = collection(request::COLLECTION).find(filter.clone()).sort(doc! { "_id": -1 });
+        if all.len() >= MOST_RECEIVED {
+            break collection(request::COLLECTION).exists(filter)?;
+        }
+        let found: Vec<Document> = query.project(unseen()).all()?;
+        let is_last = found.len() < MOST as usize;
+        all.extend(found);
+        match all.last().and_then(|last| last.get("_id")) {
+            Some(id) if !is_last => page = doc! { "_id": { "$lt": id.clone() } },
+            _ => break false,
+        }
+    };
+    latest_first(&mut all, "createdAt");
+    Ok((all, more))
+}
+
+/// What no list shows of a request.
+fn unseen() -> Document {
+    doc! { "pair": 0, "__v": 0 }
 }
 
 pub(crate) fn connections(request: &Request) -> Result<Response, Error> {
@@ -60,7 +106,7 @@ pub(crate) fn connections(request: &Request) -> Result<Response, Error> {
             list.push(&user::safe(user))?;
         }
     }
-    Ok(list.end())
+    Ok(list.end(""))
 }
 
 /// The answer, written row by row: it may be long, and what it is made of need not all be there at once.
@@ -83,8 +129,11 @@ impl List {
             .map_err(|error| Error::internal(format!("a row of a list is no JSON: {error}")))
     }
 
-    fn end(mut self) -> Response {
-        self.body.extend(b"]}");
+    /// With further fields, each behind a comma.
+    fn end(mut self, fields: &str) -> Response {
+        self.body.push(b']');
+        self.body.extend(fields.as_bytes());
+        self.body.push(b'}');
         Response::json_bytes(self.body)
     }
 }
@@ -110,8 +159,12 @@ fn newest_first(
             _ => break,
         }
     }
-    all.sort_by_cached_key(|request| Reverse((request.get_date(date), request.get_oid("_id"))));
+    latest_first(&mut all, date);
     Ok(all)
+}
+
+fn latest_first(all: &mut [Document], date: &str) {
+    all.sort_by_cached_key(|request| Reverse((request.get_date(date), request.get_oid("_id"))));
 }
 
 /// These users by their ids, of which there are at most [`USERS`].

@@ -3,6 +3,7 @@
 
 use devconnect_sdk::prelude::*;
 use model::events::Connection;
+use model::rate::Rate;
 
 /// The collection.
 pub(crate) const COLLECTION: &str = "connectionrequests";
@@ -14,6 +15,15 @@ pub(crate) const IGNORE: &str = "ignore";
 pub(crate) const ACCEPTED: &str = "accepted";
 /// Answered with no.
 pub(crate) const REJECTED: &str = "rejected";
+
+/// What one member sends and answers, of any status: faster than anybody looks at people.
+pub(crate) const CHANGES: Rate = Rate {
+    name: "requests",
+    setting: "limits.requests",
+    most: 120,
+    seconds: 60,
+    refusal: "You are sending or answering requests too fast, please slow down",
+};
 
 /// A new request.
 pub(crate) fn document(from: ObjectId, to: ObjectId, status: &str, now: DateTime) -> Document {

@@ -21,6 +21,7 @@ pub(crate) fn send(request: &Request) -> Result<Response, Error> {
     if to == me {
         return Err(Error::bad_request("You cannot send a connection request to yourself"));
     }
+    request::CHANGES.count(&me.to_hex())?;
     let (sender, receiver) = both(me, to)?;
     // Old requests have no pair that could refuse this one.
     if collection(request::COLLECTION).exists(request::between(me, to))? {

@@ -1,5 +1,6 @@
 //! A mail as it is written: a subject, a greeting, paragraphs and lists, and the link that ends mails; as text and as
-//! HTML. Here alone mails are sent. Names come from strangers: whatever is put in is one line of text and never markup.
+//! HTML. Here alone mails are sent. Names come from strangers: whatever is put in is one line of text and never markup, and
+//! `plain` leaves no links in it.
 
 use devconnect_sdk::event::Failure;
 use devconnect_sdk::mail::{self, Mail};

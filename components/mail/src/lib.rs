@@ -5,6 +5,7 @@
 mod digest;
 mod letter;
 mod member;
+mod plain;
 mod suggestions;
 mod told;
 mod unsubscribe;

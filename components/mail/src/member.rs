@@ -5,8 +5,12 @@ use devconnect_sdk::event::Failure;
 use devconnect_sdk::prelude::*;
 use model::{preferences, user};
 
+use crate::plain;
+
 /// The most characters of a first or a last name in a mail; a profile of today has no more.
 const LONGEST_NAME: usize = 50;
+/// The most words of a name in a mail: more is a message.
+const MOST_WORDS: usize = 4;
 /// The most skills that are looked at; a profile of today has no more.
 const MOST_SKILLS: usize = 50;
 /// No id is less.
@@ -70,7 +74,7 @@ impl Member {
     }
 
     fn name(&self, field: &str) -> String {
-        self.document.get_str(field).unwrap_or_default().trim().chars().take(LONGEST_NAME).collect()
+        plain::name(self.document.get_str(field).unwrap_or_default(), MOST_WORDS).chars().take(LONGEST_NAME).collect()
     }
 }
 
@@ -92,6 +96,17 @@ mod tests {
             assert_eq!((odd.first_name(), odd.full_name(), odd.address()), (String::new(), "Somebody".to_owned(), ""));
         }
         assert_eq!(member(doc! { "lastName": "Hopper" }).full_name(), "Hopper");
+    }
+
+    #[test]
+    fn a_name_is_no_message_and_no_link() {
+        let eve =
+            member(doc! { "firstName": "You won! Now go to https://evil.example/x", "lastName": "www.evil.example" });
+        assert_eq!(
+            (eve.first_name(), eve.full_name()),
+            ("You won! Now go".into(), "You won! Now go www. evil. example".into())
+        );
+        assert_eq!(member(doc! { "firstName": "https://evil.example" }).first_name(), "");
     }
 
     #[test]

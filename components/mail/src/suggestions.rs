@@ -11,6 +11,7 @@ use model::user;
 
 use crate::letter::Letter;
 use crate::member::{LEAST, Member};
+use crate::plain;
 
 /// When each member got the last such mail; `_id` is the member.
 const COLLECTION: &str = "mailsuggestions";
@@ -115,7 +116,7 @@ fn letter(found: &[Suggestion]) -> Letter {
 
 /// `A`, `A, B`, `A, B, C and 2 more`.
 fn names(skills: &[String]) -> String {
-    let shown: Vec<&str> = skills.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let shown: Vec<String> = skills.iter().take(MOST_NAMED).map(|skill| plain::skill(skill)).collect();
     match skills.len() - shown.len() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

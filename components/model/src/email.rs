@@ -12,6 +12,21 @@ pub fn key(address: &str) -> String {
     address.trim().to_lowercase()
 }
 
+/// The mailbox that an address most likely leads to: `ada+news@example.com` is Ada's, and Gmail reads no dots. For limits
+/// only: two accounts may share it.
+pub fn mailbox(address: &str) -> String {
+    let key = key(address);
+    let Some((local, domain)) = key.rsplit_once('@') else { return key };
+    let plain = match local.split_once('+') {
+        Some((plain, _)) if !plain.is_empty() => plain,
+        _ => local,
+    };
+    match domain {
+        "gmail.com" | "googlemail.com" => format!("{}@gmail.com", plain.replace('.', "")),
+        domain => format!("{plain}@{domain}"),
+    }
+}
+
 /// The address of a new account or of a changed one, in the form in which it is stored and compared.
 pub fn address(value: &Value) -> Result<String, String> {
     let address = key(text::any(value)?);
@@ -53,6 +68,22 @@ mod tests {
     #[test]
     fn addresses_are_trimmed_and_lower_cased() {
         assert_eq!(address(&json!("  Ada.L+x@Example.CO.uk ")).as_deref(), Ok("ada.l+x@example.co.uk"));
+    }
+
+    #[test]
+    fn addresses_of_one_mailbox_are_known_as_such() {
+        for (address, expected) in [
+            ("Victim+1@Example.com", "victim@example.com"),
+            ("victim+a+b@example.com", "victim@example.com"),
+            ("victim@example.com", "victim@example.com"),
+            ("v.i.ctim+x@gmail.com", "victim@gmail.com"),
+            ("victim@googlemail.com", "victim@gmail.com"),
+            ("v.ictim@example.com", "v.ictim@example.com"),
+            ("+x@example.com", "+x@example.com"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(mailbox(address), expected, "{address}");
+        }
     }
 
     #[test]

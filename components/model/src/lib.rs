@@ -1,6 +1,6 @@
 //! What several components know of the product: the user as it is stored and as it is shown, the rules that its
-//! fields follow, and the events that tell what happened. Values in, values out: nothing here asks the host for more
-//! than the time.
+//! fields follow, the events that tell what happened, and how often somebody may do something. Values in, values out: nothing
+//! here but `rate`, which counts in the cache, asks the host for more than the time.
 
 pub mod body;
 pub mod email;
@@ -8,5 +8,6 @@ pub mod events;
 pub mod password;
 pub mod preferences;
 pub mod profile;
+pub mod rate;
 pub mod text;
 pub mod user;

@@ -4,6 +4,7 @@ mod unsubscribe;
 
 use devconnect_sdk::prelude::*;
 use model::body::Body;
+use model::rate::Rate;
 use model::{preferences, user};
 
 devconnect_sdk::http_component! {
@@ -28,8 +29,11 @@ fn choose(request: &Request) -> Result<Response, Error> {
         }
     }
     body.finish()?;
-    if !set.is_empty() && !store(me, set)? {
-        return Err(missing());
+    if !set.is_empty() {
+        Rate::EDITS.count(&me.to_hex())?;
+        if !store(me, set)? {
+            return Err(missing());
+        }
     }
     answer(me)
 }

@@ -6,7 +6,17 @@ use devconnect_sdk::prelude::*;
 use model::body::Body;
 use model::events::{Skills, USER_EVENTS};
 use model::profile::{self, Form};
+use model::rate::Rate;
 use model::{email, user};
+
+/// Changes of one member's e-mail, also those to one that is taken: each says whether there is an account.
+const EMAIL_CHANGES: Rate = Rate {
+    name: "email-changes",
+    setting: "limits.email-changes",
+    most: 20,
+    seconds: 3_600,
+    refusal: "You have changed your e-mail address too often, please try again later",
+};
 
 devconnect_sdk::http_component! {
     GET "/profile/view" => view,
@@ -42,6 +52,11 @@ fn change(request: &Request, form: Form) -> Result<Response, Error> {
     let me = request.user_id()?;
     let mut set = profile::changes(Body::of(request)?, form)?;
     if !set.is_empty() {
+        let who = me.to_hex();
+        Rate::EDITS.count(&who)?;
+        if set.contains("emailId") && !has_own_email(me, &set)? {
+            EMAIL_CHANGES.count(&who)?;
+        }
         set.insert("updatedAt", clock::now());
         if !store(me, &set)? && !store(me, &without_own_email(me, set)?)? {
             return Err(taken());
@@ -72,12 +87,17 @@ fn store(me: ObjectId, set: &Document) -> Result<bool, Error> {
 /// An old account may have the e-mail of another but for the case. Its own e-mail is not taken then: it stays as it is
 /// stored, and the rest is changed.
 fn without_own_email(me: ObjectId, mut set: Document) -> Result<Document, Error> {
-    if own(me)?.get_str("emailId").map(email::key).as_deref() != set.get_str("emailId") {
+    if !has_own_email(me, &set)? {
         return Err(taken());
     }
     set.remove("emailId");
     set.remove("emailKey");
     Ok(set)
+}
+
+/// Whether the e-mail that is to be set is the one that the member has, but for the case.
+fn has_own_email(me: ObjectId, set: &Document) -> Result<bool, Error> {
+    Ok(own(me)?.get_str("emailId").map(email::key).as_deref() == set.get_str("emailId"))
 }
 
 fn own(id: ObjectId) -> Result<Document, Error> {

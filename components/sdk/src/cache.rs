@@ -51,12 +51,13 @@ pub fn increment(key: &str, by: i64, ttl_seconds: u32) -> Result<i64, Error> {
     wit::increment(key, by, ttl_seconds)
 }
 
-/// Puts `value` at the head of the list under `key`, drops what is past `keep` (1 to 1,000), answers the new length.
+/// Puts `value` (at most 16 KiB) at the head of the list under `key`, drops what is past `keep` (1 to 1,000), answers the new
+/// length.
 pub fn push_recent(key: &str, value: &[u8], keep: u32, ttl_seconds: u32) -> Result<u32, Error> {
     wit::push_recent(key, value, keep, ttl_seconds)
 }
 
-/// Makes a list of `values`, newest first (1 to 1,000), unless there is something under `key`; true when it did.
+/// Makes a list of `values` (at most 16 KiB each), newest first (1 to 1,000), unless there is something under `key`; true when it did.
 pub fn fill_recent(key: &str, values: &[Vec<u8>], ttl_seconds: u32) -> Result<bool, Error> {
     wit::fill_recent(key, values, ttl_seconds)
 }

@@ -1,5 +1,6 @@
-//! Lines in the host's log, with the component, its version and the call already on them.
-//! A line is a message and named values; both together are cut at 4 KiB by the host.
+//! Lines in the host's log, with the component and the call already on them.
+//! A line is a message and named values; both together are cut at 4 KiB by the host. It drops lines over a component's budget:
+//! 1,000 lines of 256 KiB at once, and 100 lines of 64 KiB in each second.
 //! Never log a password, a token or a whole body.
 
 #[cfg(target_arch = "wasm32")]

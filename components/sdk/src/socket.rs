@@ -28,7 +28,7 @@ impl Message {
         &self.inner.event
     }
 
-    /// The socket it came on. It opens what the socket receives to whoever knows it: never for other clients.
+    /// The socket it came on, by the id that the host gave it. It opens nothing to whoever knows it.
     pub fn socket(&self) -> &str {
         &self.inner.socket
     }

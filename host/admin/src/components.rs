@@ -44,19 +44,19 @@ pub(super) fn routes(operated: &Operated) -> OpenApiRouter {
 /// A component, as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Component {
-    /// Its name.
+    /// Its name; that of the file where a file of the folder of components can't be read as one.
     pub name: String,
     /// The hash of the version that serves; none once it is removed.
     pub serving: Option<String>,
     /// The version that is tried out on some.
     pub canary: Option<Canary>,
-    /// The versions that are known, the one that was deployed last first.
+    /// The versions that are known, the one that was deployed last first; none of what was never deployed and can't be.
     pub versions: Vec<Version>,
     /// What the version on this host may reach, a line each.
     pub grants: Vec<String>,
     /// Versions that this host does not serve any more and whose calls have not all ended.
     pub draining: Vec<Draining>,
-    /// Why this host does not serve the version that it should.
+    /// Why this host does not serve the version that it should, or can't deploy what its folder of components has.
     pub failing: Option<String>,
 }
 
@@ -82,6 +82,14 @@ pub struct Draining {
     pub millis: u64,
 }
 
+impl Component {
+    /// What the folder of components has and this host can't deploy.
+    fn of_folder(name: String, why: String) -> Self {
+        let (versions, grants, draining) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, serving: None, canary: None, versions, grants, draining, failing: Some(why) }
+    }
+}
+
 impl From<&Drain> for Draining {
     fn from(drain: &Drain) -> Self {
         let millis = u64::try_from(drain.since.as_millis()).unwrap_or(u64::MAX);
@@ -98,6 +106,9 @@ pub struct Change {
     pub before: Option<String>,
     /// False when it served already.
     pub changed: bool,
+    /// What changes in what it may see or do, a line each: behind `+` what is new, behind `-` what is gone.
+    #[serde(default)]
+    pub difference: Vec<String>,
 }
 
 /// Something that was done.
@@ -146,7 +157,7 @@ impl From<deploy::ChangeError> for ErrorResponse {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[into_params(parameter_in = Query)]
 struct DeployParams {
-    /// What the component asks for beyond the version that serves is accepted.
+    /// What the component may see or do beyond the version that serves is accepted.
     #[serde(default)]
     accept_grants: bool,
     /// It is tried out on a share of users first, in percent (1 to 100).
@@ -203,7 +214,7 @@ struct LogParams {
     max: Option<u32>,
 }
 
-/// Every component that was ever deployed.
+/// Every component that was ever deployed, and what the folder of components has and this host can't deploy.
 #[utoipa::path(
     get,
     path = "/components",
@@ -212,9 +223,14 @@ struct LogParams {
 )]
 async fn list(State(components): State<Components>) -> Result<Json<Vec<Component>>, ErrorResponse> {
     let (mut all, draining) = (Vec::new(), components.registry.draining());
-    for row in components.deployments.rows().await? {
+    let rows = components.deployments.rows().await?;
+    let mut failing = components.registry.failing().all();
+    for row in rows {
+        failing.remove(&row.name);
         all.push(components.describe(row, &draining).await?);
     }
+    all.extend(failing.into_iter().map(|(name, why)| Component::of_folder(name, why)));
+    all.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Json(all))
 }
 
@@ -231,10 +247,13 @@ async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<Component>, ErrorResponse> {
     let rows = components.deployments.rows().await?;
-    let row = rows.into_iter().find(|row| row.name == name);
-    let missing = || ErrorResponse(StatusCode::NOT_FOUND, format!("no component {name:?} was ever deployed"));
-    let draining = components.registry.draining();
-    Ok(Json(components.describe(row.ok_or_else(missing)?, &draining).await?))
+    let Some(row) = rows.into_iter().find(|row| row.name == name) else {
+        let why = components.registry.failing().why(&name);
+        let missing = || ErrorResponse(StatusCode::NOT_FOUND, format!("no component {name:?} was ever deployed"));
+        let why = why.ok_or_else(missing)?;
+        return Ok(Json(Component::of_folder(name, why)));
+    };
+    Ok(Json(components.describe(row, &components.registry.draining()).await?))
 }
 
 /// A component, with its manifest inside.
@@ -340,16 +359,17 @@ impl Components {
         let tally = self.deployments.tally_of(&row).await?;
         let canary = row.canary.zip(tally).map(|(run, tally)| Canary { run, tally });
         let loaded = self.registry.component(&row.name);
-        let grants = loaded.map(|loaded| loaded.manifest.grants.lines().into_iter().collect()).unwrap_or_default();
+        let grants = loaded.map(|loaded| loaded.manifest.grant_lines().into_iter().collect()).unwrap_or_default();
         let draining = draining.iter().filter(|drain| drain.component == row.name);
         let draining = draining.map(Draining::from).collect();
-        let failing = self.deployments.why_failing(&row.name);
+        let failing = self.registry.failing().why(&row.name);
         let ComponentRow { name, serving, versions, .. } = row;
         Ok(Component { name, serving, canary, versions, grants, draining, failing })
     }
 
-    async fn change(&self, Deployed { row, before, changed }: Deployed) -> Result<Json<Change>, ErrorResponse> {
+    async fn change(&self, deployed: Deployed) -> Result<Json<Change>, ErrorResponse> {
+        let Deployed { row, before, changed, difference } = deployed;
         let component = self.describe(row, &self.registry.draining()).await?;
-        Ok(Json(Change { component, before, changed }))
+        Ok(Json(Change { component, before, changed, difference: difference.lines().to_vec() }))
     }
 }

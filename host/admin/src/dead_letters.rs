@@ -3,6 +3,8 @@
 //! A letter stays in its topic for ever. A replay or drop inserts a document, whose `_id` is unique, so that of two operators
 //! one succeeds; a replay inserts it in the commit that deletes the component's mark and publishes the event again.
 
+mod list;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ use capability::events::{DEAD_LETTERS, Event, EventLog, Record, SETTLED_LETTERS,
 use capability::generations::{Generations, group};
 use trigger::event::consumed;
 
+pub use list::LetterCount;
+
 /// The position of a letter. Its name for operators is `topic/partition/offset`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Address {
@@ -28,6 +32,28 @@ pub(super) struct Address {
     topic: String,
     partition: u32,
     offset: u64,
+}
+
+impl std::str::FromStr for Address {
+    type Err = ErrorResponse;
+
+    fn from_str(name: &str) -> Result<Self, ErrorResponse> {
+        let mut parts = name.rsplitn(3, '/');
+        let mut part = || parts.next().filter(|part| !part.is_empty());
+        let parsed = match (part(), part(), part()) {
+            (Some(offset), Some(partition), Some(topic)) => {
+                offset.parse().ok().zip(partition.parse().ok()).zip(Some(topic))
+            }
+            _ => None,
+        };
+        match parsed {
+            Some(((offset, partition), topic)) => Ok(Self { topic: topic.to_owned(), partition, offset }),
+            None => {
+                let why = format!("{name:?} is no name of a dead letter, which is topic/partition/offset");
+                Err(ErrorResponse(StatusCode::BAD_REQUEST, why))
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Address {
@@ -81,32 +107,6 @@ impl DeadLetters {
             (operated.events.clone(), operated.documents.clone(), shared.capabilities.clock.clone());
         let generations = shared.capabilities.generations.clone();
         Self { log, documents, clock, generations, topics }
-    }
-
-    /// The letters that were neither replayed nor dropped, of one topic or of all, at most `limit`.
-    pub(super) async fn list(&self, topic: Option<&str>, limit: usize) -> Result<Vec<Letter>, ErrorResponse> {
-        if let Some(unknown) = topic.filter(|topic| !self.topics.iter().any(|known| known == topic)) {
-            let why = format!("there is no topic {unknown:?}; there are {:?}", self.topics);
-            return Err(ErrorResponse(StatusCode::NOT_FOUND, why));
-        }
-        let mut all = Vec::new();
-        for topic in self.topics.iter().filter(|known| topic.is_none_or(|topic| topic == *known)) {
-            let name = format!("{topic}{DEAD_LETTERS}");
-            for (partition, end) in (0..).zip(self.log.end_offsets(&name).await?) {
-                let mut offset = 0;
-                while offset < end && all.len() < limit {
-                    let records = self.log.read(&name, partition, offset, 500).await?;
-                    let Some(last) = records.last() else { break };
-                    offset = last.offset + 1;
-                    all.extend(
-                        self.read_letters(topic, records).await?.into_iter().filter(|letter| letter.settled.is_none()),
-                    );
-                }
-            }
-        }
-        all.sort_by_key(|letter| letter.at);
-        all.truncate(limit);
-        Ok(all)
     }
 
     pub(super) async fn show(&self, address: &Address) -> Result<Letter, ErrorResponse> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Operated;
-use crate::dead_letters::{Address, DeadLetters, Letter};
+use crate::dead_letters::{Address, DeadLetters, Letter, LetterCount};
 use crate::extract::{Path, Query};
 use crate::lag::{Lag, Lags};
 use crate::{ErrorBody, ErrorResponse};
@@ -35,6 +36,7 @@ pub(super) fn routes(operated: &Operated, lags: Arc<Lags>) -> OpenApiRouter {
         .routes(routes!(records))
         .routes(routes!(lag))
         .routes(routes!(list))
+        .routes(routes!(counts))
         .routes(routes!(show))
         .routes(routes!(replay))
         .routes(routes!(drop_letter))
@@ -100,6 +102,19 @@ fn most() -> u32 {
 struct LetterParams {
     /// Of this topic alone.
     topic: Option<String>,
+    /// How many at most; 1,000 at the most.
+    #[serde(default = "most")]
+    limit: u32,
+    /// Those that are older than the letter of this name: the last one of the page before.
+    before: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CountParams {
+    /// Of this topic alone.
+    topic: Option<String>,
 }
 
 /// Where the partitions of a topic end.
@@ -142,7 +157,7 @@ async fn lag(State(events): State<Events>) -> Result<Json<Vec<Lag>>, ErrorRespon
     Ok(Json(events.lags.read().await?))
 }
 
-/// Dead letters that nothing was done with.
+/// Dead letters that nothing was done with, the newest first.
 #[utoipa::path(
     get,
     path = "/dead-letters",
@@ -154,7 +169,26 @@ async fn list(
     State(events): State<Events>,
     Query(params): Query<LetterParams>,
 ) -> Result<Json<Vec<Letter>>, ErrorResponse> {
-    Ok(Json(events.letters.list(params.topic.as_deref(), MOST as usize).await?))
+    let LetterParams { topic, limit, before } = params;
+    if !(1..=MOST).contains(&limit) {
+        return Err(ErrorResponse(StatusCode::BAD_REQUEST, format!("limit takes 1 to {MOST}, not {limit}")));
+    }
+    Ok(Json(events.letters.list(topic.as_deref(), before.as_deref(), limit as usize).await?))
+}
+
+/// How many dead letters nothing was done with, by component and reason.
+#[utoipa::path(
+    get,
+    path = "/dead-letters/counts",
+    tag = "events",
+    params(CountParams),
+    responses((status = 200, description = "Done", body = Vec<LetterCount>), ErrorBody)
+)]
+async fn counts(
+    State(events): State<Events>,
+    Query(params): Query<CountParams>,
+) -> Result<Json<Vec<LetterCount>>, ErrorResponse> {
+    Ok(Json(events.letters.counts(params.topic.as_deref()).await?))
 }
 
 /// One dead letter.

@@ -22,6 +22,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -33,7 +35,7 @@ use capability::events::EventLog;
 use capability::health::Store;
 use capability::{documents, events as log};
 pub use components::{Canary, Change, Component, Done, Draining};
-pub use dead_letters::Letter;
+pub use dead_letters::{Letter, LetterCount};
 use engine::Engine;
 pub use events::{Ends, Records, Shown};
 pub use lag::Lag;
@@ -44,6 +46,7 @@ use registry::Registry;
 use registry::deploy::Deployments;
 pub use token::Token;
 use trigger::http::HttpTrigger;
+use trigger::listener::Listener;
 
 /// How long a scrape of the metrics waits for the event log.
 const LAG_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,11 +74,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The listener of a host; `token` protects everything under `/v1`.
-    pub fn new(operated: &Operated, token: Token) -> Self {
+    /// The operator's API of a host; `token` protects everything under `/v1`. The metrics show the connections of `listeners`.
+    pub fn new(operated: &Operated, token: Token, listeners: Vec<(&'static str, Arc<Listener>)>) -> Self {
         let lags = Arc::new(Lags::of(operated));
+        let refusals = operated.registry.engine().shared().capabilities.refusals.clone();
         let metrics = MetricsSources {
-            metrics: Arc::new(Metrics::new(operated.stores.clone())),
+            metrics: Arc::new(Metrics::new(operated.stores.clone(), refusals, listeners)),
             lags: lags.clone(),
             engine: operated.registry.engine().clone(),
         };
@@ -92,11 +96,18 @@ impl Admin {
         Self { router: router.fallback(not_found) }
     }
 
-    /// Serves until the future is dropped or the listener fails.
-    pub async fn serve(self, listener: TcpListener) {
-        if let Err(error) = axum::serve(listener, self.router).await {
-            tracing::error!("the admin listener ended: {error}");
-        }
+    /// Serves until `shutdown`.
+    pub async fn serve(self, listener: TcpListener, side: &Listener, shutdown: impl Future<Output = ()>) {
+        let respond = move |request, _| {
+            let answered = TowerToHyperService::new(self.router.clone()).call(request);
+            async move {
+                match answered.await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+        };
+        side.serve(listener, respond, shutdown, std::future::ready(())).await;
     }
 }
 

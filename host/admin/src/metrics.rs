@@ -9,7 +9,9 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use crate::lag::Lag;
 use capability::health::Health;
 use capability::health::Store;
+use capability::refusals::{Refusal, Refusals};
 use engine::{Counts, Outcome};
+use trigger::listener::Listener;
 
 /// 1 in the state that a store is in, 0 in the others, as in a state set of OpenMetrics.
 const STORE_STATE: &str = "devconnect_store_state";
@@ -20,13 +22,24 @@ const RUNNING: &str = "devconnect_calls_running";
 /// Events of a partition that a component has not finished.
 const CONSUMER_LAG: &str = "devconnect_consumer_lag";
 
+/// Open connections of a listener.
+const CONNECTIONS: &str = "devconnect_connections";
+/// What limits refused, by what it was and which limit was reached.
+const REFUSED: &str = "devconnect_refused_total";
+
 pub(super) struct Metrics {
     stores: Arc<Vec<Store>>,
+    refusals: Arc<Refusals>,
+    listeners: Vec<(&'static str, Arc<Listener>)>,
 }
 
 impl Metrics {
-    pub(super) fn new(stores: Arc<Vec<Store>>) -> Self {
-        Self { stores }
+    pub(super) fn new(
+        stores: Arc<Vec<Store>>,
+        refusals: Arc<Refusals>,
+        listeners: Vec<(&'static str, Arc<Listener>)>,
+    ) -> Self {
+        Self { stores, refusals, listeners }
     }
 
     /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
@@ -38,11 +51,24 @@ impl Metrics {
             describe_gauge!(CONSUMER_LAG, Unit::Count, "events of a partition that a component has not finished");
             describe_counter!(CALLS, Unit::Count, "calls of a component that ended so, over all its versions");
             describe_gauge!(RUNNING, Unit::Count, "calls of a component that have begun and not ended");
+            describe_gauge!(CONNECTIONS, Unit::Count, "open connections of a listener");
+            describe_counter!(REFUSED, Unit::Count, "what limits refused, by what it was and which limit was reached");
             self.set_store_states();
+            self.set_connections();
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
         });
         recorder.handle().render()
+    }
+
+    fn set_connections(&self) {
+        for (name, listener) in &self.listeners {
+            gauge!(CONNECTIONS, "listener" => *name).set(listener.open() as f64);
+        }
+        for refusal in Refusal::ALL {
+            let (what, why) = refusal.labels();
+            counter!(REFUSED, "what" => what, "why" => why).absolute(self.refusals.of(refusal));
+        }
     }
 
     fn set_store_states(&self) {
@@ -77,7 +103,8 @@ mod tests {
     #[test]
     fn every_store_is_in_one_state() {
         let store = Store::embedded("cache", "embedded (in process)");
-        let text = Metrics::new(Arc::new(vec![store])).render(&[], &[("c".to_owned(), Arc::default())]);
+        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), Vec::new())
+            .render(&[], &[("c".to_owned(), Arc::default())]);
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };
@@ -86,12 +113,13 @@ mod tests {
         }
         assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
         assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
+        assert!(text.contains(r#"devconnect_refused_total{what="connection",why="silent"} 0"#), "{text}");
     }
 
     #[test]
     fn a_lag_is_what_is_not_finished() {
         let lag = |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, end: 7 };
-        let text = |finished| Metrics::new(Arc::default()).render(&[lag(finished)], &[]);
+        let text = |finished| Metrics::new(Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[]);
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));
         assert!(text(None).contains(&line(0)), "{}", text(None));

@@ -23,6 +23,8 @@ pub const COLLECTION: &str = "invalidations";
 const POLL: Duration = Duration::from_millis(50);
 /// How many are applied per poll.
 const BATCH: u32 = 200;
+/// How many are, where those would be too large for an answer.
+const SMALL_BATCH: u32 = 8;
 /// For how long no fill may store a value of an invalidated key: longer than any call may take from its read to its fill.
 /// Seconds.
 const HOLD: u32 = 60;
@@ -152,8 +154,11 @@ impl Invalidations {
     }
 
     async fn stored(&self) -> Result<Vec<Invalidation>, Error> {
-        let query = Query { limit: BATCH, ..Query::all(COLLECTION, Filter::from_document(&doc! {})?) };
-        let found = self.documents.find(query).await?;
+        let query = Query { limit: BATCH, ..Query::all(COLLECTION, Filter::all()) };
+        let found = match self.documents.find(query.clone()).await {
+            Err(Error::Invalid(_)) => self.documents.find(Query { limit: SMALL_BATCH, ..query }).await?,
+            found => found?,
+        };
         let stored = found.iter().filter_map(|document| {
             let texts = |name: &str| {
                 let texts = document.get_array(name).ok()?.into_iter();

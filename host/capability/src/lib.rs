@@ -2,7 +2,8 @@
 //!
 //! A module has the trait that a store implements, the limits, the grant that a manifest may have, and the logic that is
 //! the same on every store: operators of documents, the unit of work, the relay of events, sessions, presence.
-//! It may touch tokio and BSON. It knows no wasmtime, no server's driver, no trigger and nothing of the product.
+//! It may touch tokio and BSON, and `files` the paths that it is given. It knows no wasmtime, no server's driver, no trigger and
+//! nothing of the product.
 
 pub mod abort;
 pub mod cache;
@@ -10,18 +11,22 @@ pub mod circuit;
 pub mod clocks;
 pub mod documents;
 pub mod events;
+pub mod files;
 pub mod generations;
 pub mod health;
 pub mod hosts;
 pub mod invalidations;
 pub mod mail;
 pub mod passwords;
+pub mod pattern;
 pub mod pending_invalidations;
 pub mod random;
+pub mod refusals;
 pub mod sessions;
 pub mod settings;
 pub mod signing;
 pub mod sockets;
+pub mod text;
 pub mod unit_of_work;
 
 use std::sync::Arc;
@@ -80,6 +85,8 @@ pub struct Capabilities {
     pub config: settings::Settings,
     /// The time.
     pub clock: Arc<dyn clocks::Clock>,
+    /// Counts what limits refuse.
+    pub refusals: Arc<refusals::Refusals>,
 }
 
 /// The collections of the host's own that the capabilities write.

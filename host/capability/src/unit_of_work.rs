@@ -18,6 +18,11 @@ use crate::sockets::Target;
 
 /// The most items of each kind that one unit takes.
 const MAX_ITEMS: usize = 1_000;
+/// The most bytes that one unit takes in memory, all of it together: 16 whole documents, and as much as the memory of most
+/// guests, which can't ask for more at once. A host has hundreds of calls at a time.
+pub const MAX_BYTES: usize = 16 << 20;
+/// What each item takes besides its text, about, in bytes.
+const ITEM: usize = 64;
 
 /// What is done together.
 #[derive(Debug, Default)]
@@ -46,6 +51,28 @@ pub struct Emit {
 }
 
 impl UnitOfWork {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        let ending = |ending: &Ending| match ending {
+            Ending::One(id) | Ending::Others(id) => id.len(),
+            Ending::All => 0,
+        };
+        let writes = self.writes.iter().map(Write::weight);
+        let events = self.events.iter().map(Event::weight);
+        let stale = self.stale.iter().map(String::len);
+        let ended = self.ended.iter().map(|(subject, which)| subject.len() + ending(which));
+        let emits = self.emits.iter().map(Emit::weight);
+        writes.chain(events).chain(stale).chain(ended).chain(emits).map(|item| item + ITEM).sum()
+    }
+
+    /// Refuses one that takes more than [`MAX_BYTES`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what to do about it.
+    pub fn check_weight(&self) -> Result<(), Error> {
+        within(self.weight(), "one commit")
+    }
+
     /// Appends `more`.
     ///
     /// # Errors
@@ -61,6 +88,7 @@ impl UnitOfWork {
                 return Err(Error::Invalid(format!("one call for an event gathers at most {MAX_ITEMS} {name}")));
             }
         }
+        within(self.weight() + more.weight(), "what one call for an event gathers")?;
         self.writes.extend(more.writes);
         self.events.extend(more.events);
         self.stale.extend(more.stale);
@@ -80,6 +108,9 @@ impl UnitOfWork {
         capabilities: &Capabilities,
         held: Option<KeyLock>,
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
+        if let Err(error) = self.check_weight() {
+            return (Err(error), held);
+        }
         let count = self.writes.len();
         let (commit, after) = match self.split(capabilities) {
             Ok(split) => split,
@@ -116,6 +147,25 @@ impl UnitOfWork {
     }
 }
 
+impl Emit {
+    /// About how many bytes it takes in memory.
+    fn weight(&self) -> usize {
+        let names = self.targets.iter().map(|target| match target {
+            Target::User(name) | Target::Room(name) | Target::Socket(name) => name.len() + size_of::<Target>(),
+        });
+        names.sum::<usize>() + self.event.len() + self.payload.get().len()
+    }
+}
+
+fn within(bytes: usize, what: &str) -> Result<(), Error> {
+    if bytes > MAX_BYTES {
+        return Err(Error::Invalid(format!(
+            "{what} takes at most {MAX_BYTES} bytes in memory, not {bytes}; commit less at once"
+        )));
+    }
+    Ok(())
+}
+
 /// What follows a durable commit. It may run twice: clients recognise an emit by its payload.
 #[must_use = "nothing follows before `follow`"]
 pub struct After {
@@ -137,6 +187,102 @@ impl After {
             if let Err(why) = capabilities.sockets.emit(&targets, &event, &payload).await {
                 tracing::debug!(%why, event, "an emit does not reach every socket");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{RawDocumentBuf, doc};
+
+    use super::*;
+    use crate::documents::{Change, Filter};
+
+    fn insert(bytes: usize) -> Write {
+        let document = RawDocumentBuf::try_from(&doc! { "_id": 1, "text": "x".repeat(bytes) }).unwrap();
+        Write::Insert { collection: "c".to_owned(), document }
+    }
+
+    fn change(change: &bson::Document) -> Write {
+        Write::Update {
+            collection: "c".to_owned(),
+            filter: Filter::all(),
+            change: Change::from_document(change).unwrap(),
+            upsert: true,
+            many: false,
+            must_match: false,
+        }
+    }
+
+    fn event(bytes: usize) -> Event {
+        Event {
+            id: "1".to_owned(),
+            topic: "t".to_owned(),
+            key: "k".to_owned(),
+            kind: "kind".to_owned(),
+            value: vec![0; bytes],
+            headers: Vec::new(),
+            at: 0,
+        }
+    }
+
+    fn emit(targets: usize, payload: usize) -> Emit {
+        Emit {
+            targets: vec![Target::User("x".repeat(200)); targets],
+            event: "e".to_owned(),
+            payload: serde_json::value::to_raw_value(&"x".repeat(payload)).unwrap(),
+        }
+    }
+
+    /// Gathers the same until it is refused; the bytes that it has then.
+    fn gather(what: impl Fn() -> UnitOfWork) -> usize {
+        let mut unit = UnitOfWork::default();
+        while unit.add(what()).is_ok() {
+            assert!(unit.weight() <= MAX_BYTES);
+        }
+        let before = unit.weight();
+        let error = unit.add(what()).unwrap_err().to_string();
+        assert!(error.contains("at most"), "{error}");
+        assert_eq!(unit.weight(), before, "nothing is added of what is refused");
+        before
+    }
+
+    /// Attack (56): gathering a gigabyte of writes in a call for an event. Outcome: 16 MiB, whatever they are.
+    #[test]
+    fn whatever_is_gathered_is_bounded() {
+        let nulls = doc! { "$push": { "a": { "$each": vec![bson::Bson::Null; 10_000] } } };
+        let ended = || vec![("x".repeat(400_000), Ending::All)];
+        let kinds: [&dyn Fn() -> UnitOfWork; 6] = [
+            &|| UnitOfWork { writes: vec![insert(1_000_000)], ..UnitOfWork::default() },
+            &|| UnitOfWork { writes: vec![change(&nulls)], ..UnitOfWork::default() },
+            &|| UnitOfWork { events: vec![event(256 << 10)], ..UnitOfWork::default() },
+            &|| UnitOfWork { stale: vec!["x".repeat(100_000)], ..UnitOfWork::default() },
+            &|| UnitOfWork { ended: ended(), ..UnitOfWork::default() },
+            &|| UnitOfWork { emits: vec![emit(1_000, 60_000)], ..UnitOfWork::default() },
+        ];
+        for kind in kinds {
+            assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&gather(kind)));
+        }
+        // And together.
+        let all = || UnitOfWork {
+            writes: vec![insert(10_000)],
+            events: vec![event(10_000)],
+            stale: vec!["x".repeat(10_000)],
+            ended: ended(),
+            emits: vec![emit(10, 10_000)],
+        };
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&gather(all)));
+    }
+
+    #[test]
+    fn as_many_as_fit_are_gathered() {
+        let mut unit = UnitOfWork::default();
+        for _ in 0..15 {
+            unit.add(UnitOfWork { writes: vec![insert(1 << 20)], ..UnitOfWork::default() }).unwrap();
+        }
+        let mut small = UnitOfWork::default();
+        for _ in 0..MAX_ITEMS {
+            small.add(UnitOfWork { writes: vec![insert(1_000)], ..UnitOfWork::default() }).unwrap();
         }
     }
 }

@@ -1,19 +1,17 @@
 //! The command line: reads the arguments and starts what they say. Touches no store.
 
-#![expect(clippy::print_stdout, reason = "a command line talks to its user")]
-
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use engine::{COMPILE, compile_as_child};
-use manifest::Manifest;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::command::{Connection, bundle, deploy, events, show};
+use crate::command::{Connection, bundle, check, deploy, events, show};
+use crate::log::Lines;
 use crate::serve;
 
 /// A host for WebAssembly components.
@@ -28,7 +26,7 @@ struct Cli {
 enum Command {
     /// Serve the components of a folder until Ctrl-C.
     Serve(serve::Serve),
-    /// Check the manifest of a component and print what it declares.
+    /// Print what a component asks to see and do, and warn of the grants that it can't use.
     Check {
         /// The component.
         file: PathBuf,
@@ -125,7 +123,7 @@ pub fn main() -> ExitCode {
     let serves = matches!(cli.command, Command::Serve(_));
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
-        Command::Check { file } => check(&file),
+        Command::Check { file } => check::perform(&file),
         Command::Bundle { file, manifest, out } => bundle::perform(&file, manifest, out).map(drop),
         Command::Compile { no_pool } => return compile(no_pool),
         Command::Harness => crate::harness::run(),
@@ -168,41 +166,25 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 
+/// What is logged less, unless `DEVCONNECT_LOG` names it: h2 warns of what any stranger can do, a line each time.
+const QUIET: &str = "h2=error";
+
 fn start_log() {
     let given = std::env::var("DEVCONNECT_LOG").ok();
     // An empty directive would be read as one for errors alone.
     let directives =
         given.map(|given| given.split(',').map(str::trim).filter(|one| !one.is_empty()).collect::<Vec<_>>().join(","));
     let directives = directives.filter(|directives| !directives.is_empty());
-    let parsed = directives.as_deref().map(str::parse::<Targets>);
+    let parsed = directives.as_deref().map(|given| format!("{QUIET},{given}").parse::<Targets>());
     let filter = match &parsed {
         Some(Ok(filter)) => filter.clone(),
-        _ => Targets::new().with_default(tracing::Level::INFO),
+        _ => Targets::new().with_default(tracing::Level::INFO).with_target("h2", tracing::Level::ERROR),
     };
     let terminal = std::io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(!terminal).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines).with_target(!terminal).with_ansi(colours);
     tracing_subscriber::registry().with(lines).with(filter).init();
     if let Some(Err(why)) = parsed {
         tracing::warn!(%why, "DEVCONNECT_LOG takes off, error, warn, info, debug, trace or lines of target=level; info is used");
     }
-}
-
-fn check(file: &std::path::Path) -> anyhow::Result<()> {
-    let wasm = std::fs::read(file).map_err(|error| anyhow::anyhow!("can't read {}: {error}", file.display()))?;
-    let manifest = Manifest::of_component(&wasm)?;
-    println!("{} {}: {}", manifest.component.name, manifest.component.version, manifest.component.description);
-    for trigger in &manifest.http {
-        println!("  {:<7}{} (session {:?})", trigger.method.as_str(), trigger.path, trigger.session);
-    }
-    for trigger in &manifest.event {
-        let types = trigger.types.iter().map(String::as_str).collect::<Vec<_>>();
-        let types = if types.is_empty() { "all types".to_owned() } else { types.join(", ") };
-        println!("  event  {} ({types}; from {:?})", trigger.topic, trigger.from);
-    }
-    for trigger in &manifest.schedule {
-        println!("  at     {} (UTC)", trigger.cron.as_str());
-    }
-    println!("{:#?}", manifest.grants);
-    Ok(())
 }

@@ -4,16 +4,19 @@
 //! the environment and that file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
+use reqwest::Url;
 use serde::Deserialize;
 
-use engine::EngineOptions;
+use engine::{AdmissionOptions, EngineOptions};
 use manifest::Limits;
 use store_kafka::KafkaOptions;
-use trigger::http::Proxies;
+use trigger::listener::ListenerOptions;
+use trigger::proxies::Proxies;
 use trigger::socket::SocketOptions;
 
 /// Why the configuration is refused; the text says what to change.
@@ -45,7 +48,7 @@ pub struct RedisConfig {
 pub struct Config {
     /// `DEVCONNECT_ENV=production`.
     pub production: bool,
-    /// `PUBLIC_URL`, without a slash at the end.
+    /// `PUBLIC_URL`, without a slash at the end. In production it is there, and https.
     pub public_url: Option<String>,
     /// `FRONTEND_URL`: the origins whose pages may send requests.
     pub frontends: BTreeSet<String>,
@@ -53,10 +56,14 @@ pub struct Config {
     pub proxies: Proxies,
     /// The engine's sizes and limits.
     pub engine: EngineOptions,
+    /// The limits of the public listener.
+    pub listener: ListenerOptions,
     /// The limits of sockets.
     pub sockets: SocketOptions,
     /// Refuse a component's query that would read a whole collection; the error names the missing index.
     pub refuse_scans: bool,
+    /// Refuse to start while there is a component that can't be served.
+    pub strict: bool,
     /// Where caches, presence and sockets are shared with other hosts; none: they are in this process.
     pub redis: Option<RedisConfig>,
     /// `MONGODB_URI`: the document store; none: the data folder.
@@ -80,8 +87,11 @@ struct File {
     trusted_proxies: Option<String>,
     mail_from: Option<String>,
     engine: EngineFile,
+    admission: AdmissionFile,
+    listener: ListenerFile,
     sockets: SocketFile,
     documents: DocumentsFile,
+    components: ComponentsFile,
     limits: LimitsFile,
     settings: BTreeMap<String, String>,
 }
@@ -97,10 +107,72 @@ struct EngineFile {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct AdmissionFile {
+    running_per_caller: Option<u32>,
+    waiting_per_caller: Option<u32>,
+    waiting: Option<u32>,
+    wait_seconds: Option<u64>,
+    bodies_mib: Option<usize>,
+    bodies_mib_per_caller: Option<usize>,
+    heavy_per_caller: Option<u32>,
+}
+
+impl AdmissionFile {
+    fn options(&self) -> AdmissionOptions {
+        let default = AdmissionOptions::default();
+        let bytes = |mib: Option<usize>, default| mib.map_or(default, |mib| mib.clamp(1, 1 << 20) << 20);
+        AdmissionOptions {
+            running_per_caller: self.running_per_caller.unwrap_or(default.running_per_caller).max(1),
+            waiting_per_caller: self.waiting_per_caller.unwrap_or(default.waiting_per_caller),
+            waiting: self.waiting.unwrap_or(default.waiting),
+            wait: self.wait_seconds.map_or(default.wait, |given| Duration::from_secs(given.max(1))),
+            bytes: bytes(self.bodies_mib, default.bytes),
+            bytes_per_caller: bytes(self.bodies_mib_per_caller, default.bytes_per_caller),
+            heavy_per_caller: self.heavy_per_caller.unwrap_or(default.heavy_per_caller).max(1),
+            ..default
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ListenerFile {
+    connections: Option<usize>,
+    per_address: Option<usize>,
+    first_request_seconds: Option<u64>,
+    header_seconds: Option<u64>,
+    idle_seconds: Option<u64>,
+    write_seconds: Option<u64>,
+    streams: Option<u32>,
+}
+
+impl ListenerFile {
+    fn options(&self, proxies: Proxies, count_loopback: bool) -> ListenerOptions {
+        let default = ListenerOptions::default();
+        let seconds = |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.max(1)));
+        ListenerOptions {
+            connections: self.connections.unwrap_or(default.connections).max(1),
+            per_address: self.per_address.unwrap_or(default.per_address).max(1),
+            proxies,
+            count_loopback,
+            first_request: seconds(self.first_request_seconds, default.first_request),
+            header_time: seconds(self.header_seconds, default.header_time),
+            idle: seconds(self.idle_seconds, default.idle),
+            write_time: seconds(self.write_seconds, default.write_time),
+            streams: self.streams.unwrap_or(default.streams).max(1),
+            ..default
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct SocketFile {
     sockets: Option<usize>,
     per_user: Option<usize>,
     per_address: Option<usize>,
+    opening: Option<usize>,
+    opening_per_address: Option<usize>,
     pace: Option<u32>,
     burst: Option<u32>,
     unread: Option<usize>,
@@ -117,6 +189,8 @@ impl SocketFile {
             sockets: self.sockets.unwrap_or(default.sockets),
             per_user: self.per_user.unwrap_or(default.per_user),
             per_address: self.per_address.unwrap_or(default.per_address),
+            opening: self.opening.unwrap_or(default.opening),
+            opening_per_address: self.opening_per_address.unwrap_or(default.opening_per_address),
             count_loopback,
             pace: self.pace.unwrap_or(default.pace),
             burst: self.burst.unwrap_or(default.burst),
@@ -161,6 +235,12 @@ struct DocumentsFile {
     refuse_scans: bool,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ComponentsFile {
+    strict: bool,
+}
+
 impl Config {
     /// Reads the environment and, when one is given, a file.
     pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
@@ -189,20 +269,24 @@ impl Config {
             warm: file.engine.warm.unwrap_or(default.warm),
             lanes: file.engine.lanes.unwrap_or(default.lanes),
             pooling: file.engine.pooling.unwrap_or(default.pooling),
+            admission: file.admission.options(),
             ceilings: file.limits.ceilings(),
         };
         let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
         let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
         let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
         let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
+        let proxies = Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?;
         Ok(Self {
             production,
-            public_url: environment("PUBLIC_URL").or(file.public_url).map(|url| origin(&url)),
+            public_url: public_url(environment("PUBLIC_URL").or(file.public_url), production)?,
             frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
-            proxies: Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?,
+            listener: file.listener.options(proxies.clone(), count_loopback),
+            proxies,
             engine,
             sockets: file.sockets.options(count_loopback),
             refuse_scans: file.documents.refuse_scans,
+            strict: file.components.strict,
             redis: environment("REDIS_URL").map(|url| RedisConfig {
                 url: Address(url),
                 prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default(),
@@ -214,6 +298,46 @@ impl Config {
             settings: file.settings,
         })
     }
+}
+
+/// Where people reach the host: links in mails lead there, and cookies are Secure when it is https.
+fn public_url(given: Option<String>, production: bool) -> Result<Option<String>, ConfigError> {
+    let wrong = |why: &str| {
+        ConfigError(format!(
+            "PUBLIC_URL {why}: set it to the https URL where people reach this host, such as https://devconnect.example"
+        ))
+    };
+    let Some(given) = given.filter(|given| !given.trim().is_empty()) else {
+        return if production { Err(wrong("is not set, and production needs it")) } else { Ok(None) };
+    };
+    let url = Url::parse(given.trim()).map_err(|_| wrong("is no URL"))?;
+    let Some(host) = url.host_str().filter(|_| ["http", "https"].contains(&url.scheme())) else {
+        return Err(wrong("is no URL of a web site"));
+    };
+    // An error shows nothing of the URL: a password may be in it.
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("has a user, a query or a fragment"));
+    }
+    let (is_https, is_local) = (url.scheme() == "https", is_this_machine(host));
+    if production && !is_https {
+        return Err(wrong("is not https, which production needs"));
+    }
+    if production && is_local {
+        return Err(wrong("leads to the machine of whoever opens it, and not to this host"));
+    }
+    if !is_https && !is_local {
+        tracing::warn!(
+            "PUBLIC_URL is not https: cookies are not Secure (in production this host would refuse to start)"
+        );
+    }
+    Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
+}
+
+/// Whether this host of a URL is the machine of whoever opens it.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_local = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(is_local)
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, ConfigError> {
@@ -270,11 +394,62 @@ mod tests {
     }
 
     #[test]
+    fn production_needs_the_https_url_where_people_reach_it() {
+        let given = |environment: &str, url: &str| {
+            parse("", &[("DEVCONNECT_ENV", environment), ("PUBLIC_URL", url)]).map(|config| config.public_url.unwrap())
+        };
+        for (url, is) in [
+            ("https://devconnect.example", "https://devconnect.example"),
+            (" HTTPS://DevConnect.Example:443/ ", "https://devconnect.example"),
+            ("https://devconnect.example:8443", "https://devconnect.example:8443"),
+        ] {
+            assert_eq!(given("production", url).unwrap(), is);
+            assert_eq!(given("development", url).unwrap(), is);
+        }
+        for url in
+            ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:3000", "http://a.localhost", "http://lan"]
+        {
+            assert_eq!(given("development", url).unwrap(), url);
+            let error = given("production", url).unwrap_err().to_string();
+            assert!(
+                error.starts_with("PUBLIC_URL is not https") && error.contains("https://devconnect.example"),
+                "{error}"
+            );
+        }
+        for url in ["https://localhost", "https://127.0.0.1:3000", "https://[::1]", "https://0.0.0.0"] {
+            assert!(given("production", url).unwrap_err().to_string().contains("leads to the machine"), "{url}");
+        }
+        for url in [
+            "devconnect.example",
+            "ftp://devconnect.example",
+            "https://",
+            "https://ada:hush@x.example",
+            "https://x/?a=1",
+        ] {
+            for environment in ["production", "development"] {
+                let error = given(environment, url).unwrap_err().to_string();
+                assert!(error.starts_with("PUBLIC_URL ") && !error.contains("hush"), "{url}: {error}");
+            }
+        }
+        let error = parse("", &[("DEVCONNECT_ENV", "production")]).unwrap_err().to_string();
+        assert!(error.starts_with("PUBLIC_URL is not set"), "{error}");
+        assert_eq!(parse("public-url = ''", &[]).unwrap().public_url, None);
+        let of_file = parse("public-url = 'https://x.example'", &[("DEVCONNECT_ENV", "production")]).unwrap();
+        assert_eq!(of_file.public_url.as_deref(), Some("https://x.example"));
+    }
+
+    #[test]
     fn scans_are_refused_when_the_operator_says_so() {
         assert!(!parse("", &[]).unwrap().refuse_scans);
         assert!(parse("[documents]\nrefuse-scans = true", &[]).unwrap().refuse_scans);
         let error = parse("[documents]\nrefuse-scan = true", &[]).unwrap_err().to_string();
         assert!(error.contains("did you mean `refuse-scans`?"), "{error}");
+    }
+
+    #[test]
+    fn all_components_or_none_when_the_operator_says_so() {
+        assert!(!parse("", &[]).unwrap().strict);
+        assert!(parse("[components]\nstrict = true", &[]).unwrap().strict);
     }
 
     #[test]

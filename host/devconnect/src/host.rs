@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError};
 use crate::secrets::Secrets;
@@ -25,7 +26,7 @@ use capability::sessions::{Keys, Sessions};
 use capability::settings::Settings;
 use capability::signing::Signing;
 use capability::sockets::Sockets;
-use capability::{Capabilities, documents};
+use capability::{Capabilities, documents, files};
 use engine::{CodeCache, Compiling, Engine, EngineError, Shared};
 use manifest::{Application, ApplicationError};
 use registry::deploy::Deployments;
@@ -62,8 +63,13 @@ pub enum HostError {
     System(String),
 }
 
+/// The bytes of a secret, which are gone when it is dropped.
+type Secret = Zeroizing<Vec<u8>>;
+
 /// Between two attempts to prepare a store that is not available.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often expired sessions are deleted.
+const SESSION_CLEANUP: Duration = Duration::from_secs(900);
 
 /// How a host is put together.
 pub struct HostOptions {
@@ -71,7 +77,7 @@ pub struct HostOptions {
     pub config: Config,
     /// The folder with `application.toml` and the components.
     pub components: PathBuf,
-    /// The data folder; none keeps everything in memory.
+    /// The data folder, with which nobody else may do anything from here on; none keeps everything in memory.
     pub data: Option<PathBuf>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -118,21 +124,27 @@ impl Host {
     /// the configuration names a server.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
         let HostOptions { config, components, data, clock, passwords, sockets, compiling, code: code_folder } = options;
+        if let Some(data) = &data {
+            let unusable = |why: std::io::Error| {
+                HostError::System(format!("the data folder {} can't be used: {why}", data.display()))
+            };
+            files::take(data).map_err(unusable)?;
+        }
         let application = Application::read(&components)?;
         let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
+        let (session_secret, signing) = given_secrets(&secrets, &application)?;
         let Stores { cache, documents, checked, unprepared, events, relay, leases, broadcast, mailer, all } =
             Stores::open(&config, &application, data.clone(), &clock)?;
         let stores = Arc::new(all);
-        let keys = Keys::new(&secrets.get(&application.session.secret)?);
         let rules = application.session.clone();
         let pending = Arc::new(PendingInvalidations::default());
+        let keys = Keys::new(&session_secret);
         let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone(), pending.clone());
         let sessions = Arc::new(sessions);
         let invalidations =
             Invalidations::new(documents.clone(), cache.clone(), sessions.clone(), clock.clone(), pending);
         let invalidations = Arc::new(invalidations);
         invalidations.start();
-        let signing = application.secrets.iter().map(|(name, variable)| Ok((name.clone(), secrets.get(variable)?)));
         let server = SocketServer::new(config.sockets, clock.clone(), leases);
         let peers = broadcast.as_ref().map(|(redis, _)| redis.clone() as Arc<dyn Peers>);
         let sockets = sockets.unwrap_or_else(|| match broadcast {
@@ -147,9 +159,10 @@ impl Host {
             sessions,
             invalidations,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
-            signing: Signing::new(signing.collect::<Result<_, ConfigError>>()?),
+            signing: Signing::new(signing),
             config: Settings::new(&application.settings, &settings(&config)),
             clock,
+            refusals: Arc::default(),
         };
         let code_cache = match (code_folder, &data) {
             (Some(folder), _) => {
@@ -162,12 +175,12 @@ impl Host {
         let code = code_cache.map(|(folder, key)| CodeCache::open(folder, key)).transpose();
         let code = code.map_err(|error| HostError::System(format!("no folder for compiled code: {error}")))?;
         let site = site(&config, &application, stores.clone());
-        let engine = Engine::new(&config.engine, Arc::new(Shared { capabilities, application }), code, compiling)?;
+        let engine = Engine::new(&config.engine, Arc::new(Shared::new(capabilities, application)), code, compiling)?;
         let clock = engine.shared().capabilities.clock.clone();
         let registry = Arc::new(Registry::new(Arc::new(engine)));
         let deployed = data.map(|data| data.join("deployed"));
-        let deployments =
-            Arc::new(Deployments::new(registry.clone(), documents.clone(), deployed, clock).with_peers(peers));
+        let deployments = Deployments::new(registry.clone(), documents.clone(), deployed, clock);
+        let deployments = Arc::new(deployments.with_peers(peers).strict(config.strict));
         let http = Arc::new(HttpTrigger::new(registry.clone(), site, SocketTrigger::new(server, registry.clone())));
         Ok(Self {
             registry,
@@ -224,8 +237,8 @@ impl Host {
         }
     }
 
-    /// Starts the background tasks, which run until [`Host::close`]: delivering events, calling schedules, sending mails, and
-    /// following what is deployed in the cluster. Needs a tokio runtime. A second call does nothing.
+    /// Starts the background tasks, which run until [`Host::close`]: delivering events, calling schedules, sending mails,
+    /// following what is deployed in the cluster, and deleting expired sessions. Needs a tokio runtime. A second call does nothing.
     pub fn consume(&self) {
         self.background().get_or_insert_with(|| BackgroundTasks {
             events: EventTrigger::start(self.registry.clone(), self.events.clone()),
@@ -235,6 +248,7 @@ impl Host {
                 let deployments = self.deployments.clone();
                 tokio::spawn(async move { deployments.follow().await })
             },
+            cleaning: tokio::spawn(clean_up(self.registry.engine().shared().capabilities.sessions.clone())),
         });
     }
 
@@ -246,8 +260,9 @@ impl Host {
     /// tasks and the relay.
     pub async fn close(&self) {
         let background = self.background().take();
-        if let Some(BackgroundTasks { events, schedules, mailing, following }) = background {
+        if let Some(BackgroundTasks { events, schedules, mailing, following, cleaning }) = background {
             following.abort();
+            cleaning.abort();
             tokio::join!(events.stop(), schedules.stop());
             if let Some(mailing) = mailing {
                 mailing.stop().await;
@@ -265,6 +280,19 @@ struct BackgroundTasks {
     schedules: ScheduleTrigger,
     mailing: Option<Mailing>,
     following: JoinHandle<()>,
+    cleaning: JoinHandle<()>,
+}
+
+/// Deletes expired sessions, again and again.
+async fn clean_up(sessions: Arc<Sessions>) {
+    loop {
+        tokio::time::sleep(SESSION_CLEANUP).await;
+        match sessions.delete_expired().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "expired sessions are deleted"),
+            Err(why) => tracing::debug!(%why, "expired sessions are deleted later"),
+        }
+    }
 }
 
 /// Prepares the document store.
@@ -309,6 +337,22 @@ fn settings(config: &Config) -> BTreeMap<String, String> {
     settings
 }
 
+/// What sessions are signed with, and the application's secrets by name. Each is checked before a store is opened.
+fn given_secrets(
+    secrets: &Secrets,
+    application: &Application,
+) -> Result<(Secret, BTreeMap<String, Secret>), ConfigError> {
+    let variable = &application.session.secret;
+    let session = secrets.get(variable)?;
+    let of_variable = |(name, variable): (&String, &String)| Ok((name.clone(), secrets.get(variable)?));
+    let named: BTreeMap<_, _> = application.secrets.iter().map(of_variable).collect::<Result<_, ConfigError>>()?;
+    let variables = application.secrets.values().map(String::as_str);
+    let mut all: Vec<(&str, &[u8])> = variables.zip(named.values().map(|secret| secret.as_slice())).collect();
+    all.push((variable.as_str(), session.as_slice()));
+    secrets.check_distinct(&all)?;
+    Ok((session, named))
+}
+
 fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> Site {
     let mut allowed = config.frontends.clone();
     allowed.extend(config.public_url.clone());
@@ -317,5 +361,5 @@ fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> 
     }
     let https = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
     let origins = OriginRules { allowed, own_host: !config.production };
-    Site { origins, https, proxies: config.proxies.clone(), stores }
+    Site { origins, https, proxies: config.proxies.clone(), count_loopback: config.listener.count_loopback, stores }
 }

@@ -18,8 +18,10 @@ pub mod command;
 pub mod config;
 pub mod harness;
 pub mod host;
+mod log;
 pub mod secrets;
 mod serve;
 pub mod stores;
+mod strength;
 
 pub use host::{Host, HostError, HostOptions};

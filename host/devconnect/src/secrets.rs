@@ -1,12 +1,16 @@
 //! Secrets: from the environment, or generated once into a folder of the host's own. Touches only these.
 //!
-//! A secret is passed to the code that uses it and to nothing else: no log, no error, no component.
+//! A secret is passed to the code that uses it and to nothing else: no log, no error, no component. In production a secret that
+//! can be guessed is refused, wherever it comes from.
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
+use crate::strength::{SECRET_BYTES, TOKEN_BYTES, weakness};
+use capability::files;
 
 /// Where secrets come from.
 pub struct Secrets {
@@ -22,38 +26,90 @@ impl Secrets {
 
     /// The secret of an environment variable. The error never contains it.
     pub fn get(&self, variable: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
-        match std::env::var(variable) {
-            Ok(value) if !value.is_empty() => return Ok(Zeroizing::new(value.into_bytes())),
-            _ => {}
+        if let Some(given) = self.given(variable, SECRET_BYTES)? {
+            return Ok(given);
         }
         if self.production {
-            return Err(ConfigError(format!("{variable} is not set; in production every secret must be given")));
+            return Err(ConfigError(format!(
+                "{variable} is not set; in production every secret must be given: make one with {RECIPE}"
+            )));
         }
         self.generated(variable)
     }
 
     /// A secret that only this host needs: never read from the environment, always generated.
     pub fn generated(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        self.kept(name, SECRET_BYTES)
+    }
+
+    /// The token of an environment variable or, without one, the one that is generated into the file `name`, in production too.
+    pub fn token(&self, variable: &str, name: &str) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        match self.given(variable, TOKEN_BYTES)? {
+            Some(given) => Ok(given),
+            None => self.kept(name, TOKEN_BYTES),
+        }
+    }
+
+    /// Refuses, in production, one value for two variables: who may sign with the one would sign for the other.
+    pub fn check_distinct(&self, secrets: &[(&str, &[u8])]) -> Result<(), ConfigError> {
+        for (at, (variable, secret)) in secrets.iter().enumerate() {
+            let same = secrets.iter().skip(at + 1).find(|(other, value)| other != variable && value == secret);
+            if let Some((other, _)) = same.filter(|_| self.production) {
+                return Err(ConfigError(format!(
+                    "{variable} and {other} are the same; give each its own: make one with {RECIPE}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a variable; none when it is not set.
+    fn given(&self, variable: &str, least: usize) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigError> {
+        let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+        let value = Zeroizing::new(value.into_vec());
+        self.check(&value, least, |why| format!("{variable} {why}; make one with {RECIPE}"))?;
+        Ok(Some(value))
+    }
+
+    /// The content of a file in the folder, which is generated when it is not there.
+    fn kept(&self, name: &str, least: usize) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         let fresh = || Zeroizing::new(hex::encode(capability::random::bytes::<32>()).into_bytes());
         let Some(folder) = &self.folder else { return Ok(fresh()) };
+        let file = folder.join(name.to_ascii_lowercase());
         let failed = |error: std::io::Error| {
             ConfigError(format!("can't keep the secret {name} in {}: {error}", folder.display()))
         };
-        read_or_create(&folder.join(name.to_ascii_lowercase()), fresh).map_err(failed)
+        let secret = read_or_create(&file, fresh).map_err(failed)?;
+        self.check(&secret, least, |why| {
+            format!("the secret in {} {why}; remove the file, and the host makes another", file.display())
+        })?;
+        Ok(secret)
+    }
+
+    /// Refuses a weak secret in production, and warns of it elsewhere. `told` makes the words of why it is weak.
+    fn check(&self, secret: &[u8], least: usize, told: impl FnOnce(&str) -> String) -> Result<(), ConfigError> {
+        let Some(weak) = weakness(secret, least) else { return Ok(()) };
+        let told = told(&weak.to_string());
+        if self.production {
+            return Err(ConfigError(told));
+        }
+        tracing::warn!("{told} (in production this host would refuse to start)");
+        Ok(())
     }
 }
 
-/// Reads a file of mode 0600, and creates it first when it is not there. Two concurrent starts get the same content.
+/// How a good secret is made.
+const RECIPE: &str = "`openssl rand -hex 32`";
+
+/// Reads a file, and creates it first when it is not there. Two concurrent starts get the same content.
 fn read_or_create(path: &Path, fresh: impl FnOnce() -> Zeroizing<Vec<u8>>) -> std::io::Result<Zeroizing<Vec<u8>>> {
     use std::io::Write as _;
-    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        files::folder(folder)?;
     }
     if !path.exists() {
         let temporary = path.with_extension(format!("part{}", std::process::id()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = files::create(&temporary)?;
         file.write_all(&fresh())?;
         file.sync_all()?;
         // The hard link fails when a concurrent start created the file first; then its secret is used.
@@ -82,5 +138,39 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(folder.path().join("devconnect_test_not_set")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn production_refuses_what_can_be_guessed_also_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = |production| Secrets::new(Some(folder.path().into()), production);
+        let good = secrets(true).token("DEVCONNECT_TEST_NOT_SET", "token").unwrap();
+        assert_eq!(secrets(false).generated("token").unwrap(), good);
+        std::fs::write(folder.path().join("token"), "a-hunter2").unwrap();
+        let error = secrets(true).token("DEVCONNECT_TEST_NOT_SET", "token").unwrap_err().to_string();
+        assert!(
+            error.contains("token is too short: it needs at least 24 bytes") && !error.contains("hunter"),
+            "{error}"
+        );
+        assert_eq!(secrets(false).generated("token").unwrap().as_slice(), b"a-hunter2", "a warning is enough");
+        for (value, why) in
+            [("secret", "is too short: it needs at least 32 bytes"), ("secret".repeat(9).as_str(), "can be guessed")]
+        {
+            let told = |why: &str| format!("A {why}");
+            let error = secrets(true).check(value.as_bytes(), SECRET_BYTES, told).unwrap_err().to_string();
+            assert!(error.starts_with("A ") && error.contains(why), "{error}");
+            assert!(secrets(false).check(value.as_bytes(), SECRET_BYTES, told).is_ok());
+        }
+    }
+
+    #[test]
+    fn two_secrets_are_two_in_production() {
+        let secrets = |production| Secrets::new(None, production);
+        let (one, other): (&[u8], &[u8]) = (b"one", b"other");
+        assert!(secrets(true).check_distinct(&[("A", one), ("B", other), ("A", one)]).is_ok());
+        let same = [("A", one), ("B", other), ("C", other)];
+        let error = secrets(true).check_distinct(&same).unwrap_err().to_string();
+        assert!(error.starts_with("B and C are the same"), "{error}");
+        assert!(secrets(false).check_distinct(&same).is_ok());
     }
 }

@@ -4,12 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use admin::{Admin, Token};
 use clap::Args;
 use engine::Compiling;
-use trigger::http::{AcceptOptions, serve};
+use trigger::http::serve;
+use trigger::listener::{Listener, ListenerOptions};
 
 use crate::config::{Config, ConfigError};
 use crate::secrets::Secrets;
@@ -36,6 +38,9 @@ pub(crate) struct Serve {
     /// The address of the operator's side. It is not meant for the world.
     #[arg(long, default_value = "127.0.0.1")]
     admin_address: IpAddr,
+    /// Serve every component or refuse to start. Without it, a component that can't be served is reported and left out.
+    #[arg(long)]
+    strict: bool,
     /// Look once more for documents of an earlier version that lack derived fields, after some were imported.
     #[arg(long)]
     fill_again: bool,
@@ -48,20 +53,28 @@ pub(crate) struct Serve {
 pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
     allow_open_files();
-    let config = Config::read(arguments.config.as_deref())?;
+    keep_to_itself();
+    let mut config = Config::read(arguments.config.as_deref())?;
+    config.strict |= arguments.strict;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let components = arguments.components.clone();
     let secrets = Secrets::new(Some(arguments.data.join("secrets")), config.production);
     let guard = runtime.enter();
+    let listening = config.listener.clone();
     let options = HostOptions::new(config, components, Some(arguments.data.clone()));
     let host = Host::open(HostOptions { compiling: Compiling::Apart, ..options })?;
+    let token = token(&secrets)?;
     drop(guard);
     runtime.block_on(host.prepare(arguments.fill_again))?;
     let count = runtime.block_on(host.deployments.start(&arguments.components))?;
     runtime.block_on(async move {
         let listener = listen(arguments.address, arguments.port, "--port or PORT").await?;
         let admin = listen(arguments.admin_address, arguments.admin_port, "--admin-port or ADMIN_PORT").await?;
-        let operator = Admin::new(&host.operated(), token(&secrets)?);
+        let refusals = &host.registry.engine().shared().capabilities.refusals;
+        let public_side = Arc::new(Listener::new(listening, refusals.clone()));
+        let admin_side = Arc::new(Listener::new(ListenerOptions::for_operators(), refusals.clone()));
+        let sides = vec![("public", public_side.clone()), ("admin", admin_side.clone())];
+        let operator = Admin::new(&host.operated(), token, sides);
         println!(
             "DevConnect serves {count} components on http://{} after {:.0?}",
             listener.local_addr()?,
@@ -72,10 +85,14 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
         }
         println!("  admin      http://{}", admin.local_addr()?);
         println!("  data       {}", arguments.data.display());
+        let failing = host.registry.failing().names();
+        if !failing.is_empty() {
+            println!("  not served {}; `devconnect components` says why", failing.join(", "));
+        }
         println!("Ctrl-C ends it gracefully.");
-        let admin = tokio::spawn(operator.serve(admin));
+        let admin = tokio::spawn(async move { operator.serve(admin, &admin_side, std::future::pending()).await });
         host.consume();
-        serve(listener, host.http.clone(), AcceptOptions::default(), shutdown_signal()).await;
+        serve(listener, &public_side, host.http.clone(), shutdown_signal()).await;
         admin.abort();
         host.close().await;
         println!("All requests are finished. Goodbye.");
@@ -111,11 +128,14 @@ async fn shutdown_signal() {
 /// `DEVCONNECT_ADMIN_TOKEN`, or the token generated into the data folder, in production too: the admin listener is not public,
 /// and who can read the folder can read the data anyway.
 fn token(secrets: &Secrets) -> Result<Token, ConfigError> {
-    let given = std::env::var(Token::VARIABLE).ok().filter(|token| !token.is_empty());
-    match given {
-        Some(token) => Ok(Token::from_bytes(token.as_bytes())),
-        None => Ok(Token::from_bytes(&secrets.generated(Token::FILE)?)),
-    }
+    let token = secrets.token(Token::VARIABLE, Token::FILE)?;
+    // A command that presents it has left out what an editor or a file ends with.
+    Ok(Token::from_bytes(token.trim_ascii()))
+}
+
+/// What is written without `capability::files`, by a library, is not for others either, whatever the umask was.
+fn keep_to_itself() {
+    _ = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 /// Raises the soft limit of open files to the hard limit: every connection is an open file.

@@ -1,13 +1,12 @@
 //! The cache of compiled code on disk.
 //!
 //! Compiled code is native code: it is loaded only when its HMAC with this host's key shows that this host wrote it. A file's
-//! name has the component's SHA-256 and the engine's hash, so that an upgraded engine compiles again. Files are written whole
-//! and renamed; a crash leaves at most a temporary file.
+//! name has the component's SHA-256 and the engine's hash, so that an upgraded engine compiles again. A file is written whole or
+//! not at all.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -15,6 +14,7 @@ use wasmtime::component::Component;
 use zeroize::Zeroizing;
 
 use crate::compile;
+use capability::files;
 
 /// The cache, in a folder that only this host can read.
 pub struct CodeCache {
@@ -26,9 +26,9 @@ pub struct CodeCache {
 const TAG: usize = 32;
 
 impl CodeCache {
-    /// In `folder`, which is created with mode 0700 when it does not exist; `key` authenticates the code.
+    /// In `folder`, which is created when it does not exist; `key` authenticates the code.
     pub fn open(folder: PathBuf, key: Zeroizing<Vec<u8>>) -> std::io::Result<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        files::folder(&folder)?;
         Ok(Self { folder, key })
     }
 
@@ -51,7 +51,7 @@ impl CodeCache {
     pub(super) fn store(&self, engine: &wasmtime::Engine, sha256: &str, code: &[u8]) {
         let path = self.path(engine, sha256);
         let mac = self.mac(sha256, code).ok_or_else(|| std::io::Error::other("no key"));
-        let stored = mac.and_then(|mac| write_whole(&path, &[mac.finalize().into_bytes().as_slice(), code]));
+        let stored = mac.and_then(|mac| files::write_whole(&path, &[mac.finalize().into_bytes().as_slice(), code]));
         if let Err(error) = stored {
             tracing::warn!(file = %path.display(), %error, "compiled code is not stored; the next start compiles again");
         }
@@ -85,15 +85,4 @@ impl CodeCache {
         mac.update(code);
         Some(mac)
     }
-}
-
-/// Writes a temporary file in the same folder with mode 0600, and renames it.
-fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let temporary = path.with_extension(format!("{}.part", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    for part in parts {
-        file.write_all(part)?;
-    }
-    std::fs::rename(&temporary, path)
 }

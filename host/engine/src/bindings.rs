@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
 });
 
 use bytes::Bytes;
+use capability::text;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// The interface of a component with an HTTP handler.
@@ -148,7 +149,7 @@ pub struct TickRef<'a> {
     pub cursor: Option<&'a str>,
 }
 
-/// `event-handler.failure`, and `schedule-handler.failure`.
+/// `event-handler.failure`, and `schedule-handler.failure`. Its reason is cut, see [`Unable::cut`].
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
 #[component(variant)]
 pub enum Unable {
@@ -158,4 +159,16 @@ pub enum Unable {
     /// Do not retry it.
     #[component(name = "reject")]
     Reject(String),
+}
+
+impl Unable {
+    /// The same with a reason of at most about 1 KiB on one line: it is logged and stored.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        let short = |why: String| text::cut(&why, text::MAX_REASON);
+        match self {
+            Unable::Retry(why) => Unable::Retry(short(why)),
+            Unable::Reject(why) => Unable::Reject(short(why)),
+        }
+    }
 }

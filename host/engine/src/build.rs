@@ -5,6 +5,7 @@
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::AdmissionOptions;
 use manifest::Limits;
 
 /// The options of an engine.
@@ -18,6 +19,8 @@ pub struct EngineOptions {
     pub lanes: usize,
     /// Use the pool. Off only to test the fallback.
     pub pooling: bool,
+    /// The limits of admission; `running` is `instances`.
+    pub admission: AdmissionOptions,
     /// The most that a component's manifest may ask for.
     pub ceilings: Limits,
 }
@@ -25,7 +28,14 @@ pub struct EngineOptions {
 impl Default for EngineOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { instances: 1_000, warm: 256, lanes: (cores / 2).max(1), pooling: true, ceilings: Limits::MOST }
+        Self {
+            instances: 1_000,
+            warm: 256,
+            lanes: (cores / 2).max(1),
+            pooling: true,
+            admission: AdmissionOptions::default(),
+            ceilings: Limits::MOST,
+        }
     }
 }
 

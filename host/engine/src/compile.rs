@@ -10,6 +10,7 @@ use std::time::Duration;
 use wasmtime::component::Component;
 
 use crate::{EngineError, EngineOptions, build};
+use capability::text;
 
 /// The child's subcommand.
 pub const COMMAND: &str = "compile";
@@ -26,6 +27,9 @@ const OUT_OF_TIME: i32 = 75;
 /// How much of the child's standard error is read, in bytes.
 const MAX_STDERR: u64 = 4 << 10;
 
+/// The most bytes of machine code that are read from the child. The largest component has tens of MiB.
+const MAX_CODE: u64 = 256 << 20;
+
 /// Where components are compiled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compiling {
@@ -40,9 +44,7 @@ impl Compiling {
     /// The machine code of a component, for this engine.
     pub(super) fn compile(self, engine: &wasmtime::Engine, pooled: bool, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
         match self {
-            Compiling::Here => {
-                engine.precompile_component(wasm).map_err(|error| EngineError::Compile(format!("{error:#}")))
-            }
+            Compiling::Here => engine.precompile_component(wasm).map_err(|error| EngineError::Compile(short(&error))),
             Compiling::Apart => apart(pooled, wasm),
         }
     }
@@ -70,10 +72,14 @@ fn apart(pooled: bool, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
             errors
         });
         let mut code = Vec::new();
-        let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut code));
+        // A child that writes more ends when its standard output is closed here.
+        let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_CODE + 1).read_to_end(&mut code));
         (read.map(|_| code), errors.join().unwrap_or_default())
     });
     let status = child.wait().map_err(system)?;
+    if code.as_ref().is_ok_and(|code| code.len() as u64 > MAX_CODE) {
+        return Err(EngineError::Compile(format!("its machine code has over {} MiB; make it smaller", MAX_CODE >> 20)));
+    }
     if status.success() {
         return code.map_err(system);
     }
@@ -81,7 +87,7 @@ fn apart(pooled: bool, wasm: &[u8]) -> Result<Vec<u8>, EngineError> {
         Some(OUT_OF_TIME) => format!("it takes longer than {TIME:?}"),
         // Killed by a limit, or aborted by a failed allocation.
         None => format!("it takes more than {CPU} s of all cores together or more than {} MiB", MEMORY >> 20),
-        Some(_) => errors.trim().to_owned(),
+        Some(_) => text::cut(errors.trim(), text::MAX_TRAP),
     }))
 }
 
@@ -99,9 +105,14 @@ pub fn child(no_pool: bool) -> Result<(), String> {
     std::io::stdin().lock().read_to_end(&mut wasm).map_err(|error| error.to_string())?;
     let options = EngineOptions { instances: 1, warm: 0, pooling: !no_pool, ..EngineOptions::default() };
     let (engine, _) = build::build(&options).map_err(|error| format!("{error:#}"))?;
-    let code = engine.precompile_component(&wasm).map_err(|error| format!("{error:#}"))?;
+    let code = engine.precompile_component(&wasm).map_err(|error| short(&error))?;
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&code).and_then(|()| stdout.flush()).map_err(|error| error.to_string())
+}
+
+/// The text of an error, which may repeat names of the component.
+pub(super) fn short(error: &wasmtime::Error) -> String {
+    text::cut_format(format_args!("{error:#}"), text::MAX_TRAP)
 }
 
 fn limit() -> rustix::io::Result<()> {

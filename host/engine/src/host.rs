@@ -1,7 +1,7 @@
 //! Host: the WIT glue, a file per interface of the package.
 //!
 //! Each checks the grant, converts the arguments to the capability's types, calls the capability, and converts the result
-//! back; nothing else. Every function calls [`State::enter`] first.
+//! back; nothing else. Every function calls [`State::enter`] first, and keeps its result to the end.
 //!
 //! [`State::enter`]: crate::State::enter
 

@@ -10,6 +10,7 @@ use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedule
 use tokio::task::JoinError;
 
 use crate::Ticks;
+use crate::admission::HeavyTurn;
 
 /// Threads of the lowest priority.
 pub(super) struct IdlePool(Option<tokio::runtime::Runtime>);
@@ -26,24 +27,32 @@ impl IdlePool {
         Ok(Self(Some(runtime)))
     }
 
-    /// Polls `work` on the caller's task until it is done or heavy, then in the pool; from the start in the pool when it is
-    /// `expected` to be heavy.
+    /// Polls `work` on the caller's task until it is done or heavy; then, when its `turn` has come, in the pool; from the start
+    /// in the pool when it is `expected` to be heavy. None: there was no turn for it.
     pub(super) async fn drive<T: Send + 'static>(
         &self,
         mut work: Pin<Box<dyn Future<Output = T> + Send>>,
         ticks: &Ticks,
         expected: bool,
-    ) -> Result<T, JoinError> {
+        turn: impl Future<Output = Option<HeavyTurn>>,
+    ) -> Result<Option<T>, JoinError> {
         let light = std::future::poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        let done = if expected { None } else { light.await };
-        match (done, &self.0) {
-            (Some(done), _) => Ok(done),
-            (None, Some(pool)) => pool.spawn(work).await,
-            (None, None) => Ok(work.await),
+        if !expected && let Some(done) = light.await {
+            return Ok(Some(done));
+        }
+        let Some(turn) = turn.await else { return Ok(None) };
+        let work = async move {
+            let done = work.await;
+            drop(turn);
+            done
+        };
+        match &self.0 {
+            Some(pool) => pool.spawn(work).await.map(Some),
+            None => Ok(Some(work.await)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It enforces a call's limits and counts its outcome. It may touch wasmtime, the manifest and the capabilities behind the WIT
 //! interfaces; it knows no trigger and no store.
 
+mod admission;
 mod aot;
 pub mod bindings;
 mod build;
@@ -10,27 +11,27 @@ mod compile;
 mod host;
 mod idle_pool;
 mod invoke;
+mod log_budget;
 mod meter;
 mod outcome;
 mod state;
 mod ticker;
 mod wasi;
-mod weight;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
+pub use admission::{Admission, AdmissionOptions, Caller, Entered};
 pub use aot::CodeCache;
 pub use bindings::Unable;
 pub use build::EngineOptions;
 pub use compile::{COMMAND as COMPILE, Compiling, child as compile_as_child};
 pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
-pub use meter::{Exceeded, Meter, Tick, Ticks};
+pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Shared, State};
 
@@ -73,7 +74,7 @@ pub struct Engine {
     wasm: wasmtime::Engine,
     linker: Linker<State>,
     shared: Arc<Shared>,
-    permits: Arc<Semaphore>,
+    admission: Arc<Admission>,
     idle_pool: idle_pool::IdlePool,
     cache: Option<CodeCache>,
     compiling: Compiling,
@@ -94,7 +95,8 @@ pub struct Loaded {
     total: Arc<Counts>,
     cut: CancellationToken,
     exports: Exports,
-    weights: weight::Weights,
+    /// Its name, as admission keeps it.
+    name: Arc<str>,
 }
 
 impl Loaded {
@@ -102,6 +104,11 @@ impl Loaded {
     pub fn version(&self) -> String {
         let hash = self.sha256.get(..12).unwrap_or_default();
         format!("{} ({hash})", self.manifest.component.version)
+    }
+
+    /// Whether it opens sessions: its calls have a part of the host that no others take.
+    pub fn opens_sessions(&self) -> bool {
+        self.manifest.grants.sessions.contains(&capability::sessions::SessionUse::Open)
     }
 
     /// Cancels the running calls and every later one: each fails with [`Failure::Cut`].
@@ -144,9 +151,15 @@ impl Engine {
         let mut linker = Linker::new(&wasm);
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
         wasmtime_wasi_http::p2::add_to_linker_async(&mut linker).map_err(build)?;
-        let permits = Arc::new(Semaphore::new(options.instances as usize));
+        let limits = AdmissionOptions { running: options.instances, ..options.admission };
+        let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
         let (ceilings, totals) = (options.ceilings, Mutex::default());
-        Ok(Self { wasm, linker, shared, permits, idle_pool, cache, compiling, ceilings, pooled, totals })
+        Ok(Self { wasm, linker, shared, admission, idle_pool, cache, compiling, ceilings, pooled, totals })
+    }
+
+    /// Admits calls: a call enters there before it is invoked.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// Whether instances come from the pool.
@@ -190,7 +203,6 @@ impl Engine {
             None => self.compile(wasm, sha256)?,
         };
         let exports = self.exports(&component, manifest)?;
-        let weights = weight::Weights::of(manifest);
         let total = self.total(&manifest.component.name);
         Ok(Loaded {
             manifest: manifest.clone(),
@@ -199,7 +211,7 @@ impl Engine {
             total,
             cut: CancellationToken::new(),
             exports,
-            weights,
+            name: manifest.component.name.as_str().into(),
         })
     }
 
@@ -208,7 +220,7 @@ impl Engine {
         // SAFETY: this program has just compiled it.
         #[expect(unsafe_code, reason = "loading native code that was just compiled")]
         let component = unsafe { compile::component(&self.wasm, &code) };
-        let component = component.map_err(|error| EngineError::Compile(format!("{error:#}")))?;
+        let component = component.map_err(|error| EngineError::Compile(compile::short(&error)))?;
         if let Some(cache) = &self.cache {
             cache.store(&self.wasm, sha256, &code);
         }
@@ -218,7 +230,7 @@ impl Engine {
     /// Finds the exports that the manifest's triggers call.
     fn exports(&self, component: &Component, manifest: &Manifest) -> Result<Exports, EngineError> {
         let instance =
-            self.linker.instantiate_pre(component).map_err(|error| EngineError::Imports(format!("{error:#}")))?;
+            self.linker.instantiate_pre(component).map_err(|error| EngineError::Imports(compile::short(&error)))?;
         let function = |interface: &str, name: &str| {
             let interface = component.get_export_index(None, interface)?;
             component.get_export_index(Some(&interface), name)

@@ -1,12 +1,14 @@
 //! The meter: the resources that one call of a component uses, and the limits of its manifest.
 //!
-//! Memory and tables are counted for the whole instance, not for each memory; CPU in ticks of the guest's own running time.
-//! The limit of wall-clock time is in `invoke`.
+//! Memory and tables are counted for the whole instance, not for each memory; CPU as the guest's own time on its thread, without
+//! that of host functions. The limit of wall-clock time is in `invoke`.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use manifest::Limits;
+use rustix::time::{ClockId, clock_gettime};
 
 /// A limit that a call exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -28,15 +30,116 @@ const LIGHT_TICKS: u32 = 1;
 /// the same time, and their callers come back at the same time.
 const SLICE: u32 = 25;
 
-/// How many ticks of its own running time a call has used; shared between its meter and the task that polls it.
+/// A tick, in nanoseconds.
+const TICK: u64 = 1_000_000;
+
+/// The running time of a call; shared between its meter and the task that polls it.
+///
+/// Most calls end before the first tick, and cost nothing here. From then on the CPU time of the thread is read whenever the
+/// guest goes on or stops: at the begin and the end of each poll, of each host function, and at each tick. All of these are on
+/// the one thread that polls the call at the time.
 #[derive(Debug, Clone, Default)]
-pub struct Ticks(Arc<AtomicU32>);
+pub struct Ticks(Arc<RunningTime>);
+
+#[derive(Debug, Default)]
+struct RunningTime {
+    /// There was a tick.
+    is_measured: AtomicBool,
+    /// A host function runs, or waits.
+    is_in_host: AtomicBool,
+    /// The CPU time of the thread when the guest went on, in nanoseconds.
+    since: AtomicU64,
+    /// The guest's own time, in nanoseconds.
+    used: AtomicU64,
+}
 
 impl Ticks {
     /// Whether that is more than a light guest uses.
     pub fn are_heavy(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > LIGHT_TICKS
+        self.count() > LIGHT_TICKS
     }
+
+    /// Polls a call to its end.
+    pub(crate) async fn during<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        std::future::poll_fn(|context| {
+            self.go_on(cpu_time);
+            let polled = call.as_mut().poll(context);
+            self.stop(cpu_time);
+            polled
+        })
+        .await
+    }
+
+    /// A host function begins. It ends when the result is dropped.
+    fn in_host(&self, now: impl FnOnce() -> u64) -> HostTime {
+        if !self.0.is_measured.load(Ordering::Relaxed) {
+            return HostTime(None);
+        }
+        self.stop(now);
+        self.0.is_in_host.store(true, Ordering::Relaxed);
+        HostTime(Some(self.clone()))
+    }
+
+    /// The host function has ended.
+    fn leave_host(&self, now: impl FnOnce() -> u64) {
+        self.0.is_in_host.store(false, Ordering::Relaxed);
+        self.go_on(now);
+    }
+
+    /// The guest goes on, unless a host function does.
+    fn go_on(&self, now: impl FnOnce() -> u64) {
+        if self.is_running() {
+            self.0.since.store(now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The guest stops, unless a host function does.
+    fn stop(&self, now: impl FnOnce() -> u64) {
+        if self.is_running() {
+            let ran = now().saturating_sub(self.0.since.load(Ordering::Relaxed));
+            self.0.used.fetch_add(ran, Ordering::Relaxed);
+        }
+    }
+
+    /// A tick while the guest runs. The time before the first one is unknown: a whole tick at most, and most of it may have been
+    /// a host function's when there was one.
+    fn tick(&self, now: u64, called_host: bool) {
+        if self.0.is_measured.swap(true, Ordering::Relaxed) {
+            self.stop(|| now);
+        } else if !called_host {
+            self.0.used.store(TICK, Ordering::Relaxed);
+        }
+        self.go_on(|| now);
+    }
+
+    fn is_running(&self) -> bool {
+        self.0.is_measured.load(Ordering::Relaxed) && !self.0.is_in_host.load(Ordering::Relaxed)
+    }
+
+    /// The time in ticks, rounded.
+    fn count(&self) -> u32 {
+        u32::try_from((self.0.used.load(Ordering::Relaxed) + TICK / 2) / TICK).unwrap_or(u32::MAX)
+    }
+}
+
+/// The time of a host function, which is not the guest's. It ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "the time is the guest's again when this is dropped"]
+pub struct HostTime(Option<Ticks>);
+
+impl Drop for HostTime {
+    fn drop(&mut self) {
+        if let Some(ticks) = &self.0 {
+            ticks.leave_host(cpu_time);
+        }
+    }
+}
+
+/// The CPU time that this thread has used, in nanoseconds.
+fn cpu_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 /// Counts what one call uses.
@@ -45,8 +148,10 @@ pub struct Meter {
     limits: Limits,
     ticks: Ticks,
     host_calls: u32,
-    /// There was a host call since the last tick: the time since then is not the guest's.
-    in_host: bool,
+    /// There was a host call since the last tick.
+    called_host: bool,
+    /// Ticks of a heavy guest since it yielded.
+    slice: u32,
     memory: usize,
     table_elements: usize,
     exceeded: Option<Exceeded>,
@@ -66,7 +171,8 @@ pub enum Tick {
 impl Meter {
     /// For a call with these limits; its running time is counted in `ticks`.
     pub fn new(limits: Limits, ticks: Ticks) -> Self {
-        Self { limits, ticks, host_calls: 0, in_host: false, memory: 0, table_elements: 0, exceeded: None }
+        let (called_host, exceeded) = (false, None);
+        Self { limits, ticks, host_calls: 0, called_host, slice: 0, memory: 0, table_elements: 0, exceeded }
     }
 
     /// The limit that this call exceeded, if any.
@@ -74,30 +180,35 @@ impl Meter {
         self.exceeded
     }
 
-    /// Counts a call into the host.
-    pub fn host_call(&mut self) -> Result<(), Exceeded> {
+    /// Counts a call into the host, whose time is not the guest's until the result is dropped.
+    pub fn host_call(&mut self) -> Result<HostTime, Exceeded> {
         self.host_calls += 1;
-        self.in_host = true;
+        self.called_host = true;
         if self.host_calls > self.limits.host_calls {
             self.exceeded = Some(Exceeded::HostCalls);
             return Err(Exceeded::HostCalls);
         }
-        Ok(())
+        Ok(self.ticks.in_host(cpu_time))
     }
 
     /// The ticker ticked while the guest ran.
     pub fn tick(&mut self) -> Tick {
-        // The time of host calls is not counted; their number is limited.
-        if std::mem::take(&mut self.in_host) {
-            return Tick::Yield;
-        }
-        let ticks = self.ticks.0.fetch_add(1, Ordering::Relaxed) + 1;
-        if ticks > self.limits.cpu_ms {
+        self.tick_at(cpu_time())
+    }
+
+    fn tick_at(&mut self, now: u64) -> Tick {
+        let was_heavy = self.ticks.are_heavy();
+        self.ticks.tick(now, std::mem::take(&mut self.called_host));
+        if self.ticks.count() > self.limits.cpu_ms {
             self.exceeded = Some(Exceeded::Cpu);
             return Tick::Spent;
         }
         // It yields at the first heavy tick, to be moved to the idle pool.
-        if ticks <= LIGHT_TICKS + 1 || ticks.is_multiple_of(SLICE) { Tick::Yield } else { Tick::GoOn }
+        if !was_heavy {
+            return Tick::Yield;
+        }
+        self.slice += 1;
+        if self.slice.is_multiple_of(SLICE) { Tick::Yield } else { Tick::GoOn }
     }
 }
 
@@ -142,37 +253,157 @@ mod tests {
         assert_eq!(meter.exceeded(), Some(Exceeded::Memory));
     }
 
-    #[test]
-    fn running_time_ends() {
-        let mut meter = meter(Limits { cpu_ms: 3, ..Limits::default() });
-        for _ in 0..3 {
-            assert!(!matches!(meter.tick(), Tick::Spent));
+    /// A guest that runs by a clock of the test, in nanoseconds.
+    struct Guest {
+        meter: Meter,
+        ticks: Ticks,
+        now: u64,
+    }
+
+    impl Guest {
+        fn new(cpu_ms: u32) -> Self {
+            let ticks = Ticks::default();
+            let meter = Meter::new(Limits { cpu_ms, host_calls: 1_000_000, ..Limits::default() }, ticks.clone());
+            Self { meter, ticks, now: 5_000_000_000 }
         }
-        assert!(matches!(meter.tick(), Tick::Spent));
-        assert_eq!(meter.exceeded(), Some(Exceeded::Cpu));
+
+        /// Runs for so long.
+        fn run(&mut self, micros: u64) {
+            self.now += micros * 1_000;
+        }
+
+        fn tick(&mut self) -> Tick {
+            self.meter.tick_at(self.now)
+        }
+
+        /// Calls a host function that takes so long.
+        fn call(&mut self, micros: u64) {
+            self.meter.called_host = true;
+            let host = self.ticks.in_host(|| self.now);
+            let is_measured = host.0.is_some();
+            // It would read the thread's clock.
+            std::mem::forget(host);
+            self.now += micros * 1_000;
+            if is_measured {
+                self.ticks.leave_host(|| self.now);
+            }
+        }
+
+        /// Is not polled, and goes on on a thread with another clock.
+        fn wait(&mut self, other_clock: u64) {
+            self.ticks.stop(|| self.now);
+            self.now = other_clock;
+            self.ticks.go_on(|| self.now);
+        }
     }
 
     #[test]
-    fn waiting_for_the_host_is_not_running() {
-        let mut meter = meter(Limits { cpu_ms: 1, ..Limits::default() });
-        for _ in 0..100 {
-            meter.host_call().unwrap();
-            assert!(matches!(meter.tick(), Tick::Yield));
+    fn running_time_ends() {
+        let mut guest = Guest::new(3);
+        for _ in 0..3 {
+            guest.run(1_000);
+            assert_ne!(guest.tick(), Tick::Spent);
         }
+        guest.run(1_000);
+        assert_eq!(guest.tick(), Tick::Spent);
+        assert_eq!(guest.meter.exceeded(), Some(Exceeded::Cpu));
+    }
+
+    /// Attack (57): a host call in each tick, to hide CPU time. Outcome: the guest's own time is measured.
+    #[test]
+    fn a_host_call_a_tick_hides_nothing() {
+        let mut guest = Guest::new(20);
+        let ended = (0..1_000).find(|_| {
+            guest.run(900);
+            guest.call(1);
+            guest.run(99);
+            guest.tick() == Tick::Spent
+        });
+        assert!(ended.is_some_and(|ticks| (20..=22).contains(&ticks)), "{ended:?}");
+    }
+
+    #[test]
+    fn the_hosts_time_is_not_the_guests() {
+        let mut guest = Guest::new(2);
+        for _ in 0..1_000 {
+            guest.run(1);
+            guest.call(5_000);
+            assert_eq!(guest.tick(), Tick::Yield);
+        }
+        assert!(!guest.ticks.are_heavy());
+    }
+
+    #[test]
+    fn waiting_is_not_running_and_threads_have_clocks_of_their_own() {
+        let mut guest = Guest::new(2);
+        for n in 0..100 {
+            guest.run(10);
+            assert_ne!(guest.tick(), Tick::Spent);
+            guest.wait(if n % 2 == 0 { 900_000_000_000 } else { 7 });
+        }
+    }
+
+    #[test]
+    fn a_host_function_may_wait_too() {
+        let mut guest = Guest::new(2);
+        guest.run(1_000);
+        guest.tick();
+        let host = guest.ticks.in_host(|| guest.now);
+        guest.wait(1_000_000_000_000);
+        guest.wait(3);
+        std::mem::forget(host);
+        guest.ticks.leave_host(|| guest.now);
+        assert_eq!(guest.ticks.count(), 1);
+        guest.run(400);
+        guest.tick();
+        assert_eq!(guest.ticks.count(), 1);
+        guest.run(200);
+        guest.tick();
+        assert_eq!(guest.ticks.count(), 2);
     }
 
     #[test]
     fn a_guest_that_goes_on_is_heavy_and_has_longer_turns() {
-        let ticks = Ticks::default();
-        let mut meter = Meter::new(Limits::default(), ticks.clone());
+        let mut guest = Guest::new(1_000);
         for _ in 0..LIGHT_TICKS {
-            assert_eq!(meter.tick(), Tick::Yield);
-            assert!(!ticks.are_heavy());
+            guest.run(1_000);
+            assert_eq!(guest.tick(), Tick::Yield);
+            assert!(!guest.ticks.are_heavy());
         }
-        assert_eq!(meter.tick(), Tick::Yield);
-        assert!(ticks.are_heavy());
-        let slice: Vec<Tick> = (LIGHT_TICKS + 2..=SLICE).map(|_| meter.tick()).collect();
+        guest.run(1_000);
+        assert_eq!(guest.tick(), Tick::Yield);
+        assert!(guest.ticks.are_heavy());
+        let slice = (0..SLICE).map(|_| {
+            guest.run(1_000);
+            guest.tick()
+        });
+        let slice: Vec<Tick> = slice.collect();
         assert_eq!(slice.iter().filter(|tick| **tick == Tick::Yield).count(), 1);
         assert_eq!(slice.last(), Some(&Tick::Yield));
+    }
+
+    #[test]
+    fn the_clock_is_that_of_the_thread() {
+        let begun = cpu_time();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(cpu_time() - begun < 10 * TICK, "sleeping takes no time of it");
+        let mut number = 1_u64;
+        while cpu_time() - begun < 2 * TICK {
+            number = std::hint::black_box(number.wrapping_mul(31));
+        }
+    }
+
+    #[tokio::test]
+    async fn only_polls_count() {
+        let ticks = Ticks::default();
+        ticks.tick(cpu_time(), true);
+        ticks.during(tokio::time::sleep(std::time::Duration::from_millis(30))).await;
+        assert!(!ticks.are_heavy());
+        let spins = async {
+            let begun = cpu_time();
+            while cpu_time() - begun < 3 * TICK {}
+        };
+        ticks.during(spins).await;
+        assert!(ticks.are_heavy());
     }
 }

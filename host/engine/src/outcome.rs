@@ -16,8 +16,8 @@ pub enum Failure {
     /// It did not answer within its `limits.wall-ms`.
     #[error("the component did not answer in its limits.wall-ms")]
     OutOfTime,
-    /// There was no permit for an instance within the call's time.
-    #[error("the host has no place for another instance")]
+    /// The call's turn did not come in time.
+    #[error("the host has no place for another call")]
     Busy,
     /// Its version was replaced and drained, and the call had not ended when the drain time was over.
     #[error("the version of the component was replaced, and its time to end was over")]
@@ -108,19 +108,13 @@ pub struct Counts {
     running: AtomicU64,
 }
 
-/// A running call; it ends when this is dropped.
-pub(super) struct Running<'a>(&'a Counts);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Counts {
-    pub(super) fn begin(&self) -> Running<'_> {
+    pub(super) fn begin(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
-        Running(self)
+    }
+
+    pub(super) fn end(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many calls are running.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Meter;
+use crate::log_budget::LogBudgets;
 use crate::wasi::Wasi;
+use crate::{HostTime, Meter};
 use capability::Capabilities;
 use capability::documents::HeldKeyLock;
 use capability::generations::slot;
@@ -19,6 +20,14 @@ pub struct Shared {
     pub capabilities: Capabilities,
     /// `application.toml`.
     pub application: Application,
+    pub(super) log_budgets: LogBudgets,
+}
+
+impl Shared {
+    /// With these capabilities, for this application.
+    pub fn new(capabilities: Capabilities, application: Application) -> Self {
+        Self { capabilities, application, log_budgets: LogBudgets::default() }
+    }
 }
 
 /// A call, without its payload.
@@ -63,6 +72,8 @@ pub struct State {
     manifest: Arc<Manifest>,
     /// The call.
     pub call: Call,
+    /// The address that the call comes from; empty when it comes from nobody.
+    client: String,
     /// The change of the cookie with the response.
     pub cookie: CookieChange,
     /// The key lock of a refused commit, held for the retry.
@@ -77,12 +88,13 @@ pub struct State {
 }
 
 impl State {
-    pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, meter: Meter) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, client: String, meter: Meter) -> Self {
         let (cookie, held_lock) = (CookieChange::Keep, HeldKeyLock::default());
         Self {
             shared,
             manifest,
             call,
+            client,
             cookie,
             held_lock,
             gathering: None,
@@ -135,13 +147,24 @@ impl State {
         }
     }
 
-    /// Every host function calls this first: it counts and limits host calls. The error stops the component.
-    pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<()> {
+    /// Every host function calls this first: it counts and limits host calls. The function's time is not the guest's as long as
+    /// the result is kept. The error stops the component.
+    pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<HostTime> {
         tracing::trace!(component = self.component_name(), id = self.call.id, call);
         if self.denied {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
         }
         self.meter.host_call().map_err(wasmtime::Error::new)
+    }
+
+    /// What all calls share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The address that the call comes from, which shares what is scarce; empty when it comes from nobody.
+    pub(crate) fn client(&self) -> &str {
+        &self.client
     }
 
     /// The capabilities.

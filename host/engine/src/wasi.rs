@@ -8,6 +8,15 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 
 use crate::State;
 
+/// The most resources that a call holds at a time, such as fields and streams.
+const MAX_RESOURCES: usize = 256;
+/// The most bytes that the fields of one resource take in memory.
+const MAX_FIELDS: usize = 64 << 10;
+/// The most bytes of a body that one stream keeps until the host has read them.
+const MAX_CHUNK: usize = 64 << 10;
+/// The most random bytes of one call.
+const MAX_RANDOM: u64 = 64 << 10;
+
 /// The additional state of a call of a WASI guest; created on first use.
 pub(super) struct Wasi {
     context: WasiCtx,
@@ -18,12 +27,11 @@ pub(super) struct Wasi {
 
 impl Default for Wasi {
     fn default() -> Self {
-        Self {
-            context: WasiCtx::builder().build(),
-            http: WasiHttpCtx::new(),
-            table: ResourceTable::new(),
-            outbound: NoOutbound,
-        }
+        let (mut http, mut table) = (WasiHttpCtx::new(), ResourceTable::new());
+        http.set_field_size_limit(MAX_FIELDS);
+        table.set_max_capacity(MAX_RESOURCES);
+        let context = WasiCtx::builder().max_random_size(MAX_RANDOM).build();
+        Self { context, http, table, outbound: NoOutbound }
     }
 }
 
@@ -41,6 +49,10 @@ impl WasiHttpHooks for NoOutbound {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        MAX_CHUNK
     }
 }
 

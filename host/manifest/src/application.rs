@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use capability::documents::{Collection, Derived, Index, Schema};
+use capability::events::DEAD_LETTERS;
 use capability::generations;
 use capability::sessions::SessionRules;
 
@@ -100,6 +101,10 @@ impl Application {
     pub const FILE: &'static str = "application.toml";
     /// The prefix of the host's own collections.
     const RESERVED: &'static str = "host-";
+    /// What the names of the host's own secrets begin with, besides that of sessions.
+    const OWN_SECRETS: [&'static str; 2] = ["DEVCONNECT_", "COMPILED_CODE_KEY"];
+    /// The longest name of a topic: with a prefix and the suffix of its dead letters it is one that Kafka takes.
+    const LONGEST_TOPIC: usize = 200;
 
     /// Reads `application.toml` in a folder of components.
     pub fn read(components: &Path) -> Result<Self, ApplicationError> {
@@ -133,12 +138,17 @@ impl Application {
                 return Err(format!("the claim {reserved:?} is the host's own"));
             }
         }
+        self.check_secrets()?;
+        let own = capability::collections();
         for (name, collection) in &self.collections {
-            if name.starts_with(Self::RESERVED) {
+            if name.to_ascii_lowercase().starts_with(Self::RESERVED) {
                 return Err(format!(
                     "collections.{name}: names that begin with {:?} are the host's own",
                     Self::RESERVED
                 ));
+            }
+            if own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+                return Err(format!("collections.{name}: the host has a collection of this name; give it another one"));
             }
             let second = format!("{name}{}", generations::SECOND);
             if collection.rebuilt_by.is_some() && self.collections.contains_key(&second) {
@@ -153,11 +163,41 @@ impl Application {
             }
         }
         for (name, topic) in &self.topics {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            let valid = (1..=Self::LONGEST_TOPIC).contains(&name.len()) && name.bytes().all(plain);
+            if !valid || matches!(name.as_str(), "." | "..") {
+                let longest = Self::LONGEST_TOPIC;
+                return Err(format!("topics.{name:?}: a name takes 1 to {longest} letters, digits, `.`, `_` or `-`"));
+            }
+            if name.ends_with(DEAD_LETTERS) {
+                return Err(format!("topics.{name}: names that end with {DEAD_LETTERS:?} are those of dead letters"));
+            }
             if !(1..=1_000).contains(&topic.partitions) {
                 return Err(format!("topics.{name}.partitions takes 1 to 1000"));
             }
         }
         Ok(())
+    }
+
+    /// Checks the variables of the secrets: no component signs with a secret that is the host's own.
+    fn check_secrets(&self) -> Result<(), String> {
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        let of_sessions = [("session.secret".to_owned(), &self.session.secret)];
+        let secrets = self.secrets.iter().map(|(name, variable)| (format!("secrets.{name}"), variable));
+        for (at, variable) in secrets.chain(of_sessions) {
+            if variable.is_empty() || !variable.bytes().all(plain) {
+                return Err(format!("{at} is {variable:?}; a variable of the environment takes A-Z, 0-9 and _"));
+            }
+        }
+        let of_host = |variable: &str| {
+            variable == self.session.secret || Self::OWN_SECRETS.iter().any(|own| variable.starts_with(own))
+        };
+        match self.secrets.iter().find(|(_, variable)| of_host(variable)) {
+            Some((name, variable)) => {
+                Err(format!("secrets.{name}: {variable} is the host's own; name another variable"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The schema for document stores: the collections, and those of the host's `own`.
@@ -263,7 +303,45 @@ revoked = 'r'
 
     #[test]
     fn the_hosts_own_collections_are_not_the_applications() {
-        let text = refused("[collections.host-markers]");
-        assert!(text.contains("names that begin with \"host-\" are the host's own"), "{text}");
+        for name in ["host-markers", "HOST-markers", "host-", "Host-new"] {
+            let text = refused(&format!("[collections.{name}]"));
+            assert!(text.contains("names that begin with \"host-\" are the host's own"), "{text}");
+        }
+        for (own, _) in capability::collections() {
+            for name in [own.clone(), own.to_ascii_uppercase()] {
+                assert!(refused(&format!("[collections.{name}]")).contains("the host"), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_component_signs_with_a_secret_of_the_hosts() {
+        assert!(parse("[secrets]\na = 'UNSUBSCRIBE_SECRET'").is_ok());
+        for variable in ["S", "DEVCONNECT_ADMIN_TOKEN", "COMPILED_CODE_KEY"] {
+            let text = refused(&format!("[secrets]\na = '{variable}'"));
+            assert!(text.contains(&format!("secrets.a: {variable} is the host's own")), "{text}");
+        }
+        for variable in ["", "s", "../jwt_secret", "A B", "A\u{e9}", "Devconnect_Admin_Token"] {
+            let text = refused(&format!("[secrets]\na = '{variable}'"));
+            assert!(text.contains("a variable of the environment takes A-Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_topic_has_a_name_that_no_other_thing_has() {
+        assert!(parse("[topics]\n'a.b_C-1' = { partitions = 1 }").is_ok());
+        for (name, why) in [
+            ("things.dlq", "those of dead letters"),
+            (".dlq", "those of dead letters"),
+            ("", "a name takes 1 to 200"),
+            ("..", "a name takes 1 to 200"),
+            ("a/b", "a name takes 1 to 200"),
+            ("a b", "a name takes 1 to 200"),
+            ("\u{e9}", "a name takes 1 to 200"),
+        ] {
+            let text = refused(&format!("[topics]\n'{name}' = {{ partitions = 1 }}"));
+            assert!(text.contains(why), "{name}: {text}");
+        }
+        assert!(refused(&format!("[topics]\n{} = {{ partitions = 1 }}", "x".repeat(201))).contains("1 to 200"));
     }
 }

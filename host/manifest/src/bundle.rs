@@ -58,7 +58,12 @@ impl Bundle {
     /// # Errors
     /// The same, or the file can't be read.
     pub fn read_file(path: &Path) -> Result<Self, BundleError> {
-        let wasm = std::fs::read(path).map_err(|why| BundleError::Unreadable { path: path.to_owned(), why })?;
+        let unreadable = |why| BundleError::Unreadable { path: path.to_owned(), why };
+        // A pipe would be waited for, and a device never ends.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("it is no file")));
+        }
+        let wasm = std::fs::read(path).map_err(unreadable)?;
         Self::read(&path.display().to_string(), wasm)
     }
 

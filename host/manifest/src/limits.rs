@@ -6,7 +6,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
-    /// The guest's own running time, in milliseconds (1 to 60,000).
+    /// The guest's own CPU time, without that of the host's functions, in milliseconds (1 to 60,000).
     pub cpu_ms: u32,
     /// The wall-clock time of the call, waiting included, in milliseconds (1 to 300,000).
     pub wall_ms: u32,
@@ -67,6 +67,12 @@ impl Limits {
     pub fn beyond(&self, ceilings: &Self) -> Option<(&'static str, u32, u32)> {
         let pairs = self.named().into_iter().zip(ceilings.named());
         pairs.into_iter().find_map(|((name, value), (_, most))| (value > most).then_some((name, value, most)))
+    }
+
+    /// The limits above the defaults, by their names in a manifest.
+    pub(super) fn above_defaults(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let pairs = self.named().into_iter().zip(Self::default().named());
+        pairs.filter(|((_, value), (_, default))| value > default).map(|(limit, _)| limit)
     }
 
     /// The fields with their names in a manifest.

@@ -115,9 +115,15 @@ impl Manifest {
                 format!("component.name is {name:?}; it takes 1 to 64 of a-z, 0-9 and -, beginning with a letter");
             return Err(Problem::malformed(at!["component", "name"], why));
         }
+        // An operator's terminal shows them.
+        for (field, text) in [("version", &self.component.version), ("description", &self.component.description)] {
+            if text.chars().any(char::is_control) {
+                let why = format!("component.{field} is {text:?}; it takes one line without control characters");
+                return Err(Problem::malformed(at!["component", field], why));
+            }
+        }
         self.check_triggers()?;
-        let documents = self.grants.documents.check();
-        documents.map_err(|why| Problem::contradiction(at!["grants", "documents"], why))?;
+        self.grants.check()?;
         self.limits.check().map_err(|(field, why)| Problem::malformed(at!["limits", field], why))
     }
 
@@ -238,9 +244,49 @@ mod tests {
             let text = format!("[component]\nname = {name:?}\nversion = \"1\"\n");
             assert!(matches!(Manifest::parse(&text), Err(ManifestError::Malformed(_))), "{name}");
         }
-        for path in ["", "a", "/a//b", "/a?b", "/a b"] {
-            let text = format!("[[http]]\nmethod = \"GET\"\npath = {path:?}\n");
-            assert!(matches!(with(&text), Err(ManifestError::Malformed(_))), "{path}");
+        for path in
+            ["", "a", "/a//b", "/a?b", "/a b", "/a/../b", "/..", "/./a", "/a\0", "/a\nb", "/\u{e9}", "/\u{202e}a"]
+        {
+            let text = format!("[[http]]\nmethod = \"GET\"\npath = {}\n", toml::Value::from(path));
+            assert!(matches!(with(&text), Err(ManifestError::Malformed(_))), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_shows_has_no_control_characters() {
+        for (version, description, field) in
+            [("1\\u001b[8m", "a", "version"), ("1", "a\\nb", "description"), ("1", "\\u009b8m", "description")]
+        {
+            let text = format!("[component]\nname = 'a'\nversion = \"{version}\"\ndescription = \"{description}\"\n");
+            let error = Manifest::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("component.{field} is ")) && error.contains("control"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_that_nothing_can_have_are_not_granted() {
+        for (lines, line, why) in [
+            ("[grants.cache]\n'' = 'r'", 5, "the pattern \"\""),
+            ("[grants.cache]\n'a' = 'r'\n'user: *' = 'r'", 6, "the pattern \"user: *\""),
+            ("[grants.cache]\n\"user:\\u0000\" = 'r'", 5, "printable ASCII"),
+            ("[grants.cache]\n\"\\u202euser:*\" = 'r'", 5, "printable ASCII"),
+            ("[grants.cache]\n'us\u{435}r:*' = 'r'", 5, "printable ASCII"),
+            ("[grants.sockets]\nrooms = ['a', '']", 5, "the pattern \"\""),
+            ("[grants.sockets]\nemit = ['disconnect']", 5, "Socket.IO's own"),
+            ("[grants.sockets]\nemit = ['a b']", 5, "1 to 64 printable ASCII"),
+            ("[grants]\nconfig = ['']", 5, "the setting \"\""),
+            ("[grants]\nconfig = [\"a\\nb\"]", 5, "the setting \"a\\nb\""),
+        ] {
+            let error = with(lines).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(&format!("line {line}, ")), "{lines}: {error}");
+        }
+        let long = "x".repeat(513);
+        for lines in [
+            format!("[grants.cache]\n{long} = 'r'"),
+            format!("[grants.sockets]\nrooms = ['{long}']"),
+            format!("[grants]\nconfig = ['{long}']"),
+        ] {
+            assert!(matches!(with(&lines), Err(ManifestError::Malformed(_))), "{lines}");
         }
     }
 

@@ -30,6 +30,15 @@ impl HttpTrigger {
     pub fn is_same_route(&self, other: &Self) -> bool {
         (self.method, self.path.as_str(), self.session) == (other.method, other.path.as_str(), other.session)
     }
+
+    /// Whether the other route lets in and shows nothing that this one does not: of the same method and path, it is as open or
+    /// less, and asks for no other headers.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        (self.method, self.path.as_str()) == (other.method, other.path.as_str())
+            && self.session.openness() >= other.session.openness()
+            && (self.body == BodyRule::Any || other.body == BodyRule::Json)
+            && other.headers.iter().all(|header| self.headers.contains(header))
+    }
 }
 
 /// One socket event that a component handles. Sockets always have a session.
@@ -74,6 +83,16 @@ pub enum From {
     Latest,
     /// At the oldest event of the topic.
     Earliest,
+}
+
+impl From {
+    /// As the manifest writes it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            From::Latest => "latest",
+            From::Earliest => "earliest",
+        }
+    }
 }
 
 /// The methods of routes. The host answers `HEAD` and `OPTIONS`.
@@ -133,6 +152,28 @@ pub enum SessionRule {
     Operator,
 }
 
+impl SessionRule {
+    /// As the manifest writes it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            SessionRule::Required => "required",
+            SessionRule::Optional => "optional",
+            SessionRule::None => "none",
+            SessionRule::Operator => "operator",
+        }
+    }
+
+    /// How open a route is to strangers: a larger number is more open.
+    fn openness(self) -> u8 {
+        match self {
+            SessionRule::Operator => 0,
+            SessionRule::Required => 1,
+            SessionRule::Optional => 2,
+            SessionRule::None => 3,
+        }
+    }
+}
+
 /// The rule for a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -147,9 +188,12 @@ pub enum BodyRule {
 impl HttpTrigger {
     pub(super) fn check(&self) -> Result<(), Problem> {
         let path = &self.path;
-        if !path.starts_with('/') || path.len() > 256 || path.contains(['?', '#', ' ', '\\']) || path.contains("//") {
+        let printable = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'\\'));
+        let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
+        if !path.starts_with('/') || path.len() > 256 || !printable || dots || path.contains("//") {
             let why = format!(
-                "the path {path:?} must begin with /, be at most 256 long and have no ?, #, space, \\ or empty segment"
+                "the path {path:?} must begin with /, be at most 256 printable ASCII characters and have no ?, #, space, \\, \
+                 `.`, `..` or empty segment"
             );
             return Err(Problem::malformed(at!["path"], why));
         }
@@ -175,12 +219,25 @@ impl EventTrigger {
     /// The most attempts of an event.
     pub const MOST_ATTEMPTS: u32 = 100;
 
-    fn one() -> u32 {
+    /// The `batch` of a subscription that does not give it.
+    pub(super) fn one() -> u32 {
         1
     }
 
-    fn attempts() -> u32 {
+    /// The `attempts` of a subscription that does not give it.
+    pub(super) fn attempts() -> u32 {
         8
+    }
+
+    /// Whether the other subscription gets nothing that this one does not: of the same topic, it has no other types, starts no
+    /// earlier, and gets no more in one call or in more attempts.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        let all_types = self.types.is_empty();
+        self.topic == other.topic
+            && (all_types || (!other.types.is_empty() && other.types.is_subset(&self.types)))
+            && self.from >= other.from
+            && self.batch >= other.batch
+            && self.attempts >= other.attempts
     }
 
     /// Whether events of this type are delivered.

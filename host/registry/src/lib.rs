@@ -6,10 +6,12 @@
 
 pub mod deploy;
 mod draining;
+mod failing;
 mod routes;
 mod served;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,9 +21,13 @@ use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, Paral
 use tokio::sync::watch;
 
 pub use draining::{DRAIN, Drain};
+pub use failing::Failing;
 pub use routes::{Found, Route, RouteConflict, Routes};
 pub use served::{Canary, Served};
 
+use capability::pattern;
+use capability::sockets::leases;
+use deploy::LARGEST;
 use draining::Draining;
 use engine::{Engine, EngineError, Loaded};
 use manifest::{Application, Bundle, BundleError, Manifest};
@@ -43,6 +49,14 @@ pub enum DeployError {
     /// It asks for a collection, topic or secret that the application does not have.
     #[error("{name} is refused: its manifest names {what}, which application.toml does not have")]
     Unknown {
+        /// The component.
+        name: String,
+        /// What it asks for.
+        what: String,
+    },
+    /// It asks for something that only the host has.
+    #[error("{name} is refused: its manifest grants {what}; leave that to the host")]
+    Reserved {
         /// The component.
         name: String,
         /// What it asks for.
@@ -70,12 +84,41 @@ pub enum DeployError {
     /// Another component has the route already.
     #[error("{0}")]
     Conflict(#[from] RouteConflict),
-    /// Two files of a folder have a component of the same name.
-    #[error("{0} is twice in the folder of components: the same name is in the manifests of two files")]
-    Twice(String),
+    /// Another file of the folder has a component of the same name.
+    #[error("{} is refused: {name} is in {} already; remove one of the two files", .file.display(), .first.display())]
+    Twice {
+        /// The component.
+        name: String,
+        /// The file whose component is served.
+        first: PathBuf,
+        /// The file that is refused.
+        file: PathBuf,
+    },
+    /// A file of the folder has more bytes than a component may have.
+    #[error("{} is refused: it has more than {} MiB, which no component may have", .0.display(), LARGEST >> 20)]
+    TooLarge(PathBuf),
     /// There is nothing to serve.
     #[error("there is no component in {0}; build them with `cargo xtask build-components`")]
     Empty(PathBuf),
+    /// There are components, and none of them can be served.
+    #[error("no component can be served: {}", reasons(.0))]
+    NoneServes(BTreeMap<String, String>),
+    /// Some components can't be served, and this host serves all or nothing.
+    #[error("not all components can be served: {}; mend or remove them, or start without --strict", reasons(.0))]
+    Strict(BTreeMap<String, String>),
+}
+
+fn reasons(failing: &BTreeMap<String, String>) -> String {
+    failing.values().map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
+/// What a folder of components has.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// The components by name.
+    pub bundles: BTreeMap<String, Arc<Bundle>>,
+    /// The files that are not among them, by name, and why.
+    pub refused: Vec<(String, DeployError)>,
 }
 
 /// What is deployed on this host.
@@ -83,6 +126,7 @@ pub struct Registry {
     engine: Arc<Engine>,
     deployed: Mutex<BTreeMap<String, Served>>,
     draining: Draining,
+    failing: Failing,
     routes: ArcSwap<Routes>,
     changed: watch::Sender<()>,
 }
@@ -94,6 +138,7 @@ impl Registry {
             engine,
             deployed: Mutex::default(),
             draining: Draining::default(),
+            failing: Failing::default(),
             routes: ArcSwap::default(),
             changed: watch::Sender::new(()),
         }
@@ -129,6 +174,11 @@ impl Registry {
         self.deployed().get(name).cloned()
     }
 
+    /// The components that this host should serve and can't.
+    pub fn failing(&self) -> &Failing {
+        &self.failing
+    }
+
     /// The versions that are out of service and not drained yet.
     pub fn draining(&self) -> Vec<Drain> {
         self.draining.all()
@@ -145,32 +195,53 @@ impl Registry {
 
     /// Deploys every `.wasm` of a folder, or none of them. Compiles on all cores what is not in the code cache.
     pub fn deploy_folder(&self, folder: &Path) -> Result<usize, DeployError> {
-        let bundles: Vec<_> = Self::bundles(folder)?.into_values().collect();
+        let Folder { bundles, refused } = Self::read_folder(folder)?;
+        if let Some((_, why)) = refused.into_iter().next() {
+            return Err(why);
+        }
+        let bundles: Vec<_> = bundles.into_values().collect();
         if bundles.is_empty() {
             return Err(DeployError::Empty(folder.to_owned()));
         }
-        let loaded = self.load_all(&bundles)?;
+        let loaded = self.load_each(&bundles).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = loaded.len();
         self.swap(loaded)?;
         Ok(count)
     }
 
-    /// Reads the components of a folder, by name. Compiles none of them.
-    pub fn bundles(folder: &Path) -> Result<BTreeMap<String, Arc<Bundle>>, DeployError> {
-        let read = |file: PathBuf| Bundle::read_file(&file);
-        let all = wasm_files(folder)?.into_par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let mut bundles = BTreeMap::new();
-        for bundle in all {
-            let name = bundle.name().to_owned();
-            if bundles.insert(name.clone(), Arc::new(bundle)).is_some() {
-                return Err(DeployError::Twice(name));
+    /// Reads the components of a folder. Compiles none of them. Of two files with the same component the first by name counts.
+    ///
+    /// # Errors
+    /// When the folder itself can't be read.
+    pub fn read_folder(folder: &Path) -> Result<Folder, DeployError> {
+        let read = |file: PathBuf| (read_component(&file), file);
+        let all: Vec<_> = wasm_files(folder)?.into_par_iter().map(read).collect();
+        let mut found = Folder::default();
+        let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for (bundle, file) in all {
+            let known = bundle.and_then(|bundle| match files.entry(bundle.name().to_owned()) {
+                Entry::Vacant(place) => {
+                    place.insert(file.clone());
+                    Ok(bundle)
+                }
+                Entry::Occupied(first) => {
+                    let (name, first) = (first.key().clone(), first.get().clone());
+                    Err(DeployError::Twice { name, first, file: file.clone() })
+                }
+            });
+            match known {
+                Ok(bundle) => _ = found.bundles.insert(bundle.name().to_owned(), Arc::new(bundle)),
+                Err(why) => {
+                    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    found.refused.push((name, why));
+                }
             }
         }
-        Ok(bundles)
+        Ok(found)
     }
 
-    /// Makes components ready to be called, one per core at a time, and returns them in their order. Deploys none of them.
-    pub fn load_all(&self, bundles: &[Arc<Bundle>]) -> Result<Vec<Arc<Loaded>>, DeployError> {
+    /// Makes components ready to be called, one per core at a time, in their order. Deploys none of them.
+    pub fn load_each(&self, bundles: &[Arc<Bundle>]) -> Vec<Result<Arc<Loaded>, DeployError>> {
         bundles.par_iter().map(|bundle| self.load(bundle)).collect()
     }
 
@@ -181,10 +252,56 @@ impl Registry {
         Ok(loaded)
     }
 
-    /// Deploys exactly these components.
-    pub fn serve(&self, components: Vec<Served>) -> Result<(), RouteConflict> {
-        let by_name = |served: Served| (served.name().to_owned(), served);
-        self.replace(&mut self.deployed(), components.into_iter().map(by_name).collect())
+    /// Deploys these components and no others, but for those that want a route of one before them: they keep the version that
+    /// they have, if that one fits, and are not served otherwise. Returns the conflicts.
+    pub fn serve(&self, mut components: Vec<Served>) -> Vec<RouteConflict> {
+        let mut deployed = self.deployed();
+        let mut conflicts = Vec::new();
+        loop {
+            let conflict = match Routes::of(&components) {
+                Ok(routes) => {
+                    let by_name = |served: Served| (served.name().to_owned(), served);
+                    self.replace(&mut deployed, components.into_iter().map(by_name).collect(), routes);
+                    return conflicts;
+                }
+                Err(conflict) => conflict,
+            };
+            let place = components.iter().position(|served| served.name() == conflict.second);
+            let refused = place.map(|place| components.remove(place));
+            let before = deployed
+                .get(&conflict.second)
+                .filter(|before| refused.as_ref().is_some_and(|refused| !Arc::ptr_eq(&before.stable, &refused.stable)));
+            components.extend(before.cloned());
+            conflicts.push(conflict);
+            if refused.is_none() {
+                // It names a component that is not there; what is served stays.
+                return conflicts;
+            }
+        }
+    }
+
+    /// Which of these components can be served beside those that are deployed and those before them, and why not the others.
+    /// Deploys none of them.
+    pub fn fitting(&self, mut components: Vec<Arc<Loaded>>) -> (Vec<Arc<Loaded>>, Vec<RouteConflict>) {
+        let deployed = self.deployed().clone();
+        let mut conflicts = Vec::new();
+        loop {
+            let others = deployed.values().filter(|served| {
+                !components.iter().any(|component| component.manifest.component.name == served.name())
+            });
+            let candidates: Vec<Served> = components.iter().cloned().map(Served::whole).collect();
+            let Err(conflict) = Routes::of(others.chain(&candidates)) else { return (components, conflicts) };
+            let place = components.iter().position(|component| component.manifest.component.name == conflict.second);
+            match place {
+                Some(place) => _ = components.remove(place),
+                // It names none of them: none is let in.
+                None => conflicts.extend(components.drain(..).map(|component| RouteConflict {
+                    second: component.manifest.component.name.clone(),
+                    ..conflict.clone()
+                })),
+            }
+            conflicts.push(conflict);
+        }
     }
 
     /// Checks that a component's routes and socket events are not those of another deployed component.
@@ -198,8 +315,9 @@ impl Registry {
     /// Makes a component ready to be called. Does not deploy it.
     pub fn load(&self, bundle: &Bundle) -> Result<Arc<Loaded>, DeployError> {
         let name = || bundle.name().to_owned();
-        check_names(&bundle.manifest, &self.engine.shared().application)
-            .map_err(|what| DeployError::Unknown { name: name(), what })?;
+        let application = &self.engine.shared().application;
+        check_names(&bundle.manifest, application).map_err(|what| DeployError::Unknown { name: name(), what })?;
+        check_reserved(&bundle.manifest, application).map_err(|what| DeployError::Reserved { name: name(), what })?;
         self.engine.load(bundle).map(Arc::new).map_err(|why| DeployError::Engine { name: name(), why })
     }
 
@@ -209,16 +327,13 @@ impl Registry {
         for component in loaded {
             next.insert(component.manifest.component.name.clone(), Served::whole(component));
         }
-        Ok(self.replace(&mut deployed, next)?)
+        let routes = Routes::of(next.values())?;
+        self.replace(&mut deployed, next, routes);
+        Ok(())
     }
 
-    /// The only writer of the route table.
-    fn replace(
-        &self,
-        deployed: &mut BTreeMap<String, Served>,
-        next: BTreeMap<String, Served>,
-    ) -> Result<(), RouteConflict> {
-        let routes = Routes::of(next.values())?;
+    /// The only writer of the route table; `routes` are those of `next`.
+    fn replace(&self, deployed: &mut BTreeMap<String, Served>, next: BTreeMap<String, Served>, routes: Routes) {
         let before = std::mem::replace(deployed, next);
         self.routes.store(Arc::new(routes));
         for version in before.values().flat_map(Served::versions) {
@@ -228,8 +343,15 @@ impl Registry {
             }
         }
         self.changed.send_replace(());
-        Ok(())
     }
+}
+
+fn read_component(file: &Path) -> Result<Bundle, DeployError> {
+    let is_large = |about: std::fs::Metadata| about.is_file() && about.len() > LARGEST as u64;
+    if std::fs::metadata(file).is_ok_and(is_large) {
+        return Err(DeployError::TooLarge(file.to_owned()));
+    }
+    Ok(Bundle::read_file(file)?)
 }
 
 fn wasm_files(folder: &Path) -> Result<Vec<PathBuf>, DeployError> {
@@ -251,9 +373,6 @@ fn check_names(manifest: &Manifest, application: &Application) -> Result<(), Str
     if let Some(name) = grants.documents.collections().find(|name| !application.collections.contains_key(*name)) {
         return Err(format!("the collection {name:?}"));
     }
-    if let Some(name) = grants.documents.collections().find(|name| **name == *application.session.collection) {
-        return Err(format!("the collection {name:?} to a component (it is the host's own; see `sessions`)"));
-    }
     let consumed = manifest.event.iter().map(|trigger| &trigger.topic);
     if let Some(name) = grants.events.iter().chain(consumed).find(|name| !application.topics.contains_key(*name)) {
         return Err(format!("the topic {name:?}"));
@@ -261,11 +380,141 @@ fn check_names(manifest: &Manifest, application: &Application) -> Result<(), Str
     if let Some(name) = grants.signing.iter().find(|name| !application.secrets.contains_key(*name)) {
         return Err(format!("the secret {name:?}"));
     }
-    let session_key = application.session.cache_key.replace("{hash}", "*");
-    let sample = application.session.cache_key.replace("{hash}", "0");
-    let reserved = |pattern: &&str| *pattern == session_key || capability::cache::covers(pattern, &sample);
-    if let Some(pattern) = grants.cache.patterns().find(reserved) {
-        return Err(format!("the cache keys {pattern:?} to a component (the host's sessions are there)"));
+    Ok(())
+}
+
+/// Checks that a manifest grants nothing that only the host has. Of a cache key it is enough that a granted pattern has one
+/// name in common with the host's.
+fn check_reserved(manifest: &Manifest, application: &Application) -> Result<(), String> {
+    let grants = &manifest.grants;
+    let session = &application.session;
+    if let Some(name) = grants.documents.collections().find(|name| *name == session.collection) {
+        return Err(format!(
+            "the collection {name:?}, where sessions are (`sessions = [\"list\"]` is for reading them)"
+        ));
+    }
+    let session_keys = session.cache_key.replace("{hash}", "*");
+    if let Some(pattern) = grants.cache.patterns().find(|granted| pattern::intersect(granted, &session_keys)) {
+        return Err(format!("the cache keys {pattern:?}, and sessions are under {session_keys:?}"));
+    }
+    let of_leases =
+        |granted: &&str| pattern::reaches(granted, leases::KEY_PREFIX) || pattern::covers(granted, leases::INDEX_KEY);
+    if let Some(pattern) = grants.cache.patterns().find(of_leases) {
+        let (keys, index) = (leases::KEY_PREFIX, leases::INDEX_KEY);
+        return Err(format!("the cache keys {pattern:?}, and who is present is under \"{keys}…\" and {index:?}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APPLICATION: &str = "
+[session]
+cookie = 'c'
+cookie-age = 1
+token-age = 1
+subject-claim = 'sub'
+secret = 'S'
+refusal = 'no'
+collection = 'logins'
+cache-key = 'session:{hash}'
+cache-age = 1
+[session.fields]
+id = 'i'
+subject = 's'
+hash = 'h'
+created = 'c'
+expires = 'e'
+revoked = 'r'
+[collections.logins]
+[collections.people]
+[topics]
+things = { partitions = 1 }
+";
+
+    fn manifest(lines: &str) -> Manifest {
+        Manifest::parse(&format!("[component]\nname = 'a'\nversion = '1'\n{lines}\n")).unwrap()
+    }
+
+    /// Attack (54, 61): grants of slices of the host's own cache keys. Outcome: refused: patterns are compared by intersection.
+    #[test]
+    fn no_part_of_what_is_the_hosts_can_be_granted() {
+        let application = Application::parse(APPLICATION).unwrap();
+        for key in ["session:*", "session:0*", "session:*f", "session:abc", "*:*", "s*:*", "*n:*", "session:a*b*"] {
+            let refused = check_reserved(&manifest(&format!("[grants.cache]\n'{key}' = 'r'")), &application);
+            assert!(refused.is_err_and(|what| what.contains(key) && what.contains("sessions are under")), "{key}");
+        }
+        for key in ["presence:*", "presence:1", "*:*:*", "p*:a:b", "presences", "*", "pres*s"] {
+            let refused = check_reserved(&manifest(&format!("[grants.cache]\n'{key}' = 'stale'")), &application);
+            assert!(refused.is_err_and(|what| what.contains(key) && what.contains("who is present")), "{key}");
+        }
+        for key in ["user:*", "user:*:last_seen", "sessions:*", "session:*:x", "presence", "recent:*:*", "a*"] {
+            let manifest = manifest(&format!("[grants.cache]\n'{key}' = 'rw'"));
+            assert_eq!(check_reserved(&manifest, &application), Ok(()), "{key}");
+        }
+        let refused = check_reserved(&manifest("[grants.documents]\nlogins = { access = 'r' }"), &application);
+        assert!(refused.is_err_and(|what| what.contains("\"logins\"")));
+    }
+
+    #[test]
+    fn a_name_is_one_of_the_applications_letter_for_letter() {
+        let application = Application::parse(APPLICATION).unwrap();
+        assert_eq!(check_names(&manifest("[grants]\nevents = ['things']"), &application), Ok(()));
+        for (lines, what) in [
+            ("[grants]\nevents = ['things.dlq']", "the topic \"things.dlq\""),
+            ("[grants]\nevents = ['Things']", "the topic \"Things\""),
+            ("[[event]]\ntopic = 'things.dlq'", "the topic \"things.dlq\""),
+            ("[[event]]\ntopic = \"things\\u0000\"", "the topic \"things\\0\""),
+            ("[[event]]\ntopic = '../things'", "the topic \"../things\""),
+            ("[grants.documents]\nPeople = { access = 'r' }", "the collection \"People\""),
+            ("[grants.documents]\n'' = { access = 'r' }", "the collection \"\""),
+            ("[grants.documents]\nhost-blobs = { access = 'r' }", "the collection \"host-blobs\""),
+            ("[grants.documents]\ninvalidations = { access = 'w' }", "the collection \"invalidations\""),
+            ("[grants]\nsigning = ['S']", "the secret \"S\""),
+        ] {
+            assert_eq!(check_names(&manifest(lines), &application), Err(what.to_owned()), "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_is_named_and_the_others_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let bundle = |name: &str| {
+            let manifest = format!("[component]\nname = \"{name}\"\nversion = \"1\"\n");
+            Manifest::bundle(b"\0asm\x0d\0\x01\0".to_vec(), &manifest).unwrap()
+        };
+        write("a.wasm", &bundle("a"));
+        write("b.wasm", &bundle("b"));
+        write("c.wasm", &bundle("a"));
+        write("half.wasm", &bundle("half")[..12]);
+        write("text.wasm", b"no component");
+        write("bare.wasm", b"\0asm\x0d\0\x01\0");
+        write("application.toml", b"");
+        std::fs::create_dir(folder.path().join("folder.wasm")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("gone.wasm")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("endless.wasm")).unwrap();
+        std::fs::File::create(folder.path().join("large.wasm")).unwrap().set_len(LARGEST as u64 + 1).unwrap();
+        let Folder { bundles, refused } = Registry::read_folder(folder.path()).unwrap();
+        assert_eq!(bundles.keys().collect::<Vec<_>>(), ["a", "b"]);
+        let refused: BTreeMap<&str, String> =
+            refused.iter().map(|(name, why)| (name.as_str(), why.to_string())).collect();
+        for (name, why) in [
+            ("bare.wasm", "there is no manifest in it"),
+            ("c.wasm", "a is in "),
+            ("endless.wasm", "it is no file"),
+            ("folder.wasm", "it is no file"),
+            ("gone.wasm", "can't read "),
+            ("half.wasm", "half.wasm is refused"),
+            ("large.wasm", "it has more than 64 MiB"),
+            ("text.wasm", "not a WebAssembly component"),
+        ] {
+            let told = refused.get(name).unwrap_or_else(|| panic!("{name} is not refused: {refused:#?}"));
+            assert!(told.contains(why) && told.contains(name), "{name}: {told}");
+        }
+        assert_eq!(refused.len(), 8);
+        assert!(matches!(Registry::read_folder(Path::new("/nowhere")), Err(DeployError::Unreadable { .. })));
+    }
 }

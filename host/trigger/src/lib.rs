@@ -6,6 +6,8 @@
 mod backoff;
 pub mod event;
 pub mod http;
+pub mod listener;
+pub mod proxies;
 pub mod schedule;
 mod session_token;
 pub mod socket;

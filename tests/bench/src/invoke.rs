@@ -9,7 +9,7 @@ use bytes::Bytes;
 use capability::cache::Ttl;
 use devconnect::config::Config;
 use devconnect::{Host, HostOptions};
-use engine::{Call, Engine, HttpCall, Loaded};
+use engine::{Call, Caller, Engine, Entered, HttpCall, Loaded};
 use serde::Serialize;
 
 use crate::measured;
@@ -86,7 +86,7 @@ async fn time_component(engine: &Arc<Engine>, component: &Arc<Loaded>) -> anyhow
     for round in 0..WARM_UP + ROUNDS {
         let call = call();
         let begun = Instant::now();
-        let answer = engine.invoke(component, call).await?;
+        let answer = engine.invoke(component, enter(engine)?, call).await?;
         let time = begun.elapsed();
         ensure!(answer.response.status == 200, "the component answered {}", answer.response.status);
         if round >= WARM_UP {
@@ -106,7 +106,7 @@ fn throughput(threads: usize, engine: &Arc<Engine>, component: &Arc<Loaded>) -> 
                 tokio::spawn(async move {
                     let mut calls = 0_u64;
                     while begun.elapsed() < THROUGHPUT {
-                        engine.invoke(&component, call()).await?;
+                        engine.invoke(&component, enter(&engine)?, call()).await?;
                         calls += 1;
                     }
                     anyhow::Ok(calls)
@@ -120,6 +120,10 @@ fn throughput(threads: usize, engine: &Arc<Engine>, component: &Arc<Loaded>) -> 
         anyhow::Ok(calls)
     })?;
     Ok((calls as f64 / begun.elapsed().as_secs_f64()) as u64)
+}
+
+fn enter(engine: &Engine) -> anyhow::Result<Entered> {
+    Ok(engine.admission().enter(Caller::Member("a".into()), false)?)
 }
 
 fn call() -> HttpCall {

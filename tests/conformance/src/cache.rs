@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use capability::cache::{Cache, Error, InProcess, Ttl};
+use capability::cache::{Cache, Error, InProcess, MAX_ENTRY, Ttl};
 use capability::clocks::Manual;
 use store_redis::RedisCache;
 use store_redis::{Options, Redis};
@@ -212,6 +212,18 @@ pub async fn a_list_is_filled_only_where_nothing_is(subject: &Subject) {
     cache.set(&other, bytes("1"), ttl(60)).await.unwrap();
     assert_eq!(cache.fill_recent(&other, values(2), ttl(60)).await, Ok(false));
     assert_eq!(cache.get(&other).await, Ok(Some(bytes("1"))));
+}
+
+/// A value of a list is small, so that a whole list is no larger than an answer may be.
+pub async fn values_of_lists_are_bounded(subject: &Subject) {
+    let (cache, pushed, filled) = (&subject.cache, subject.key("l"), subject.key("m"));
+    let of = |length: usize| Bytes::from(vec![b'x'; length]);
+    assert_eq!(cache.push_recent(&pushed, of(MAX_ENTRY), 9, ttl(60)).await, Ok(1));
+    assert!(is_invalid(cache.push_recent(&pushed, of(MAX_ENTRY + 1), 9, ttl(60)).await));
+    assert_eq!(cache.recent(&pushed, 9).await, Ok(Some(vec![of(MAX_ENTRY)])));
+    assert!(is_invalid(cache.fill_recent(&filled, vec![of(1), of(MAX_ENTRY + 1)], ttl(60)).await));
+    assert_eq!(cache.recent(&filled, 9).await, Ok(None));
+    assert_eq!(cache.fill_recent(&filled, vec![of(1), of(MAX_ENTRY)], ttl(60)).await, Ok(true));
 }
 
 /// A list is no value and a value no list; what does not fit is refused and harms nothing.

@@ -246,6 +246,11 @@ impl Log {
         Self { kept, reading }
     }
 
+    /// What was wrong so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        locked(&self.kept).clone()
+    }
+
     /// What was wrong, when the host has ended. A process that it has left could keep the log open, and is not waited for.
     pub(crate) fn ended(&self) -> Vec<Left> {
         let begun = Instant::now();

@@ -40,12 +40,15 @@ pub use stamps::{Met, Stamps};
 pub use waiting::{until, until_ok};
 
 /// The secret that tests sign their own tokens with.
-pub const JWT_SECRET: &str = "a secret of the end-to-end tests, long enough for HS256";
+pub const JWT_SECRET: &str = "227daa7ef87238da024096ec87f2e437f6c6778b3b944cb6e40c8dbea41d8170";
 
 /// What has happened is told to every component within this time.
 const SETTLES: Duration = Duration::from_secs(60);
 /// For so long nothing has gone on then.
 const QUIET: Duration = Duration::from_millis(300);
+
+/// A host that refuses to start has done so within this time.
+const REFUSES: Duration = Duration::from_secs(60);
 
 /// A running host. When it is interrupted or dropped while it runs, it must have left nothing behind but what is [`Expected`].
 pub struct Server {
@@ -73,6 +76,8 @@ pub struct ServerOptions {
     pub config: Option<&'static str>,
     /// The port; 0: any that is free.
     pub port: u16,
+    /// The umask that it starts with; none: that of the test.
+    pub umask: Option<&'static str>,
     /// What the host may leave behind.
     pub expects: Vec<Expected>,
 }
@@ -88,7 +93,7 @@ impl Server {
     pub fn start_with(data: &Path, options: ServerOptions) -> Self {
         let given = options.environment.iter().rfind(|(name, _)| *name == "DEVCONNECT_ADMIN_TOKEN");
         let token = given.map(|(_, token)| token.clone()).filter(|token| !token.is_empty());
-        let mut command = Command::new(binary());
+        let mut command = with_umask(options.umask);
         command
             .arg("serve")
             .arg("--components")
@@ -152,6 +157,11 @@ impl Server {
             since.is_some_and(|since| since.elapsed() >= QUIET)
         })
         .await;
+    }
+
+    /// The warnings and errors in its log so far, a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.log.warnings()
     }
 
     /// The process's id.
@@ -222,12 +232,42 @@ impl Drop for Server {
     }
 }
 
+/// The built host, with this umask. The shell becomes the host.
+fn with_umask(umask: Option<&str>) -> Command {
+    let Some(umask) = umask else { return Command::new(binary()) };
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "umask \"$0\" && exec \"$@\"", umask]).arg(binary());
+    command
+}
+
 /// What an operator's command says about a running host whose data folder this is: its output, and whether it went well.
 /// Blocks.
 pub fn operate(server: &Server, data: &Path, arguments: &[&str]) -> (String, bool) {
     let mut command = Command::new(binary());
     command.args(arguments).arg("--data").arg(data).env_clear().env("DEVCONNECT_ADMIN_URL", &server.admin);
     said(command)
+}
+
+/// What a host says that refuses to start, with these arguments and variables. It has the built components, unless the
+/// arguments name others. Panics when it starts. Blocks.
+pub fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--port", "0", "--admin-port", "0"]).args(arguments);
+    if !arguments.contains(&"--components") {
+        command.arg("--components").arg(root().join("target/components"));
+    }
+    command.env_clear().envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("the host's binary; build it with `cargo xtask build`");
+    let begun = Instant::now();
+    while begun.elapsed() < REFUSES && process.try_wait().expect("a process that can be asked").is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // One that has ended does not mind.
+    let _ = process.kill();
+    let output = process.wait_with_output().expect("what the host said");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.code().is_some_and(|code| code != 0), "the host does not refuse to start: {said}");
+    said
 }
 
 /// What a command says that asks no host. Blocks.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bson::{doc, oid::ObjectId};
 use capability::documents::{Commit, Write};
-use capability::passwords::Cost;
+use capability::passwords::{Cost, MIN_OLD_COST};
 use devconnect::config::{Address, Config};
 use devconnect::{Host, HostOptions};
 use serde::Serialize;
@@ -54,7 +54,7 @@ pub async fn pairs(host: &Host, count: usize) -> Vec<[Account; 2]> {
 pub async fn members(stack: &Stack, host: &str, count: usize) -> Vec<Account> {
     let data = stack.prepared(host).await;
     share_secret(&data);
-    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64, old_cost: MIN_OLD_COST };
     let components = root().join("target/components");
     let config = Config {
         mongodb: stack.has("MONGODB_URI").then(|| stack.variable("MONGODB_URI").to_owned()).map(Address),

@@ -41,7 +41,8 @@ impl Reply {
         value.split(';').next().map(str::to_owned)
     }
 
-    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    /// The values of a header, as text, in order.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = move |(header, _): &&'a (String, String)| header.eq_ignore_ascii_case(name);
         self.headers.iter().filter(named).map(|(_, value)| value.as_str())
     }

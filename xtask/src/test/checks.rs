@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::report::{self, Count};
+use crate::attacks;
 use crate::child::{self, Output};
 use crate::tree;
 use crate::workspace::{Workspace, cargo};
@@ -25,7 +26,8 @@ pub(super) fn components(root: &Path, deadline: Instant, cap: Duration) -> Resul
 
 /// What `tree` finds wrong.
 pub(super) fn layers(workspace: &Workspace) -> Result<(Count, Option<String>)> {
-    let wrong = tree::findings(workspace)?;
+    let mut wrong = tree::findings(workspace)?;
+    wrong.extend(attacks::finding(&workspace.root)?);
     wrong.iter().for_each(|finding| println!("{finding}"));
     let passed = u64::from(wrong.is_empty());
     Ok((Count { passed, failed: 1 - passed, ..Count::default() }, None))

@@ -21,7 +21,10 @@ const UNKNOWN: (Cost, u64) = (CORE, 30);
 const TABLE: &[(&str, Cost, u64)] = &[
     ("lint", CORE, 90),
     ("examples", CORE, 60),
-    ("e2e/hostile", ALONE, 30),
+    // They measure the host and the times of good requests.
+    ("hostile/components", ALONE, 30),
+    ("hostile/members", ALONE, 15),
+    ("hostile/strangers", ALONE, 60),
     // The order of messages and the swarm are among them: they want a quiet machine.
     ("e2e/live", ALONE, 120),
     ("e2e/fuzz", CORE, 90),

@@ -16,7 +16,7 @@ use crate::child::{self, Output};
 use crate::workspace::{Kind, Workspace, cargo};
 
 /// Packages whose tests are a job a module.
-const BY_MODULE: [&str; 4] = ["e2e", "conformance", "faults", "harness"];
+const BY_MODULE: [&str; 5] = ["e2e", "conformance", "faults", "hostile", "harness"];
 /// How many threads a test executable has at least.
 const THREADS: usize = 2;
 

@@ -68,7 +68,7 @@ const fn needed(name: &'static str, about: &'static str, minutes: u64, work: Wor
 pub(super) const SUITES: &[Suite] = &[
     suite("format", "cargo fmt", 2, Work::Cargo(&["fmt", "--all", "--check"])),
     suite("deny", "licences, bans, sources", 2, Work::Deny),
-    suite("layers", "crates and modules without a circle", 2, Work::Layers),
+    suite("layers", "crates and modules without a circle, docs/attacks.md", 2, Work::Layers),
     needed("components", "every component builds", 10, Work::Components),
     needed("build", "host, tools and tests build", 50, Work::Build),
     suite("lint", "clippy", 15, Work::Lint),
@@ -94,6 +94,7 @@ pub(super) const SUITES: &[Suite] = &[
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),
     suite("e2e", "the product over HTTP", 20, Work::Packages(&["e2e"])),
     suite("faults", "crashes, stores that fail, deploys under load", 30, Work::Packages(&["faults"])),
+    suite("hostile", "strangers, members and components that attack", 15, Work::Packages(&["hostile"])),
     suite("rest", "packages that no other suite has", 8, Work::Rest),
 ];
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
-use harness::{App, ObjectId, Value, json};
+use harness::{App, DateTime, ObjectId, Value, doc, json};
 
 fn app() -> App {
     App::with(&["analytics"])
@@ -122,4 +122,99 @@ fn more_skills_than_a_member_can_have_are_a_dead_letter() {
     app.until_consumed("analytics");
     assert_eq!(app.dead_letters("user-events").len(), 2);
     assert_eq!(network(&app, "")["topSkills"], json!([]));
+}
+
+/// Attack (50): hundreds of edits with odd skills, to grow a roll-up past what a document may have. Outcome: a document a
+/// skill, bounded; everybody is counted.
+#[test]
+fn however_often_and_oddly_a_member_lists_skills_everybody_is_counted() {
+    let app = app();
+    let [odd, bea] = [ObjectId::new(), ObjectId::new()];
+    let characters = ["🦀", "字", "ß", "\u{301}", "%", ".", "$", "\"", "\\", "\u{10ffff}"];
+    for edit in 0..120 {
+        let name = |skill: usize| {
+            let filler = characters[skill % characters.len()];
+            format!("{edit}.{skill}{}", filler.repeat(44))
+        };
+        let skills: Vec<String> = (0..50).map(name).collect();
+        let at = format!("2026-01-15T12:{:02}:{:02}.000Z", edit / 60, edit % 60);
+        let skills: Vec<&str> = skills.iter().map(String::as_str).collect();
+        has(&app, odd, &at, &skills);
+        // Whoever is told of in the same partition goes on being counted.
+        did(&app, "user-events", "USER_LOGIN", odd, &at, &json!({}));
+    }
+    has(&app, bea, "2026-01-15T12:30:00.000Z", &["rust"]);
+    app.until_consumed("analytics");
+    assert_eq!(app.dead_letters("user-events"), []);
+    let hour = network(&app, "by=hour&windows=1&until=2026-01-15T12:59:59Z");
+    assert_eq!((&hour["total"]["logins"], &hour["windows"][0]["activeUsers"]), (&json!(120), &json!(1)));
+    assert_eq!(hour["windows"][0]["newSkills"].as_array().unwrap().len(), 5);
+    assert!(hour["topSkills"].as_array().unwrap().iter().all(|skill| skill["members"] == 1), "{}", hour["topSkills"]);
+    for (collection, most) in [("analyticsrollups", 16), ("analyticsskills", 51), ("analyticsnewskills", 3 * 51)] {
+        let rows = app.find(collection, doc! {});
+        assert!(rows.len() <= most, "{} rows in {collection}", rows.len());
+        let largest = rows.iter().map(|row| row.to_string().len()).max().unwrap();
+        assert!(largest < 8_000, "{largest} in {collection}");
+    }
+    let mine = app.find("analyticsskills", doc! {});
+    assert_eq!(mine.len(), 51, "what nobody has any more is not kept");
+}
+
+#[test]
+fn of_one_member_so_many_skills_count_as_new_in_an_hour() {
+    let app = app();
+    let (ada, bea) = (ObjectId::new(), ObjectId::new());
+    for (edit, at) in ["12:00", "12:20", "12:40", "13:00"].into_iter().enumerate() {
+        let skills: Vec<String> = (0..30).map(|skill| format!("skill{edit}-{skill}")).collect();
+        let skills: Vec<&str> = skills.iter().map(String::as_str).collect();
+        has(&app, ada, &format!("2026-01-15T{at}:00.000Z"), &skills);
+    }
+    has(&app, bea, "2026-01-15T12:50:00.000Z", &["skill2-29"]);
+    app.until_consumed("analytics");
+    let counted = |window: &str, start: &str| -> i64 {
+        let start = DateTime::parse_rfc3339_str(start).unwrap();
+        let rows = app.find("analyticsnewskills", doc! { "window": window, "start": start });
+        rows.iter().map(|row| row.get_i64("count").unwrap()).sum()
+    };
+    assert_eq!(counted("hour", "2026-01-15T12:00:00Z"), 50 + 1, "and what others list is not what she has used up");
+    assert_eq!(counted("hour", "2026-01-15T13:00:00Z"), 30);
+    assert_eq!(counted("day", "2026-01-15T00:00:00Z"), 50 + 1 + 30);
+    assert_eq!(counted("minute", "2026-01-15T12:20:00Z"), 20);
+    let data = network(&app, "windows=1&until=2026-01-15T23:00:00Z");
+    assert_eq!(data["topSkills"][0]["members"], 1);
+}
+
+#[test]
+fn what_an_earlier_version_counted_goes_on() {
+    let (ada, bea) = (ObjectId::new(), ObjectId::new());
+    let start = DateTime::parse_rfc3339_str("2026-01-15T12:00:00Z").unwrap();
+    let minute = doc! { "skills": { "node%2ejs": 1_i64 }, "logins": 1_i64 };
+    let row = doc! {
+        "_id": "2026-01-15T12:00:00.000Z/3", "start": start, "logins": 1_i64,
+        "skills": { "rust": 2_i64, "node%2ejs": 1_i64 }, "minutes": { "05": minute },
+    };
+    let app = App::setup(&["analytics"])
+        .document("analyticsskills", doc! { "_id": 3_i64, "skills": { "rust": 2_i64, "node%2ejs": 1_i64 } })
+        .document("analyticsskills", doc! { "_id": 7_i64, "skills": { "rust": 1_i64, "%24": 0_i64 } })
+        .document("analyticsmembers", doc! { "_id": ada, "skills": ["node.js", "rust"] })
+        .document("analyticsrollups", row)
+        .start();
+    let members = |skill: &str, members: u32| json!({ "skill": skill, "members": members });
+    let data = network(&app, "by=hour&windows=1&until=2026-01-15T12:30:00Z");
+    assert_eq!(data["topSkills"], json!([members("rust", 3), members("node.js", 1)]));
+    let new = |skill: &str, count: u32| json!({ "skill": skill, "count": count });
+    assert_eq!(data["windows"][0]["newSkills"], json!([new("rust", 2), new("node.js", 1)]));
+    let of_minute = network(&app, "by=minute&windows=1&until=2026-01-15T12:05:30Z");
+    assert_eq!(of_minute["windows"][0]["newSkills"], json!([new("node.js", 1)]));
+
+    // Ada has another one instead of two that the earlier version counted; Bea has one of them, too.
+    has(&app, ada, "2026-01-15T12:10:00.000Z", &["go"]);
+    has(&app, bea, "2026-01-15T12:10:00.000Z", &["rust", "go"]);
+    app.until_consumed("analytics");
+    let data = network(&app, "by=hour&windows=1&until=2026-01-15T12:30:00Z");
+    assert_eq!(data["topSkills"], json!([members("rust", 3), members("go", 2)]));
+    let expected = json!([new("rust", 3), new("go", 2), new("node.js", 1)]);
+    assert_eq!(data["windows"][0]["newSkills"], expected);
+    assert_eq!(data["total"]["logins"], 1);
+    assert_eq!(app.dead_letters("user-events"), []);
 }

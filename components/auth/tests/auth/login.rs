@@ -220,38 +220,104 @@ fn an_account_without_a_usable_hash_is_nobody_s() {
     assert_eq!(log_in(&app, "none@example.com", "x").message(), "Invalid credentials");
 }
 
+/// The status of a log-in from an address and the seconds after which to try again.
+fn waits(app: &App, address: &str, email: &str, password: &str) -> (u16, Option<u64>) {
+    let peer = address.parse().unwrap();
+    let reply = app.post("/login").json(&json!({ "emailId": email, "password": password })).from(peer).send();
+    (reply.status, reply.header("retry-after").and_then(|seconds| seconds.parse().ok()))
+}
+
+/// Attack (46): guesses of a password from one address. Outcome: from the tenth on it waits longer and longer.
 #[test]
-fn after_ten_failures_an_account_is_locked_for_a_quarter_of_an_hour() {
+fn after_ten_failures_an_address_waits_longer_and_longer() {
     let app = App::with(&["auth"]);
     ada(&app);
     named(&app, "bo@example.com");
     for n in 0..10 {
         let email = if n % 2 == 0 { "ada@example.com" } else { " ADA@Example.com" };
         assert_eq!(log_in(&app, email, "wrong").status, 400, "{n}");
-        app.clock().advance(1_000);
     }
-    for password in ["wrong", PASSWORD] {
-        let reply = log_in(&app, "ada@example.com", password);
-        assert_eq!((reply.status, reply.message().as_str()), (429, "Too many failed attempts, please try again later"));
-        assert_eq!((reply.header("retry-after"), reply.token()), (Some("900"), None));
+    let mut wait = 10;
+    for _ in 0..4 {
+        for password in ["wrong", PASSWORD] {
+            let reply = log_in(&app, "ada@example.com", password);
+            let words = (reply.status, reply.message());
+            assert_eq!(words, (429, "Too many failed attempts, please try again later".to_owned()));
+            assert_eq!((reply.header("retry-after"), reply.token()), (Some(wait.to_string().as_str()), None));
+        }
+        assert_eq!(log_in(&app, "bo@example.com", PASSWORD).status, 200, "another account does not");
+        app.clock().advance(wait * 1_000 - 1);
+        let reply = log_in(&app, "ada@example.com", PASSWORD);
+        assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+        app.clock().advance(1);
+        assert_eq!(log_in(&app, "ada@example.com", "wrong").status, 400, "each further one doubles the wait");
+        wait *= 2;
     }
-    assert_eq!(log_in(&app, "bo@example.com", PASSWORD).status, 200, "another account is not");
-    // The quarter began with the first failure, ten seconds ago.
-    app.clock().advance(WINDOW - 11_000);
-    assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 429);
-    app.clock().advance(2_000);
+    app.clock().advance(wait * 1_000);
+    assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 200);
+    assert_eq!(log_in(&app, "ada@example.com", "wrong").status, 400, "and all is forgotten");
     assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 200);
 }
 
 #[test]
-fn an_account_that_is_not_there_is_locked_in_the_same_way() {
+fn failures_are_forgotten_a_quarter_of_an_hour_after_the_first() {
+    let app = App::with(&["auth"]);
+    ada(&app);
+    for _ in 0..9 {
+        assert_eq!(log_in(&app, "ada@example.com", "wrong").status, 400);
+    }
+    app.clock().advance(WINDOW);
+    for n in 0..10 {
+        assert_eq!(log_in(&app, "ada@example.com", "wrong").status, 400, "{n}");
+    }
+    assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 429);
+}
+
+/// Attack (46): wrong passwords of others, to lock a member out. Outcome: the member gets in from its own address.
+#[test]
+fn who_knows_the_password_gets_in_from_another_address_whatever_others_do() {
+    let app = App::with(&["auth"]);
+    ada(&app);
+    // One who guesses a lot, and very many of whom each guesses once.
+    for n in 0..40 {
+        log_in_from(&app, "198.51.100.1", "ada@example.com", &format!("wrong{n}"));
+    }
+    assert_eq!(log_in_from(&app, "198.51.100.1", "ada@example.com", PASSWORD), 429);
+    for n in 0..120 {
+        assert_eq!(log_in_from(&app, &format!("203.0.113.{n}"), "ada@example.com", "wrong"), 400, "{n}");
+        if n % 40 == 0 {
+            assert_eq!(log_in_from(&app, &format!("192.0.2.{n}"), "ada@example.com", PASSWORD), 200, "{n}");
+        }
+    }
+    for address in ["203.0.113.200", "192.0.2.0", "2001:db8::1"] {
+        assert_eq!(log_in_from(&app, address, "ada@example.com", PASSWORD), 200, "{address}");
+    }
+}
+
+#[test]
+fn where_very_many_guess_an_address_that_nobody_knows_has_one_guess() {
+    let app = App::with(&["auth"]);
+    ada(&app);
+    assert_eq!(log_in_from(&app, "192.0.2.1", "ada@example.com", PASSWORD), 200);
+    for n in 0..100 {
+        assert_eq!(log_in_from(&app, &format!("203.0.113.{n}"), "ada@example.com", "wrong"), 400, "{n}");
+    }
+    let guesses = |address: &str| [0; 3].map(|_| log_in_from(&app, address, "ada@example.com", "wrong"));
+    assert_eq!(guesses("203.0.113.200"), [400, 429, 429]);
+    assert_eq!(guesses("192.0.2.1"), [400; 3], "one that it was logged in from has as many as ever");
+    let others = [0; 3].map(|_| log_in_from(&app, "203.0.113.200", "bo@example.com", "wrong"));
+    assert_eq!(others, [400; 3], "it is about this account");
+}
+
+#[test]
+fn an_account_that_is_not_there_makes_one_wait_in_the_same_way() {
     let app = App::with(&["auth"]);
     let statuses: Vec<u16> = (0..11).map(|_| log_in(&app, "nobody@example.com", "wrong").status).collect();
     assert_eq!(statuses, [[400; 10].as_slice(), &[429]].concat());
 }
 
 #[test]
-fn a_right_password_forgets_the_account_s_failures() {
+fn a_right_password_forgets_the_failures_of_its_address() {
     let app = App::with(&["auth"]);
     ada(&app);
     for round in 0..2 {
@@ -263,9 +329,11 @@ fn a_right_password_forgets_the_account_s_failures() {
 }
 
 #[test]
-fn after_fifty_failures_an_address_is_locked_for_a_quarter_of_an_hour() {
+fn after_fifty_failures_an_address_waits_at_accounts_that_do_not_know_it() {
     let app = App::with(&["auth"]);
-    ada(&app);
+    for name in ["ada", "bo"] {
+        named(&app, &format!("{name}@example.com"));
+    }
     assert_eq!(guess_from(&app, "203.0.113.7", 49), [400; 49]);
     assert_eq!(
         log_in_from(&app, "203.0.113.7", "ada@example.com", PASSWORD),
@@ -273,10 +341,25 @@ fn after_fifty_failures_an_address_is_locked_for_a_quarter_of_an_hour() {
         "its failures are not forgotten by this"
     );
     assert_eq!(guess_from(&app, "203.0.113.7", 2), [400, 429]);
-    assert_eq!(log_in_from(&app, "203.0.113.7", "ada@example.com", PASSWORD), 429);
-    assert_eq!(log_in_from(&app, "203.0.113.8", "ada@example.com", PASSWORD), 200, "another address is not");
-    assert_eq!(log_in_from(&app, "::ffff:203.0.113.7", "ada@example.com", PASSWORD), 429, "another spelling of it is");
-    app.clock().advance(WINDOW + 1_000);
+    assert_eq!(waits(&app, "203.0.113.7", "bo@example.com", PASSWORD), (429, Some(2)));
+    for known in ["203.0.113.7", "::ffff:203.0.113.7"] {
+        assert_eq!(log_in_from(&app, known, "ada@example.com", PASSWORD), 200, "who was there before is let in");
+    }
+    assert_eq!(log_in_from(&app, "203.0.113.8", "bo@example.com", PASSWORD), 200, "another address does not wait");
+    assert_eq!(log_in_from(&app, "::ffff:203.0.113.7", "cy@example.com", "wrong"), 429, "another spelling of it does");
+    app.clock().advance(2_000);
+    assert_eq!(log_in_from(&app, "203.0.113.7", "bo@example.com", PASSWORD), 200);
+    assert_eq!(guess_from(&app, "203.0.113.7", 2), [400, 429]);
+    assert_eq!(waits(&app, "203.0.113.7", "cy@example.com", "wrong"), (429, Some(4)), "each further one doubles it");
+}
+
+#[test]
+fn who_signed_up_at_an_address_is_known_there() {
+    let app = App::with(&["auth"]);
+    let form =
+        json!({ "firstName": "Ada", "lastName": "Lovelace", "emailId": "ada@example.com", "password": PASSWORD });
+    assert_eq!(app.post("/signup").json(&form).from("203.0.113.7".parse().unwrap()).send().status, 200);
+    assert_eq!(guess_from(&app, "203.0.113.7", 51), [[400; 50].as_slice(), &[429]].concat());
     assert_eq!(log_in_from(&app, "203.0.113.7", "ada@example.com", PASSWORD), 200);
 }
 
@@ -308,6 +391,27 @@ fn guesses_at_once_do_not_pass_the_limit() {
     let replies = harness::all((0..30).map(|_| app.post("/login").json(&wrong).begin()));
     assert!(replies.iter().all(|reply| matches!(reply.status, 400 | 429)), "{replies:?}");
     assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 429);
+}
+
+#[test]
+fn an_account_is_logged_in_to_so_often_in_an_hour() {
+    let config = "[settings]\n\"limits.logins\" = \"3\"";
+    let app = App::with_config(&["auth"], config);
+    ada(&app);
+    named(&app, "bo@example.com");
+    let statuses = |email: &str| [0; 4].map(|_| log_in(&app, email, PASSWORD).status);
+    assert_eq!(statuses("ada@example.com"), [200, 200, 200, 429]);
+    let reply = log_in(&app, "ada@example.com", PASSWORD);
+    assert_eq!(reply.message(), "Too many log-ins, please try again later");
+    assert_eq!((reply.header("retry-after"), reply.token()), (Some("3600"), None), "the hour began at noon");
+    assert_eq!(log_in(&app, "ada@example.com", "wrong").status, 400, "who does not know the password learns nothing");
+    assert_eq!(statuses("bo@example.com"), [200, 200, 200, 429], "others have their own");
+    assert_eq!(app.find("sessions", doc! {}).len(), 8, "two of sign-ups, and three each");
+    app.clock().advance(3_600_000);
+    assert_eq!(log_in(&app, "ada@example.com", PASSWORD).status, 200);
+    let app = App::with_config(&["auth"], "[settings]\n\"limits.logins\" = \"off\"");
+    ada(&app);
+    assert!((0..110).all(|_| log_in(&app, "ada@example.com", PASSWORD).status == 200), "no limit");
 }
 
 #[test]

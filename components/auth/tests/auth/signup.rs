@@ -292,3 +292,106 @@ fn an_e_mail_that_an_old_account_has_in_another_case_is_taken() {
     expected.insert("emailKey", "ada@example.com");
     assert_eq!(app.find("users", doc! {}), [expected]);
 }
+
+/// Signs up from an address.
+fn from(app: &App, address: &str, email: &str) -> Reply {
+    app.post("/signup").json(&with("emailId", email)).from(address.parse().unwrap()).send()
+}
+
+/// Attack (46): sign-ups from one address, one after the other, to learn who has an account. Outcome: after forty in an
+/// hour: 429 with `Retry-After`.
+#[test]
+fn an_address_signs_up_so_often_in_an_hour_also_where_an_e_mail_is_taken() {
+    let app = App::with_config(&["auth"], "[settings]\n\"limits.signups-per-address\" = \"5\"");
+    assert_eq!(from(&app, "203.0.113.7", "ada0@example.com").status, 200);
+    // Asking who has an account counts as much as having one.
+    for (n, email) in
+        ["ada0@example.com", "ada1@example.com", "ADA0@example.com", "ada2@example.com"].iter().enumerate()
+    {
+        assert_eq!(from(&app, "203.0.113.7", email).status, if n % 2 == 0 { 400 } else { 200 }, "{email}");
+    }
+    for email in ["ada0@example.com", "new@example.com"] {
+        let reply = from(&app, "203.0.113.7", email);
+        let words = (reply.status, reply.message());
+        assert_eq!(words, (429, "Too many sign-ups from your address, please try again later".to_owned()), "{email}");
+        assert_eq!((reply.header("retry-after"), reply.token()), (Some("3600"), None), "the hour began at noon");
+    }
+    assert_eq!(from(&app, "::ffff:203.0.113.7", "new@example.com").status, 429, "another spelling of it");
+    assert_eq!(from(&app, "203.0.113.8", "new@example.com").status, 200, "another address has its own");
+    assert_eq!(sign_up(&app, &with("emailId", "local@example.com")).status, 200, "loopback is not limited");
+    app.clock().advance(3_600_000);
+    assert_eq!(from(&app, "203.0.113.7", "later@example.com").status, 200);
+}
+
+#[test]
+fn a_form_that_is_wrong_does_not_count() {
+    let app = App::with_config(&["auth"], "[settings]\n\"limits.signups-per-address\" = \"1\"");
+    for _ in 0..5 {
+        let wrong = app.post("/signup").json(&with("password", "weak")).from("203.0.113.7".parse().unwrap()).send();
+        assert_eq!(wrong.status, 400);
+    }
+    assert_eq!(from(&app, "203.0.113.7", "ada@example.com").status, 200);
+    assert_eq!(from(&app, "203.0.113.7", "bo@example.com").status, 429);
+}
+
+#[test]
+fn asking_who_has_an_account_has_an_end() {
+    let app = App::with(&["auth"]);
+    let statuses: Vec<u16> =
+        (0..60).map(|n| from(&app, "203.0.113.7", &format!("probe{n}@example.com")).status).collect();
+    assert_eq!(statuses, [[200; 40].as_slice(), &[429; 20]].concat());
+    let app = App::with_config(&["auth"], "[settings]\n\"limits.loopback\" = \"on\"");
+    let statuses: Vec<u16> =
+        (0..41).map(|n| sign_up(&app, &with("emailId", format!("probe{n}@example.com"))).status).collect();
+    assert_eq!(statuses, [[200; 40].as_slice(), &[429]].concat());
+}
+
+/// Attack (46): sign-ups as `victim+N@…`, in other cases and with dots, to send mails to one mailbox. Outcome: five a day.
+#[test]
+fn a_mailbox_has_so_few_new_accounts_in_a_day_however_it_is_written() {
+    let spellings: [fn(usize) -> String; 3] = [
+        |n| format!("victim+{n}@example.com"),
+        |n| format!("Victim+news{n}@Example.COM"),
+        |n| format!("{}+{n}@gmail.com", ["victim", "v.ictim", "vi.ctim", "v.i.c.t.i.m", "vict.im", "victi.m"][n % 6]),
+    ];
+    for spelling in spellings {
+        let app = App::with(&["auth"]);
+        let emails: Vec<String> = (0..8).map(spelling).collect();
+        let statuses: Vec<u16> = (0..8).map(|n| from(&app, &format!("203.0.113.{n}"), &emails[n]).status).collect();
+        assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429], "{emails:?}");
+        let reply = sign_up(&app, &with("emailId", emails[7].as_str()));
+        let words = (reply.status, reply.message());
+        let expected = "Too many sign-ups for this e-mail address, please try again later";
+        assert_eq!(words, (429, expected.to_owned()), "from loopback, too");
+        assert_eq!(reply.header("retry-after"), Some("43200"), "the day ends in twelve hours");
+        assert_eq!(app.events("user-events").len(), 5, "so many mails at most");
+        assert_eq!(sign_up(&app, &with("emailId", "other@example.com")).status, 200);
+        app.clock().advance(43_200_000);
+        assert_eq!(sign_up(&app, &with("emailId", emails[7].as_str())).status, 200);
+    }
+}
+
+#[test]
+fn what_makes_no_account_does_not_count_for_its_mailbox() {
+    let app = App::with(&["auth"]);
+    assert_eq!(sign_up(&app, &with("emailId", "ada+0@example.com")).status, 200);
+    for _ in 0..10 {
+        assert_eq!(sign_up(&app, &with("emailId", "ada+0@example.com")).status, 400);
+    }
+    // Of those at once one is made.
+    let replies = harness::all((0..4).map(|_| app.post("/signup").json(&with("emailId", "ada+1@example.com")).begin()));
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 1);
+    for n in 2..5 {
+        assert_eq!(sign_up(&app, &with("emailId", format!("ada+{n}@example.com"))).status, 200, "{n}");
+    }
+    assert_eq!(sign_up(&app, &with("emailId", "ada+5@example.com")).status, 429);
+}
+
+#[test]
+fn a_setting_that_is_no_number_leaves_the_limit_as_it_is() {
+    let app = App::with_config(&["auth"], "[settings]\n\"limits.signups-per-recipient\" = \"many\"");
+    let statuses = (0..6).map(|n| sign_up(&app, &with("emailId", format!("ada+{n}@example.com"))).status);
+    assert_eq!(statuses.collect::<Vec<_>>(), [200, 200, 200, 200, 200, 429]);
+    let app = App::with_config(&["auth"], "[settings]\n\"limits.signups-per-recipient\" = \"off\"");
+    assert!((0..12).all(|n| sign_up(&app, &with("emailId", format!("ada+{n}@example.com"))).status == 200));
+}

@@ -1,6 +1,6 @@
 //! How many requests a member sends on a day.
 
-use harness::{ObjectId, doc, json};
+use harness::{App, ObjectId, doc, json};
 
 use crate::member::*;
 
@@ -76,7 +76,7 @@ fn the_limit_holds_for_requests_at_once() {
 }
 
 #[test]
-fn ignoring_does_not_count_and_is_never_limited() {
+fn ignoring_does_not_count_for_the_day() {
     let app = app();
     let ada = member(&app, "Ada");
     for _ in 0..12 {
@@ -134,4 +134,51 @@ fn the_limit_of_one_member_is_not_anothers() {
         ada.interested(&app, &member(&app, "Eve"));
     }
     assert_eq!(bob.send(&app, "interested", ada.id).status, 200);
+}
+
+/// The words of who does too much in a minute.
+const TOO_FAST: &str = "You are sending or answering requests too fast, please slow down";
+
+#[test]
+fn whatever_a_member_sends_or_answers_there_is_a_pace() {
+    let app = app();
+    let ada = of_tier(&app, "Ada", "gold");
+    for _ in 0..50 {
+        assert_eq!(ada.send(&app, "ignore", member(&app, "Bob").id).status, 200);
+        ada.interested(&app, &member(&app, "Bob"));
+    }
+    let asked: Vec<String> = (0..21).map(|_| member(&app, "Bob").interested(&app, &ada)).collect();
+    for (n, request) in asked.iter().take(20).enumerate() {
+        let reply = match n % 2 {
+            0 => ada.review(&app, "accepted", request),
+            _ => ada.respond(&app, request, &json!({ "action": "reject" })),
+        };
+        assert_eq!(reply.status, 200, "{n}: {}", reply.text());
+    }
+    let bob = member(&app, "Bob");
+    let refused = [
+        ada.send(&app, "ignore", bob.id),
+        ada.send(&app, "interested", bob.id),
+        ada.review(&app, "accepted", &asked[20]),
+        ada.respond(&app, &asked[20], &json!({ "action": "accept" })),
+    ];
+    for reply in refused {
+        assert_says(&reply, 429, TOO_FAST);
+        assert_eq!(reply.header("retry-after"), Some("60"));
+        assert_eq!(reply.json().get("tier"), None, "it is not the day's limit");
+    }
+    assert_eq!(bob.send(&app, "ignore", ada.id).status, 200, "others have their own");
+    app.clock().advance(60_000);
+    assert_eq!(ada.review(&app, "accepted", &asked[20]).status, 200);
+}
+
+#[test]
+fn an_operator_lifts_the_pace() {
+    let app = App::with_config(&["connections"], "[settings]\n\"limits.requests\" = \"off\"");
+    let ada = member(&app, "Ada");
+    assert!((0..130).all(|_| ada.send(&app, "ignore", ObjectId::new()).status == 404));
+    let app = App::with_config(&["connections"], "[settings]\n\"limits.requests\" = \"2\"");
+    let ada = member(&app, "Ada");
+    let statuses = [(); 3].map(|()| ada.send(&app, "ignore", ObjectId::new()).status);
+    assert_eq!(statuses, [404, 404, 429], "who asks for nobody asks all the same");
 }

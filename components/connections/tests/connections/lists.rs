@@ -130,3 +130,67 @@ fn the_connections_are_complete_and_in_order_past_a_thousand() {
         assert_eq!(column(&list, "/_id"), others.iter().map(|id| id.to_hex()).collect::<Vec<_>>());
     }
 }
+
+/// The ids of the requests in a list.
+fn ids(list: &Value) -> Vec<String> {
+    column(list, "/_id").into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_received_list_is_read_page_by_page() {
+    let (app, ada, _) = of_many(230, "interested", false);
+    let whole = ids(&ada.list(&app, "/user/requests/received"));
+    let page = |query: &str| ada.list(&app, &format!("/user/requests/received?{query}"));
+    for (query, rows, number, more) in [
+        ("limit=100", 0..100, 1, true),
+        ("limit=100&page=2", 100..200, 2, true),
+        ("limit=100&page=3", 200..230, 3, false),
+        ("limit=100&page=4", 230..whole.len(), 4, false),
+        ("limit=115&page=2", 115..230, 2, false),
+        ("page=1", 0..50, 1, true),
+        ("page=5", 200..230, 5, false),
+        ("limit=1000", 0..200, 1, true),
+        ("limit=1&page=007", 6..7, 7, true),
+        ("page=1000&limit=99999999999999", 230..whole.len(), 1_000, false),
+        ("page=&limit=7", 0..7, 1, true),
+    ] {
+        let answer = page(query);
+        assert_eq!(ids(&answer), whole[rows], "{query}");
+        assert_eq!((&answer["page"], &answer["hasMore"]), (&json!(number), &json!(more)), "{query}");
+        assert_eq!(answer["message"], "Data fetched successfully");
+    }
+    for query in ["page=", "limit=", "page=&limit="] {
+        let answer = page(query);
+        assert_eq!((ids(&answer), answer.get("page"), answer.get("hasMore")), (whole.clone(), None, None), "{query}");
+    }
+    for query in ["page=0", "limit=0", "page=-1", "limit=x", "page=1001", "limit=1.5", "page=99999999999999"] {
+        let reply = app.get(&format!("/user/requests/received?{query}")).token(&ada.token).send();
+        assert_eq!(reply.status, 400, "{query}: {}", reply.text());
+    }
+}
+
+/// Attack (52): ten thousand requests to one member, to break its list. Outcome: the list is cut, and read page by page.
+#[test]
+fn what_very_many_send_is_shown_up_to_the_newest_ten_thousand() {
+    let app = app();
+    let ada = member(&app, "Ada");
+    let senders: Vec<Member> = (0..5).map(|_| member(&app, "Bob")).collect();
+    let insert = |count: usize, from: i64| {
+        app.insert_all("connectionrequests", (0..count).map(|n| {
+            let at = DateTime::from_millis(from + i64::try_from(n).unwrap());
+            let sender = senders[n % senders.len()].id;
+            doc! { "_id": ObjectId::new(), "fromUserId": sender, "toUserId": ada.id, "status": "interested", "createdAt": at, "updatedAt": at }
+        }));
+    };
+    insert(10_000, MILLIS);
+    let list = ada.list(&app, "/user/requests/received");
+    assert_eq!((ids(&list).len(), list.get("hasMore")), (10_000, None));
+    let first = ids(&list).pop();
+    insert(300, MILLIS + 20_000);
+    let list = ada.list(&app, "/user/requests/received");
+    assert_eq!((ids(&list).len(), list.get("hasMore")), (10_000, Some(&json!(true))));
+    assert_eq!(list["data"][0]["createdAt"], "2026-01-15T12:00:20.299Z", "the newest");
+    assert_eq!(list["data"][9_999]["createdAt"], "2026-01-15T12:00:00.300Z");
+    let last = ada.list(&app, "/user/requests/received?limit=100&page=103");
+    assert_eq!((ids(&last).pop(), &last["hasMore"]), (first, &json!(false)), "what is older is on a page");
+}

@@ -1,6 +1,7 @@
 //! Connection requests: sent, answered and listed by the built component in the real engine. A file a route.
 
 mod answer;
+mod expiry;
 mod limit;
 mod lists;
 mod member;

@@ -88,12 +88,43 @@ fn a_hostile_name_is_no_markup_and_no_header() {
         assert!(!html(mail).contains("<script"), "{}", html(mail));
     }
     let request = all.iter().find(|mail| mail.to == address(ada)).unwrap();
+    assert!(request.subject.ends_with("</script> Eve Bcc: x wants to connect with you"), "{}", request.subject);
     assert!(
-        request.subject.ends_with("Eve  Bcc: everybody@example.com x wants to connect with you"),
+        html(request).contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; Eve Bcc: x"),
         "{}",
-        request.subject
+        html(request)
     );
-    assert!(html(request).contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; Eve  Bcc:"), "{}", html(request));
+}
+
+/// Attack (46): a name or a skill that is a message, with a link, in a mail to somebody else. Outcome: the mail has no link
+/// and no message.
+#[test]
+fn a_name_says_nothing_to_whom_it_is_not() {
+    let app = app();
+    for name in [
+        "Claim your prize at https://evil.example/prize",
+        "Your account is locked: www.evil.example/unlock",
+        "pay@evil.example",
+        "evil\u{3002}example",
+        "evil\u{200b}.example",
+    ] {
+        let eve = member(&app, name, doc! { "lastName": name, "skills": ["rust", "evil.example"] });
+        let ada = member(&app, "Ada", doc! { "skills": ["rust", "evil.example"] });
+        asks(&app, eve, ada, "interested");
+        signs_up(&app, eve);
+        logs_in(&app, eve);
+        let all: Vec<_> =
+            mails(&app).into_iter().filter(|mail| [address(ada), address(eve)].contains(&mail.to)).collect();
+        assert_eq!(all.len(), 3, "{name}");
+        for mail in &all {
+            for text in [mail.subject.as_str(), mail.text.as_str(), html(mail)] {
+                for link in ["evil.example", "https://evil", "pay@", "evil\u{3002}example"] {
+                    assert!(!text.contains(link), "{name}: {text}");
+                }
+            }
+        }
+    }
+    no_dead_letters(&app);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod edit;
 mod email;
 mod form;
 mod member;
+mod rate;
 mod view;
 
 use harness::{App, ObjectId, doc, json};

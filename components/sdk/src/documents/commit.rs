@@ -138,7 +138,7 @@ impl Commit {
 
     /// With the commit the cached value under `key` is over: no host finds it after [`Commit::run`] answered, and no
     /// [`cache::set_if_absent`](crate::cache::set_if_absent) of somebody who read before brings it back. Needs the grant
-    /// to write the key.
+    /// `"stale"` of the key, which `"w"` includes.
     pub fn stale(mut self, key: impl Into<String>) -> Self {
         self.stale.push(key.into());
         self

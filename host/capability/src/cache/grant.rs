@@ -4,32 +4,67 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::Access;
+use crate::pattern::covers;
+use crate::text;
+
+/// What a grant allows with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum KeyAccess {
+    /// Reading.
+    #[serde(rename = "r")]
+    Read,
+    /// Writing without reading.
+    #[serde(rename = "w")]
+    Write,
+    /// Both.
+    #[serde(rename = "rw")]
+    ReadWrite,
+    /// Naming the key in a commit that makes its value stale, and nothing else.
+    #[serde(rename = "stale")]
+    Stale,
+}
+
+impl KeyAccess {
+    /// Whether this access includes `wanted`. Who may write a value may also make it stale.
+    pub fn includes(self, wanted: KeyAccess) -> bool {
+        match self {
+            KeyAccess::ReadWrite => true,
+            KeyAccess::Write => matches!(wanted, KeyAccess::Write | KeyAccess::Stale),
+            KeyAccess::Read | KeyAccess::Stale => self == wanted,
+        }
+    }
+
+    /// As the manifest writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyAccess::Read => "r",
+            KeyAccess::Write => "w",
+            KeyAccess::ReadWrite => "rw",
+            KeyAccess::Stale => "stale",
+        }
+    }
+}
 
 /// Key patterns and what may be done under them, as in `"user:*" = "rw"`.
 ///
-/// `*` stands for one or more characters other than `:`, so that a pattern says exactly what it covers:
-/// `user:*` is not `user:1:last_seen`.
+/// `*` is as in [`covers`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Grant(BTreeMap<String, Access>);
+pub struct Grant(BTreeMap<String, KeyAccess>);
 
 impl Grant {
     /// Refuses a key that is not covered; the error is the manifest line that would cover it.
-    pub fn check(&self, key: &str, wanted: Access) -> Result<(), String> {
+    pub fn check(&self, key: &str, wanted: KeyAccess) -> Result<(), String> {
         if self.0.iter().any(|(pattern, access)| access.includes(wanted) && covers(pattern, key)) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.cache] {key:?} = \"{}\"", wanted.as_str()))
+        let (key, wanted) = (text::quoted(key), wanted.as_str());
+        Err(format!("not granted; in component.toml: [grants.cache] {key} = \"{wanted}\""))
     }
 
-    /// Each granted use, as a line for an operator.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(|(pattern, access)| {
-            let uses = [(Access::Read, "read"), (Access::Write, "write")].into_iter();
-            let uses = uses.filter(|(used, _)| access.includes(*used));
-            uses.map(move |(_, used)| format!("{used} the cache keys {pattern}"))
-        })
+    /// What is granted, by pattern.
+    pub fn granted(&self) -> impl Iterator<Item = (&str, KeyAccess)> {
+        self.0.iter().map(|(pattern, access)| (pattern.as_str(), *access))
     }
 
     /// The patterns, for checks at deployment.
@@ -38,55 +73,36 @@ impl Grant {
     }
 }
 
-/// Segment by segment: both have the same number of `:`, and each segment matches.
-pub fn covers(pattern: &str, key: &str) -> bool {
-    let mut patterns = pattern.split(':');
-    let mut segments = key.split(':');
-    loop {
-        match (patterns.next(), segments.next()) {
-            (None, None) => return true,
-            (Some(pattern), Some(segment)) if segment_matches(pattern, segment) => {}
-            _ => return false,
-        }
-    }
-}
-
-/// `*` at most once in a segment; it stands for at least one character.
-fn segment_matches(pattern: &str, segment: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == segment,
-        Some((head, tail)) => {
-            segment.len() > head.len() + tail.len() && segment.starts_with(head) && segment.ends_with(tail)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pattern_covers_exactly_what_it_says() {
-        assert!(covers("user:*", "user:1"));
-        assert!(!covers("user:*", "user:1:last_seen"));
-        assert!(!covers("user:*", "user:"));
-        assert!(covers("user:*:last_seen", "user:1:last_seen"));
-        assert!(!covers("user:*:last_seen", "user:1:last_login"));
-        assert!(covers("rate_*:x", "rate_limit:x"));
-        assert!(!covers("session:*", "user:1"));
-    }
+    const ALL: [KeyAccess; 4] = [KeyAccess::Read, KeyAccess::Write, KeyAccess::ReadWrite, KeyAccess::Stale];
 
     #[test]
     fn a_refusal_prints_the_line_that_would_allow_it() {
-        let error = Grant::default().check("user:1", Access::Read).unwrap_err();
-        assert!(error.contains("[grants.cache] \"user:1\" = \"r\""), "{error}");
+        for wanted in ALL {
+            let error = Grant::default().check("user:1", wanted).unwrap_err();
+            let line = error.split_once("[grants.cache] ").unwrap().1;
+            let granted: Grant = toml::from_str(line).unwrap();
+            assert_eq!(granted.check("user:1", wanted), Ok(()), "{error}");
+            assert!(granted.check("user:2", wanted).is_err());
+        }
     }
 
     #[test]
-    fn reading_does_not_include_writing() {
-        let grant = Grant(BTreeMap::from([("a:*".into(), Access::Read)]));
-        assert!(grant.check("a:1", Access::Read).is_ok());
-        assert!(grant.check("a:1", Access::Write).is_err());
-        assert!(grant.check("a:1", Access::ReadWrite).is_err());
+    fn an_access_allows_what_it_includes_and_nothing_else() {
+        for (access, allowed) in [
+            (KeyAccess::Read, vec![KeyAccess::Read]),
+            (KeyAccess::Write, vec![KeyAccess::Write, KeyAccess::Stale]),
+            (KeyAccess::ReadWrite, ALL.to_vec()),
+            (KeyAccess::Stale, vec![KeyAccess::Stale]),
+        ] {
+            let grant = Grant(BTreeMap::from([("a:*".into(), access)]));
+            for wanted in ALL {
+                assert_eq!(grant.check("a:1", wanted).is_ok(), allowed.contains(&wanted), "{access:?} {wanted:?}");
+                assert!(grant.check("b:1", wanted).is_err());
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use moka::ops::compute::Op;
 
-use crate::cache::{Cache, Error, Ttl, check_length};
+use crate::cache::{Cache, Error, Ttl, check_entry, check_length};
 use crate::clocks::Clock;
 
 /// The most memory that all values take together, in bytes.
@@ -155,6 +155,7 @@ impl Cache for InProcess {
 
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error> {
         check_length(keep as usize)?;
+        check_entry(&value)?;
         self.change(key, ttl, |old| {
             let mut list = match old {
                 None => VecDeque::new(),
@@ -170,6 +171,7 @@ impl Cache for InProcess {
 
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
         check_length(values.len())?;
+        values.iter().try_for_each(|value| check_entry(value))?;
         self.change(key, ttl, |old| match old {
             Some(_) => Ok((None, false)),
             None => Ok((Some(Value::Recent(Arc::new(values.into()))), true)),

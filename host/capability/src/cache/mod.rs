@@ -8,8 +8,7 @@ mod in_process;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use grant::Grant;
-pub use grant::covers;
+pub use grant::{Grant, KeyAccess};
 pub use in_process::InProcess;
 
 /// The longest key, in bytes.
@@ -20,6 +19,8 @@ pub const MAX_VALUE: usize = 1 << 20;
 pub const MAX_TTL: u32 = 30 * 24 * 3600;
 /// The longest list under one key.
 pub const MAX_RECENT: u32 = 1_000;
+/// The largest value of a list, in bytes: all values of the longest list have 16 MiB, as the largest answer of documents.
+pub const MAX_ENTRY: usize = 16 << 10;
 
 /// Why a cache did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,9 +56,9 @@ pub trait Cache: Send + Sync + 'static {
     async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error>;
     /// Adds to a counter; it gets its time to live only from the call that creates it.
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error>;
-    /// Puts a value at the head of a list and keeps the first `keep`; returns the new length.
+    /// Puts a value of at most [`MAX_ENTRY`] at the head of a list and keeps the first `keep`; returns the new length.
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error>;
-    /// Stores a list of values, newest first, unless there is a value; true when it stored.
+    /// Stores a list of values of at most [`MAX_ENTRY`] each, newest first, unless there is a value; true when it stored.
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error>;
     /// The newest values of a list, newest first; none when there is no list.
     async fn recent(&self, key: &str, limit: u32) -> Result<Option<Vec<Bytes>>, Error>;
@@ -108,6 +109,14 @@ pub fn check_length(values: usize) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Invalid(format!("a list keeps 1 to {MAX_RECENT} values, not {values}")))
+}
+
+/// Checks the size of a list's value.
+pub fn check_entry(value: &[u8]) -> Result<(), Error> {
+    if value.len() > MAX_ENTRY {
+        return Err(Error::Invalid(format!("a value of a list takes at most {MAX_ENTRY} bytes, not {}", value.len())));
+    }
+    Ok(())
 }
 
 /// Checks a value that comes from a component.

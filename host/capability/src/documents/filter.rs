@@ -21,6 +21,8 @@ pub use walk::{Leaf, array_index, spread, walk};
 pub const MAX_CONDITIONS: usize = 256;
 /// The most elements of all the `$in` and `$nin` of one filter together.
 pub const MAX_ELEMENTS: usize = 1_000;
+/// What one condition takes in memory besides its path and its value, about, in bytes.
+const CONDITION: usize = 256;
 
 /// A condition that a document matches or not.
 #[derive(Debug, Clone)]
@@ -28,6 +30,7 @@ pub struct Filter {
     source: RawDocumentBuf,
     root: Vec<Node>,
     paths: Vec<String>,
+    conditions: usize,
 }
 
 /// One term of a filter; the terms of a list must all hold.
@@ -107,8 +110,8 @@ impl Filter {
     /// # Errors
     /// [`Error::Invalid`] that names an operator or a type outside these, or the limit that is passed.
     pub fn parse(document: &RawDocument) -> Result<Filter, Error> {
-        let (root, paths) = parse::filter(document)?;
-        Ok(Filter { source: document.to_owned(), root, paths })
+        let (root, paths, conditions) = parse::filter(document)?;
+        Ok(Filter { source: document.to_owned(), root, paths, conditions })
     }
 
     /// [`Filter::parse`] of a document in memory.
@@ -116,7 +119,7 @@ impl Filter {
     /// # Errors
     /// As [`Filter::parse`].
     pub fn from_document(document: &Document) -> Result<Filter, Error> {
-        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::Invalid(error.to_string()))?;
+        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::invalid(error.to_string()))?;
         Filter::parse(&raw)
     }
 
@@ -134,7 +137,7 @@ impl Filter {
 
     /// Every document.
     pub fn all() -> Filter {
-        Filter { source: RawDocumentBuf::new(), root: Vec::new(), paths: Vec::new() }
+        Filter { source: RawDocumentBuf::new(), root: Vec::new(), paths: Vec::new(), conditions: 0 }
     }
 
     /// Whether a validated document matches.
@@ -162,6 +165,12 @@ impl Filter {
     /// The bytes that were parsed.
     pub fn source(&self) -> &RawDocument {
         &self.source
+    }
+
+    /// About how many bytes it takes in memory: its source, its values once more and as keys, its conditions and its paths.
+    pub fn weight(&self) -> usize {
+        let paths: usize = self.paths.iter().map(String::len).sum();
+        3 * self.source.as_bytes().len() + self.conditions * CONDITION + 2 * paths
     }
 
     /// Its terms; a document matches when all of them hold.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::Access;
+use crate::{Access, text};
 
 /// Collections by name, as in `people = { access = "r", except = ["notes"] }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,21 +39,9 @@ impl Grant {
         Ok(())
     }
 
-    /// Each granted use, as a line for an operator.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(|(name, grant)| {
-            let uses = [(Access::Read, "read"), (Access::Write, "write")].into_iter();
-            let uses = uses.filter(|(access, _)| grant.access.includes(*access));
-            let uses = uses.map(move |(_, used)| format!("{used} the collection {name}"));
-            let private = grant.private.iter().map(move |field| format!("see the private field {name}.{field}"));
-            uses.chain(private)
-        })
-    }
-
-    /// The excluded fields, each with its collection.
-    pub fn left_out(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = self.0.iter();
-        fields.flat_map(|(name, grant)| grant.except.iter().map(move |field| (name.as_str(), field.as_str())))
+    /// What is granted, by the name of the collection.
+    pub fn granted(&self) -> impl Iterator<Item = (&str, &CollectionGrant)> {
+        self.0.iter().map(|(name, grant)| (name.as_str(), grant))
     }
 
     /// The names of the collections.
@@ -79,7 +67,8 @@ impl Grant {
         match self.0.get(collection) {
             Some(grant) if grant.access.includes(wanted) => Ok(View { collection, grant, private }),
             _ => Err(format!(
-                "not granted; in component.toml: [grants.documents] {collection} = {{ access = \"{}\" }}",
+                "not granted; in component.toml: [grants.documents] {} = {{ access = \"{}\" }}",
+                text::cut(collection, text::MAX_NAME),
                 wanted.as_str()
             )),
         }

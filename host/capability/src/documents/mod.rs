@@ -5,6 +5,7 @@
 //! here knows a collection of the application, a component or HTTP.
 
 mod derived;
+mod distinct;
 pub mod filter;
 mod grant;
 pub mod indexed;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use bson::{Document, RawDocumentBuf, doc};
 
 pub use derived::{Derived, Filled, MARKERS, fill};
+pub use distinct::Lowest;
 pub use filter::Filter;
 pub use grant::{CollectionGrant, Grant, View};
 pub use key_locks::{HeldKeyLock, KeyLock};
@@ -25,6 +27,7 @@ pub use schema::{Collection, Index, Schema};
 pub use update::Change;
 
 use crate::events::Event;
+use crate::text;
 
 /// The largest document, in bytes.
 pub const MAX_DOCUMENT: usize = 1 << 20;
@@ -32,6 +35,9 @@ pub const MAX_DOCUMENT: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 32;
 /// The most documents that one query answers.
 pub const MAX_LIMIT: u32 = 1_000;
+/// The most bytes of one answer: the documents of a query, or the distinct values, together. Larger ones are refused and never
+/// cut. The memory of most guests is as large.
+pub const MAX_ANSWER: usize = 16 << 20;
 
 /// Why a store refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +59,18 @@ pub enum Error {
     /// The store did not answer; whether a commit happened is not known.
     #[error("the document store is not available: {0}")]
     Unavailable(String),
+}
+
+impl Error {
+    /// [`Error::Invalid`] with a text that may repeat what a component wrote: it is cut.
+    pub fn invalid(text: impl AsRef<str>) -> Self {
+        Self::Invalid(text::cut(text.as_ref(), text::MAX_REASON))
+    }
+
+    /// The answer is larger than [`MAX_ANSWER`].
+    pub fn too_large_an_answer() -> Self {
+        Self::Invalid(format!("the answer has over {MAX_ANSWER} bytes; lower the limit, or ask for fewer fields"))
+    }
 }
 
 /// A query on one collection.
@@ -119,6 +137,15 @@ pub enum Write {
 }
 
 impl Write {
+    /// About how many bytes it takes in memory. A change takes more than its source: its values are parsed.
+    pub fn weight(&self) -> usize {
+        match self {
+            Write::Insert { collection, document } => collection.len() + document.as_bytes().len(),
+            Write::Update { collection, filter, change, .. } => collection.len() + filter.weight() + change.weight(),
+            Write::Delete { collection, filter, .. } => collection.len() + filter.weight(),
+        }
+    }
+
     /// A change of the one document that matches `known`; the commit is refused when none does (any more). A field that is in
     /// both orders several writers.
     ///
@@ -192,11 +219,17 @@ pub struct Plan {
 #[async_trait]
 pub trait Documents: Send + Sync + 'static {
     /// The matching documents, projected and in order.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when they have more than [`MAX_ANSWER`] bytes.
     async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error>;
     /// How many match, counted up to `limit`; 0 counts them all.
     async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error>;
     /// The distinct values at the dotted path `field` among the matches (an array counts as its elements), at most
     /// [`MAX_LIMIT`], in the order of [`order`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when they have more than [`MAX_ANSWER`] bytes; see [`Lowest`].
     async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<bson::Bson>, Error>;
     /// Commits all of it durably, or nothing. One [`Effect`] per write.
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error>;

@@ -17,7 +17,7 @@ use bson::{RawArray, RawBsonRef, RawDocument};
 pub use projection::Projection;
 pub use sort::Sort;
 
-pub use bytes::{outside, storable, valid_path, validate, validate_insert};
+pub use bytes::{MAX_PATH, outside, storable, valid_path, validate, validate_insert};
 pub use key::{ARRAY, Key, after, class_end, class_start, key};
 
 /// The kinds of values in their order. The number is also the first byte of a key.
@@ -70,6 +70,15 @@ pub fn class(value: RawBsonRef<'_>) -> Class {
         RawBsonRef::Timestamp(_) => Class::Timestamp,
         RawBsonRef::MaxKey => Class::MaxKey,
         _ => Class::Foreign,
+    }
+}
+
+/// The number of values in a validated value, itself included. Each takes the size of a [`Bson`](bson::Bson) when it is parsed.
+pub fn count_values(value: RawBsonRef<'_>) -> usize {
+    1 + match value {
+        RawBsonRef::Document(document) => document.iter().flatten().map(|(_, value)| count_values(value)).sum(),
+        RawBsonRef::Array(array) => array.into_iter().flatten().map(count_values).sum(),
+        _ => 0,
     }
 }
 

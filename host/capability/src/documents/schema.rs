@@ -65,7 +65,7 @@ impl Schema {
     pub fn collection(&self, name: &str) -> Result<&Collection, Error> {
         self.collections
             .get(name)
-            .ok_or_else(|| Error::Invalid(format!("the collection `{name}` is not in the application's schema")))
+            .ok_or_else(|| Error::invalid(format!("the collection `{name}` is not in the application's schema")))
     }
 }
 

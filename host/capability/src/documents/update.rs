@@ -9,14 +9,18 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use bson::{Bson, Document, RawDocument, RawDocumentBuf};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::documents::filter::ElementFilter;
-use crate::documents::order::{storable, validate};
+use crate::documents::order::{count_values, storable, validate};
 use crate::documents::{Error, Filter};
 
-/// The most paths that one change names.
+/// The most paths that one change changes.
 const MAX_STEPS: usize = 256;
+/// The most paths that one change names, those inside `$pull` included.
+const MAX_PATHS: usize = 1_000;
+/// What one step takes in memory besides its path and its values, about, in bytes.
+const STEP: usize = 256;
 
 /// An update of a document.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub struct Change {
     /// In the order of their paths, as MongoDB applies them.
     steps: Vec<Step>,
     paths: Vec<String>,
+    /// The number of its values, those inside others included.
+    values: usize,
 }
 
 /// One path and its operator.
@@ -61,7 +67,8 @@ impl Change {
     /// [`Error::Invalid`] that names an operator outside these, two paths that conflict, or a whole document.
     pub fn parse(document: &RawDocument) -> Result<Change, Error> {
         let (steps, paths) = parse::change(document)?;
-        Ok(Change { source: document.to_owned(), steps, paths })
+        let values = count_values(RawBsonRef::Document(document));
+        Ok(Change { source: document.to_owned(), steps, paths, values })
     }
 
     /// [`Change::parse`] of a document in memory.
@@ -69,13 +76,19 @@ impl Change {
     /// # Errors
     /// As [`Change::parse`].
     pub fn from_document(document: &Document) -> Result<Change, Error> {
-        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::Invalid(error.to_string()))?;
+        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::invalid(error.to_string()))?;
         Change::parse(&raw)
     }
 
     /// Every dotted path that it changes or reads.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.paths.iter().map(String::as_str)
+    }
+
+    /// About how many bytes it takes in memory. A parsed value takes many times the bytes of a small one.
+    pub fn weight(&self) -> usize {
+        let paths: usize = self.paths.iter().map(String::len).sum();
+        self.source.as_bytes().len() + self.values * size_of::<Bson>() + self.steps.len() * STEP + 2 * paths
     }
 
     /// As a BSON document for a store: exactly what was parsed.
@@ -143,7 +156,7 @@ impl Change {
 }
 
 fn encode(document: &Document) -> Result<RawDocumentBuf, Error> {
-    let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::Invalid(error.to_string()))?;
+    let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::invalid(error.to_string()))?;
     validate(&raw)?;
     Ok(raw)
 }

@@ -20,6 +20,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+use crate::text;
+
 /// The largest value of an event, in bytes.
 pub const MAX_VALUE: usize = 256 << 10;
 
@@ -48,6 +50,14 @@ pub struct Event {
     pub headers: Vec<(String, String)>,
     /// Milliseconds since 1970.
     pub at: u64,
+}
+
+impl Event {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        self.id.len() + self.topic.len() + self.key.len() + self.kind.len() + self.value.len() + headers
+    }
 }
 
 /// An event with its position in the log.
@@ -108,10 +118,10 @@ pub trait EventLog: Send + Sync + 'static {
 /// How many partitions a topic has; its dead-letter topic has as many.
 pub fn partitions(topics: &BTreeMap<String, u32>, topic: &str) -> Result<u32, Error> {
     let known = || topics.get(topic).or_else(|| topics.get(topic.strip_suffix(DEAD_LETTERS)?));
-    known()
-        .copied()
-        .filter(|partitions| *partitions > 0)
-        .ok_or_else(|| Error::Invalid(format!("the topic `{topic}` is not among the application's topics")))
+    known().copied().filter(|partitions| *partitions > 0).ok_or_else(|| {
+        let topic = text::cut(topic, text::MAX_NAME);
+        Error::Invalid(format!("the topic `{topic}` is not among the application's topics"))
+    })
 }
 
 /// Refuses an event that no log accepts.

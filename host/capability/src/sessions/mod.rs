@@ -19,8 +19,9 @@ pub use token::{Claims, Keys, Token};
 
 use crate::cache::{Cache, Ttl};
 use crate::clocks::Clock;
-use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
+use crate::documents::{Change, Commit, Documents, Error as StoreError, Filter, Projection, Query, Sort, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
+use crate::text;
 
 /// The authenticated user of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,10 @@ const TOMBSTONE: &[u8] = b"-";
 const LIVING: &[u8] = b"+";
 /// The most sessions of one subject that are listed or ended at once.
 const MAX_LISTED: u32 = 1_000;
+/// How long a session is kept after it has expired, for whoever looks into what happened; milliseconds.
+const KEPT: u64 = 86_400_000;
+/// How many expired sessions one commit deletes.
+const MAX_DELETED: u32 = 500;
 
 /// Neither the cache nor the store answered whether a session is valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,8 +134,9 @@ impl Sessions {
     /// A new session: its token, and the write that makes it valid.
     pub fn open(&self, user: &str, claims: &[(String, String)]) -> Result<(Token, Write), StoreError> {
         if let Some((name, _)) = claims.iter().find(|(name, _)| !self.rules.claims.contains(name)) {
+            let name = text::quoted(name);
             return Err(StoreError::Invalid(format!(
-                "the claim {name:?} is not the application's; in application.toml: [session] claims = [{name:?}]"
+                "the claim {name} is not the application's; in application.toml: [session] claims = [{name}]"
             )));
         }
         let now = self.clock.now();
@@ -223,6 +229,33 @@ impl Sessions {
             .collect();
         listed.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         Ok(listed)
+    }
+
+    /// Deletes the sessions that expired more than a day ago, in batches, so that no commit is large; returns how many. Several
+    /// hosts may do it at once.
+    pub async fn delete_expired(&self) -> Result<u64, StoreError> {
+        let (collection, expires) = (&self.rules.collection, &self.rules.fields.expires);
+        let before = doc! { expires: { "$lt": date(self.clock.now().saturating_sub(KEPT)) } };
+        let mut deleted = 0;
+        loop {
+            let query = Query {
+                sort: Sort::from_document(&doc! { expires: 1 })?,
+                projection: Projection::from_document(&doc! { "_id": 1 })?,
+                limit: MAX_DELETED,
+                ..Query::all(collection, Filter::from_document(&before)?)
+            };
+            let found = self.documents.find(query).await?;
+            let ids: Vec<Bson> =
+                found.iter().filter_map(|session| session.get_object_id("_id").ok().map(Bson::from)).collect();
+            if ids.is_empty() {
+                return Ok(deleted);
+            }
+            let filter = Filter::from_document(&doc! { "_id": { "$in": ids } })?;
+            let delete = Write::Delete { collection: collection.clone(), filter, many: true, must_match: false };
+            let commit = Commit { writes: vec![delete], events: Vec::new() };
+            let effects = self.documents.commit_in_background(commit).await?;
+            deleted += effects.iter().map(|effect| effect.changed).sum::<u64>();
+        }
     }
 
     async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {

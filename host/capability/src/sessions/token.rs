@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::sessions::{Identity, hs256};
 
-/// The longest token that is read, in bytes.
+/// The longest token that is signed or read, in bytes: about what browsers accept as a cookie.
 const MAX_TOKEN: usize = 4_096;
 
 /// A token. Its text is for the cookie only: its `Debug` does not show it.
@@ -71,7 +71,7 @@ impl Keys {
         Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret), validation }
     }
 
-    /// A token; times in seconds since 1970.
+    /// A token; times in seconds since 1970. One that no host would read is an error.
     pub(super) fn sign(
         &self,
         subject_claim: &str,
@@ -88,7 +88,13 @@ impl Keys {
         all.insert("iat".into(), issued.into());
         all.insert("exp".into(), expires.into());
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &all, &self.encoding);
-        token.map(Token).map_err(|error| format!("a token can't be signed: {error}"))
+        match token {
+            Ok(token) if token.len() > MAX_TOKEN => {
+                Err(format!("the session's token has {} bytes; at most {MAX_TOKEN} are allowed", token.len()))
+            }
+            Ok(token) => Ok(Token(token)),
+            Err(error) => Err(format!("a token can't be signed: {error}")),
+        }
     }
 
     /// The claims of a token that is valid at `now` (milliseconds since 1970).
@@ -134,6 +140,13 @@ mod tests {
             assert!(keys.read(&forged, "_id", NOW).is_none(), "{forged}");
         }
         assert!(keys.read(&"x".repeat(5_000), "_id", NOW).is_none());
+    }
+
+    #[test]
+    fn a_token_that_would_not_be_read_is_not_signed() {
+        let claims = [("mail".to_owned(), "a".repeat(4_000))];
+        assert!(Keys::new(b"secret").sign("_id", "42", &claims, "s1", 1, 2).is_err());
+        assert!(Keys::new(b"secret").sign("_id", &"4".repeat(1 << 20), &[], "s1", 1, 2).is_err());
     }
 
     #[test]

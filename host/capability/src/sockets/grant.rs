@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::cache::covers;
+use crate::pattern::covers;
+use crate::text::quoted;
 
 /// As in `sockets = { emit = ["chat"], rooms = ["team:*"], presence = true }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,20 +20,12 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Each granted use, as a line for an operator.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        let emit = self.emit.iter().map(|event| format!("send {event} to sockets"));
-        let rooms = self.rooms.iter().map(|pattern| format!("use the rooms {pattern}"));
-        let presence = self.presence.then(|| "count and ask who is present".to_owned());
-        emit.chain(rooms).chain(presence)
-    }
-
     /// Refuses an event that is not granted; the error is the manifest line that would grant it.
     pub fn check_emit(&self, event: &str) -> Result<(), String> {
         if self.emit.contains(event) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.sockets] emit = [{event:?}]"))
+        Err(format!("not granted; in component.toml: [grants.sockets] emit = [{}]", quoted(event)))
     }
 
     /// Refuses a room that is not granted; the error is the manifest line that would grant it.
@@ -40,7 +33,7 @@ impl Grant {
         if self.rooms.iter().any(|pattern| covers(pattern, room)) {
             return Ok(());
         }
-        Err(format!("not granted; in component.toml: [grants.sockets] rooms = [{room:?}]"))
+        Err(format!("not granted; in component.toml: [grants.sockets] rooms = [{}]", quoted(room)))
     }
 
     /// Refuses presence when it is not granted; the error is the manifest line that would grant it.

@@ -22,6 +22,8 @@ use crate::sessions::Ending;
 pub const MAX_PAYLOAD: usize = 64 << 10;
 /// The most targets of one emit.
 pub const MAX_TARGETS: usize = 1_000;
+/// The longest name of a room, in bytes.
+pub const MAX_ROOM: usize = 128;
 /// The longest wait for a client's acknowledgement.
 pub const MAX_ACK_TIME: Duration = Duration::from_secs(10);
 
@@ -76,8 +78,8 @@ pub trait Sockets: Send + Sync + 'static {
 
 /// Checks the name of a room that comes from a component.
 pub fn check_room(room: &str) -> Result<(), Error> {
-    if (1..=128).contains(&room.len()) && room.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if (1..=MAX_ROOM).contains(&room.len()) && room.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err(Error::Invalid("a room takes 1 to 128 printable ASCII characters without spaces".into()))
+    Err(Error::Invalid(format!("a room takes 1 to {MAX_ROOM} printable ASCII characters without spaces")))
 }

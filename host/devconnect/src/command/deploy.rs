@@ -7,15 +7,16 @@ use anyhow::Context as _;
 use clap::Args;
 use reqwest::Method;
 
+use crate::command::check::warn_unused;
 use crate::command::{AdminClient, Connection};
 use admin::{Canary, Change, Component, Done};
-use manifest::{About, Manifest};
+use manifest::{About, Imports, Manifest};
 use registry::deploy::Version;
 
 /// How a component is deployed.
 #[derive(Debug, Clone, Args)]
 pub struct DeployArgs {
-    /// Let it reach what it asks for, where that is more than the version that serves.
+    /// Let it see and do what it asks for, where that is more than the version that serves.
     #[arg(long)]
     accept_grants: bool,
     /// Try it out on so many percent of users first (1 to 100); `promote` or `rollback` ends that.
@@ -63,16 +64,23 @@ pub async fn deploy(connection: &Connection, file: &Path, options: &DeployArgs) 
     let wasm = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
     // The manifest is checked before anything is sent.
     let manifest = Manifest::of_component(&wasm).with_context(|| format!("{} is refused", file.display()))?;
+    // The host says what is wrong with a component that is not valid.
+    let imports = Imports::of_component(&wasm).ok();
+    let warn = || imports.iter().for_each(|imports| warn_unused(&manifest, imports));
     let client = connection.open()?;
     if !options.quiet {
         let About { name, version, .. } = &manifest.component;
         eprintln!("deploying {name} {version} ({} KiB)", wasm.len().div_ceil(1024));
+        warn();
     }
     let query = options.query();
     let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let change: Change = client.send(Method::POST, "/components", &query, Some(wasm)).await?;
     if options.wait {
         until_drained(&client, &change.component.name).await?;
+    }
+    if change.changed && options.quiet {
+        warn();
     }
     if change.changed || !options.quiet {
         print_change(&change);
@@ -156,11 +164,12 @@ pub async fn list(connection: &Connection, json: bool) -> anyhow::Result<()> {
         let serving = component.serving.as_ref();
         let version = component.versions.iter().find(|version| Some(&version.sha256) == serving);
         let others = component.versions.len() - usize::from(version.is_some());
-        println!(
-            "{:<24} {:<28} {others} to go back to",
-            component.name,
-            version.map_or("removed".to_owned(), version_text)
-        );
+        let state = match version {
+            Some(version) => version_text(version),
+            None if component.versions.is_empty() => "not deployed".to_owned(),
+            None => "removed".to_owned(),
+        };
+        println!("{:<24} {state:<28} {others} to go back to", component.name);
         if let Some(canary) = &component.canary {
             println!("{:<24} {}", "", canary_text(canary, &component.versions));
         }
@@ -175,7 +184,10 @@ pub async fn list(connection: &Connection, json: bool) -> anyhow::Result<()> {
 }
 
 fn print_change(change: &Change) {
-    let Change { component: Component { name, serving, versions, canary, .. }, before, changed } = change;
+    let Change { component: Component { name, serving, versions, canary, .. }, before, changed, difference } = change;
+    for line in difference {
+        println!("{line}");
+    }
     if let Some(canary) = canary {
         return println!("{name} {}", canary_text(canary, versions));
     }

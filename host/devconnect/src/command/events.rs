@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::command::{AdminClient, Connection};
-use admin::{Ends, Lag, Letter, Rebuild, Records};
+use admin::{Ends, Lag, Letter, LetterCount, Rebuild, Records};
 
 /// Between two requests of `tail` and of `rebuild`.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
@@ -54,11 +54,17 @@ pub enum Task {
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum Dlq {
-    /// Those that nothing was done with, the oldest first.
+    /// Those that nothing was done with, the newest first; before them, how many there are for which reason.
     List {
         /// Of this topic only.
         #[arg(long)]
         topic: Option<String>,
+        /// How many at most (1 to 1,000).
+        #[arg(long, value_name = "LETTERS", default_value_t = 100)]
+        limit: u32,
+        /// Only those that are older than this one: topic/partition/offset, as the last one of a list has it.
+        #[arg(long, value_name = "NAME")]
+        before: Option<String>,
         /// Print them for programs.
         #[arg(long)]
         json: bool,
@@ -90,7 +96,9 @@ pub async fn perform(connection: &Connection, task: Task) -> anyhow::Result<()> 
         Task::Tail { topic, from_start, json } => tail(&client, &topic, from_start, json).await,
         Task::Lag { json } => lag(&client, json).await,
         Task::Rebuild { component, no_wait } => rebuild(&client, &component, !no_wait).await,
-        Task::Dlq { task: Dlq::List { topic, json } } => list(&client, topic.as_deref(), json).await,
+        Task::Dlq { task: Dlq::List { topic, limit, before, json } } => {
+            list(&client, topic.as_deref(), limit, before.as_deref(), json).await
+        }
         Task::Dlq { task: Dlq::Show { name } } => {
             let letter: Letter = client.get(&format!("/dead-letters/{name}"), &[]).await?;
             print_json(&letter)
@@ -186,18 +194,42 @@ async fn rebuild(client: &AdminClient, component: &str, wait: bool) -> anyhow::R
     }
 }
 
-async fn list(client: &AdminClient, topic: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let query: Vec<(&str, &str)> = topic.map(|topic| ("topic", topic)).into_iter().collect();
+async fn list(
+    client: &AdminClient,
+    topic: Option<&str>,
+    limit: u32,
+    before: Option<&str>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let topic: Vec<(&str, &str)> = topic.map(|topic| ("topic", topic)).into_iter().collect();
+    let number = limit.to_string();
+    let mut query = topic.clone();
+    query.push(("limit", number.as_str()));
+    query.extend(before.map(|before| ("before", before)));
     let all: Vec<Letter> = client.get("/dead-letters", &query).await?;
     if json {
         return print_json(&all);
     }
-    if all.is_empty() {
-        println!("There are no dead letters.");
+    if before.is_none() {
+        let counts: Vec<LetterCount> = client.get("/dead-letters/counts", &topic).await?;
+        let open: u64 = counts.iter().map(|kind| kind.count).sum();
+        match open {
+            0 => println!("There are no dead letters."),
+            1 => println!("There is 1 dead letter."),
+            open => println!("There are {open} dead letters:"),
+        }
+        for kind in counts.iter().filter(|_| open > 1) {
+            println!("{:>7}  {} {}: {}", kind.count, kind.topic, kind.component, kind.reason);
+        }
+    } else if all.is_empty() {
+        println!("There are no older dead letters.");
     }
     for letter in &all {
         println!("{}  {} {} after {} tries", letter.name, letter.component, letter.kind, letter.attempts);
         println!("    {}", letter.reason.lines().next().unwrap_or_default());
+    }
+    if let Some(last) = all.last().filter(|_| all.len() >= limit as usize) {
+        println!("Older ones: --before {}", last.name);
     }
     Ok(())
 }

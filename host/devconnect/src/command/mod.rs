@@ -1,9 +1,10 @@
 //! Commands: what the binary does for an operator besides serving. They send requests to the admin API of a running host and
-//! print the responses; they touch no store.
+//! print the responses, or read and write the files that they are given; they touch no store.
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 pub mod bundle;
+pub mod check;
 pub mod deploy;
 pub mod events;
 pub mod show;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use capability::clocks::{Clock as _, Manual};
 use capability::documents::Filter;
-use capability::passwords::Cost;
+use capability::passwords::{Cost, MIN_OLD_COST};
 use engine::{Loaded, Outcome};
 use serde_json::json;
 
@@ -49,6 +49,8 @@ impl App {
             passes: cost.passes,
             parallel: cost.parallel,
             waiting: cost.waiting,
+            // Who says what a new hash costs does not want old ones to cost more.
+            old_cost: MIN_OLD_COST,
         });
         let options = HostOptions {
             clock: clock.clone(),

@@ -4,8 +4,7 @@ use bytes::Bytes;
 
 use crate::State;
 use crate::bindings::devconnect::platform::cache::{Error, Host};
-use capability::Access;
-use capability::cache::{Error as Failure, Ttl, check_key, check_value};
+use capability::cache::{Error as Failure, KeyAccess, Ttl, check_entry, check_key, check_value};
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -17,7 +16,7 @@ impl From<Failure> for Error {
 }
 
 impl State {
-    fn key(&self, key: &str, wanted: Access) -> Result<(), Error> {
+    fn key(&self, key: &str, wanted: KeyAccess) -> Result<(), Error> {
         check_key(key)?;
         self.grants().cache.check(key, wanted).map_err(Error::Denied)
     }
@@ -27,7 +26,7 @@ impl State {
         self.capabilities().invalidations.pending().has_key(key)
     }
 
-    fn entry(&self, key: &str, wanted: Access, value: &[u8], ttl: u32) -> Result<Ttl, Error> {
+    fn entry(&self, key: &str, wanted: KeyAccess, value: &[u8], ttl: u32) -> Result<Ttl, Error> {
         self.key(key, wanted)?;
         check_value(value)?;
         Ok(Ttl::seconds(ttl)?)
@@ -57,8 +56,8 @@ macro_rules! stored {
 
 impl Host for State {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.enter("cache.get")?;
-        answer!(self.key(&key, Access::Read));
+        let _host = self.enter("cache.get")?;
+        answer!(self.key(&key, KeyAccess::Read));
         if self.has_pending_invalidation(&key) {
             return Ok(Ok(None));
         }
@@ -67,15 +66,15 @@ impl Host for State {
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("cache.set")?;
-        let ttl = answer!(self.entry(&key, Access::Write, &value, ttl));
+        let _host = self.enter("cache.set")?;
+        let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
         stored!(self, set(&key, value.into(), ttl));
         Ok(Ok(()))
     }
 
     async fn set_if_absent(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.set-if-absent")?;
-        let ttl = answer!(self.entry(&key, Access::Write, &value, ttl));
+        let _host = self.enter("cache.set-if-absent")?;
+        let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
         if self.has_pending_invalidation(&key) {
             return Ok(Ok(false));
         }
@@ -89,21 +88,22 @@ impl Host for State {
         value: Vec<u8>,
         ttl: u32,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.compare-and-set")?;
-        let ttl = answer!(self.entry(&key, Access::ReadWrite, &value, ttl));
+        let _host = self.enter("cache.compare-and-set")?;
+        let ttl = answer!(self.entry(&key, KeyAccess::ReadWrite, &value, ttl));
+        answer!(check_value(expected.as_deref().unwrap_or_default()));
         let expected = expected.map(Bytes::from);
         Ok(Ok(stored!(self, compare_and_set(&key, expected, value.into(), ttl))))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.delete")?;
-        answer!(self.key(&key, Access::Write));
+        let _host = self.enter("cache.delete")?;
+        answer!(self.key(&key, KeyAccess::Write));
         Ok(Ok(stored!(self, delete(&key))))
     }
 
     async fn increment(&mut self, key: String, by: i64, ttl: u32) -> wasmtime::Result<Result<i64, Error>> {
-        self.enter("cache.increment")?;
-        let ttl = answer!(self.entry(&key, Access::ReadWrite, &[], ttl));
+        let _host = self.enter("cache.increment")?;
+        let ttl = answer!(self.entry(&key, KeyAccess::ReadWrite, &[], ttl));
         Ok(Ok(stored!(self, increment(&key, by, ttl))))
     }
 
@@ -114,8 +114,8 @@ impl Host for State {
         keep: u32,
         ttl: u32,
     ) -> wasmtime::Result<Result<u32, Error>> {
-        self.enter("cache.push-recent")?;
-        let ttl = answer!(self.entry(&key, Access::Write, &value, ttl));
+        let _host = self.enter("cache.push-recent")?;
+        let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
         Ok(Ok(stored!(self, push_recent(&key, value.into(), keep, ttl))))
     }
 
@@ -125,16 +125,16 @@ impl Host for State {
         values: Vec<Vec<u8>>,
         ttl: u32,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("cache.fill-recent")?;
-        let ttl = answer!(self.entry(&key, Access::Write, &[], ttl));
-        let values = values.into_iter().map(|value| check_value(&value).map(|()| Bytes::from(value)));
+        let _host = self.enter("cache.fill-recent")?;
+        let ttl = answer!(self.entry(&key, KeyAccess::Write, &[], ttl));
+        let values = values.into_iter().map(|value| check_entry(&value).map(|()| Bytes::from(value)));
         let values = answer!(values.collect::<Result<Vec<_>, _>>());
         Ok(Ok(stored!(self, fill_recent(&key, values, ttl.jittered()))))
     }
 
     async fn recent(&mut self, key: String, limit: u32) -> wasmtime::Result<Result<Option<Vec<Vec<u8>>>, Error>> {
-        self.enter("cache.recent")?;
-        answer!(self.key(&key, Access::Read));
+        let _host = self.enter("cache.recent")?;
+        answer!(self.key(&key, KeyAccess::Read));
         let list = stored!(self, recent(&key, limit));
         Ok(Ok(list.map(|list| list.into_iter().map(Vec::from).collect())))
     }

@@ -8,13 +8,15 @@ use crate::bindings::devconnect::platform::documents::{
 use crate::host::events::EventRefused;
 use crate::{CookieChange, State};
 use capability::Access;
-use capability::cache::check_key;
+use capability::cache::{KeyAccess, check_key};
+use capability::documents::order::validate_insert;
 use capability::documents::{
     Change, Effect as WriteEffect, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, View,
     Write,
 };
 use capability::sessions::SessionUse;
 use capability::sessions::{Ending, Token};
+use capability::text;
 use capability::unit_of_work::UnitOfWork;
 
 /// The most writes of one commit.
@@ -26,11 +28,13 @@ const MAX_EVENTS: usize = 100;
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
+        // What a database says may repeat a whole document.
+        let short = |why: String| if why.len() > text::MAX_TRAP { text::cut(&why, text::MAX_TRAP) } else { why };
         match failure {
-            Failure::Invalid(why) => Error::Invalid(why),
+            Failure::Invalid(why) => Error::Invalid(short(why)),
             Failure::Duplicate { write, index } => Error::Duplicate(Conflict { write, index }),
             Failure::Unmet(write) => Error::Unmet(write),
-            Failure::Unavailable(why) => Error::Unavailable(why),
+            Failure::Unavailable(why) => Error::Unavailable(short(why)),
         }
     }
 }
@@ -102,11 +106,13 @@ impl State {
 
     fn insert(&self, Insert { collection, document }: Insert) -> Result<Write, Error> {
         let view = self.view(&collection, Access::Write)?;
-        let document = RawDocumentBuf::from_bytes(document).map_err(not_bson)?;
-        for element in document.iter_elements() {
+        for element in raw(&document)?.iter_elements() {
             let element = element.map_err(not_bson)?;
             view.check_path(element.key().as_str()).map_err(Error::Denied)?;
         }
+        let document = RawDocumentBuf::from_bytes(document).map_err(not_bson)?;
+        // Now and not at the commit, which may be after the call.
+        validate_insert(&document)?;
         Ok(Write::Insert { collection: self.slot_of(collection), document })
     }
 
@@ -134,10 +140,14 @@ impl State {
         }
         for key in &stale {
             check_key(key).map_err(|error| Error::Invalid(error.to_string()))?;
-            self.grants().cache.check(key, Access::Write).map_err(Error::Denied)?;
+            self.grants().cache.check(key, KeyAccess::Stale).map_err(Error::Denied)?;
         }
         let mut prepared = Prepared::default();
-        writes.into_iter().try_for_each(|write| self.write(write, &mut prepared))?;
+        for write in writes {
+            self.write(write, &mut prepared)?;
+            // Before the next one is parsed: what is parsed may take many times its bytes.
+            prepared.unit.check_weight()?;
+        }
         let events = events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>();
         prepared.unit.events = events.map_err(|refused| match refused {
             EventRefused::Denied(line) => Error::Denied(line),
@@ -235,13 +245,13 @@ fn not_bson(error: impl std::fmt::Display) -> Error {
 
 impl Host for State {
     async fn find(&mut self, query: WitQuery) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
-        self.enter("documents.find")?;
+        let _host = self.enter("documents.find")?;
         let answer = self.found(query).await;
         Ok(self.recorded(answer))
     }
 
     async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {
-        self.enter("documents.count")?;
+        let _host = self.enter("documents.count")?;
         let answer = self.counted(&collection, &filter, limit).await;
         Ok(self.recorded(answer))
     }
@@ -252,7 +262,7 @@ impl Host for State {
         field: String,
         filter: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
-        self.enter("documents.distinct")?;
+        let _host = self.enter("documents.distinct")?;
         let answer = self.different(&collection, &field, &filter).await;
         Ok(self.recorded(answer))
     }
@@ -263,7 +273,7 @@ impl Host for State {
         events: Vec<Event>,
         stale: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Effect>, Error>> {
-        self.enter("documents.commit")?;
+        let _host = self.enter("documents.commit")?;
         let answer = self.committed(writes, events, stale).await;
         Ok(self.recorded(answer))
     }

@@ -4,6 +4,7 @@ use crate::State;
 use crate::bindings::devconnect::platform::events::{Error, Event as WitEvent, Host};
 use capability::documents::Error as StoreError;
 use capability::events::{Event, MAX_VALUE};
+use capability::text;
 use capability::unit_of_work::UnitOfWork;
 
 /// Why an event is refused.
@@ -18,7 +19,7 @@ impl State {
     /// The event with an id and headers, if the component may publish it.
     pub(crate) fn event(&self, event: WitEvent) -> Result<Event, EventRefused> {
         if !self.grants().events.contains(&event.topic) {
-            let line = format!("not granted; in component.toml: [grants] events = [{:?}]", event.topic);
+            let line = format!("not granted; in component.toml: [grants] events = [{}]", text::quoted(&event.topic));
             return Err(EventRefused::Denied(line));
         }
         if event.value.len() > MAX_VALUE {
@@ -44,7 +45,7 @@ impl State {
 
 impl Host for State {
     async fn publish(&mut self, event: WitEvent) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("events.publish")?;
+        let _host = self.enter("events.publish")?;
         let event = match self.event(event) {
             Ok(event) => event,
             Err(EventRefused::Denied(line)) => return Ok(Err(Error::Denied(line))),

@@ -32,7 +32,7 @@ fn refused(error: StoreError) -> Error {
 
 impl Host for State {
     async fn send(&mut self, mail: WitMail) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("mail.send")?;
+        let _host = self.enter("mail.send")?;
         let answer = self.send_mail(mail).await;
         if matches!(answer, Err(Error::Unavailable(_))) {
             self.record_store_unavailable();

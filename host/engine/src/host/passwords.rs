@@ -8,19 +8,19 @@ const DENIED: &str = "not granted; in component.toml: [grants] passwords = true"
 
 impl Host for State {
     async fn hash(&mut self, password: String) -> wasmtime::Result<Result<String, Error>> {
-        self.enter("passwords.hash")?;
+        let _host = self.enter("passwords.hash")?;
         if !self.grants().passwords {
             return Ok(Err(Error::Denied(DENIED.into())));
         }
-        answer(self.capabilities().passwords.hash(password).await)
+        answer(self.capabilities().passwords.hash(self.client(), password).await)
     }
 
     async fn verify(&mut self, password: String, hash: Option<String>) -> wasmtime::Result<Result<Verdict, Error>> {
-        self.enter("passwords.verify")?;
+        let _host = self.enter("passwords.verify")?;
         if !self.grants().passwords {
             return Ok(Err(Error::Denied(DENIED.into())));
         }
-        let verdict = self.capabilities().passwords.verify(password, hash).await;
+        let verdict = self.capabilities().passwords.verify(self.client(), password, hash).await;
         answer(verdict.map(|verdict| match verdict {
             HashVerdict::Matches => Verdict::Matches,
             HashVerdict::MatchesOutdated => Verdict::MatchesOutdated,

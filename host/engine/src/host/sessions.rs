@@ -17,7 +17,7 @@ impl State {
 
 impl Host for State {
     async fn living(&mut self, subject: String) -> wasmtime::Result<Result<Vec<Session>, Error>> {
-        self.enter("sessions.living")?;
+        let _host = self.enter("sessions.living")?;
         if let Err(line) = self.session_use(SessionUse::List) {
             return Ok(Err(Error::Denied(line)));
         }

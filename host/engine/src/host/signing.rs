@@ -2,19 +2,21 @@
 
 use crate::State;
 use crate::bindings::devconnect::platform::signing::{Error, Host};
+use capability::text;
 
 impl State {
     fn signing_granted(&self, secret: &str) -> Result<(), Error> {
         if self.grants().signing.contains(secret) {
             return Ok(());
         }
-        Err(Error::Denied(format!("not granted; in component.toml: [grants] signing = [{secret:?}]")))
+        let secret = text::quoted(secret);
+        Err(Error::Denied(format!("not granted; in component.toml: [grants] signing = [{secret}]")))
     }
 }
 
 impl Host for State {
     fn sign(&mut self, secret: String, message: Vec<u8>) -> wasmtime::Result<Result<Vec<u8>, Error>> {
-        self.enter("signing.sign")?;
+        let _host = self.enter("signing.sign")?;
         Ok(self
             .signing_granted(&secret)
             .and_then(|()| self.capabilities().signing.sign(&secret, &message).ok_or(Error::Unknown(secret))))
@@ -26,7 +28,7 @@ impl Host for State {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("signing.verify")?;
+        let _host = self.enter("signing.verify")?;
         Ok(self.signing_granted(&secret).and_then(|()| {
             self.capabilities().signing.verify(&secret, &message, &signature).ok_or(Error::Unknown(secret))
         }))

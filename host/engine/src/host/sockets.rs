@@ -9,6 +9,9 @@ use crate::bindings::devconnect::platform::sockets::{Error, Host, Target as WitT
 use capability::sockets::{Error as Failure, MAX_ACK_TIME, MAX_PAYLOAD, MAX_TARGETS, Target, check_room};
 use capability::unit_of_work::{Emit, UnitOfWork};
 
+/// The longest name of a user or a socket, in bytes.
+const MAX_NAME: usize = 256;
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -27,8 +30,8 @@ impl State {
 
     fn target(&self, target: WitTarget) -> Result<Target, Error> {
         Ok(match target {
-            WitTarget::User(user) => Target::User(user),
-            WitTarget::Socket(socket) => Target::Socket(socket),
+            WitTarget::User(user) => Target::User(named(user)?),
+            WitTarget::Socket(socket) => Target::Socket(named(socket)?),
             WitTarget::Room(room) => {
                 self.check_room(&room)?;
                 Target::Room(room)
@@ -69,6 +72,7 @@ impl State {
             return Err(Error::Invalid(format!("the wait for an answer takes 1 ms to {MAX_ACK_TIME:?}")));
         }
         let payload = json(payload)?;
+        check_name(socket)?;
         let answer = self.capabilities().sockets.emit_with_ack(socket, event, &payload, timeout).await?;
         Ok(answer.map(|bytes| bytes.to_vec()))
     }
@@ -92,8 +96,20 @@ impl State {
 
     async fn is_online(&mut self, user: &str) -> Result<bool, Error> {
         self.grants().sockets.check_presence().map_err(Error::Denied)?;
+        check_name(user)?;
         Ok(self.capabilities().sockets.online(user).await?)
     }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if name.len() > MAX_NAME {
+        return Err(Error::Invalid(format!("a user or a socket takes at most {MAX_NAME} bytes, not {}", name.len())));
+    }
+    Ok(())
+}
+
+fn named(name: String) -> Result<String, Error> {
+    check_name(&name).map(|()| name)
 }
 
 fn json(payload: &[u8]) -> Result<Box<RawValue>, Error> {
@@ -110,7 +126,7 @@ impl Host for State {
         event: String,
         payload: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.emit")?;
+        let _host = self.enter("sockets.emit")?;
         Ok(self.emitted(targets, &event, &payload).await)
     }
 
@@ -121,27 +137,27 @@ impl Host for State {
         payload: Vec<u8>,
         timeout_ms: u32,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.enter("sockets.emit-with-ack")?;
+        let _host = self.enter("sockets.emit-with-ack")?;
         Ok(self.answered(&socket, &event, &payload, Duration::from_millis(timeout_ms.into())).await)
     }
 
     async fn join(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.join")?;
+        let _host = self.enter("sockets.join")?;
         Ok(self.moved(&room, true).await)
     }
 
     async fn leave(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.leave")?;
+        let _host = self.enter("sockets.leave")?;
         Ok(self.moved(&room, false).await)
     }
 
     async fn appear(&mut self) -> wasmtime::Result<Result<(), Error>> {
-        self.enter("sockets.appear")?;
+        let _host = self.enter("sockets.appear")?;
         Ok(self.appeared().await)
     }
 
     async fn online(&mut self, user: String) -> wasmtime::Result<Result<bool, Error>> {
-        self.enter("sockets.online")?;
+        let _host = self.enter("sockets.online")?;
         Ok(self.is_online(&user).await)
     }
 }

@@ -57,6 +57,6 @@ impl Invocation for EventCall {
         let instance = exports.instance.instantiate_async(&mut *store).await?;
         let handle = instance.get_typed_func::<(DeliveryRef<'_>,), (Result<(), Unable>,)>(&mut *store, handle)?;
         let (handled,) = handle.call_async(&mut *store, (delivery,)).await?;
-        Ok(handled.map(|()| store.data_mut().gathered()))
+        Ok(handled.map(|()| store.data_mut().gathered()).map_err(Unable::cut))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
+use http_body_util::BodyExt;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime_wasi_http::WasiHttpView as _;
@@ -13,6 +13,14 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use crate::bindings::{IdentityRef, RequestRef, Response};
 use crate::invoke::Invocation;
 use crate::{Call, CookieChange, Exports, HttpExport, Outcome, State};
+use capability::text;
+
+/// The most headers of a response.
+const MAX_HEADERS: usize = 256;
+/// The most bytes of a response's headers, names and values together. Proxies accept fewer.
+const MAX_HEADER_BYTES: usize = 32 << 10;
+/// The most bytes of a response's body. A body is whole in memory, and a host answers hundreds at a time.
+const MAX_BODY: usize = 16 << 20;
 
 /// A request for a component.
 #[derive(Debug, Clone)]
@@ -57,6 +65,10 @@ impl Invocation for HttpCall {
         &self.route
     }
 
+    fn client(&self) -> &str {
+        &self.client
+    }
+
     fn outcome(&self, answer: &Answer) -> Outcome {
         if answer.response.status >= 500 { Outcome::Unable } else { Outcome::Answered }
     }
@@ -67,8 +79,26 @@ impl Invocation for HttpCall {
             Some(HttpExport::Platform(handle)) => platform(store, &exports.instance, handle, self).await?,
             Some(HttpExport::Wasi(instance)) => wasi(store, instance, self).await?,
         };
+        check(&response)?;
         Ok(Answer { response, cookie: std::mem::take(&mut store.data_mut().cookie) })
     }
+}
+
+/// Refuses a response that is too large.
+fn check(response: &Response) -> wasmtime::Result<()> {
+    let names = response.headers.iter().map(|(name, value)| name.len() + value.len());
+    let (count, names, body) = (response.headers.len(), names.sum::<usize>(), response.body.len());
+    let refused = |what: String| Err(wasmtime::Error::msg(format!("its response is not sent: it has {what}")));
+    if count > MAX_HEADERS {
+        return refused(format!("{count} headers; at most {MAX_HEADERS} are allowed"));
+    }
+    if names > MAX_HEADER_BYTES {
+        return refused(format!("headers of {names} bytes; at most {MAX_HEADER_BYTES} are allowed"));
+    }
+    if body > MAX_BODY {
+        return refused(format!("a body of {body} bytes; at most {MAX_BODY} are allowed"));
+    }
+    Ok(())
 }
 
 async fn platform(
@@ -125,19 +155,37 @@ async fn wasi(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpC
             (false, response.map_err(|_| wasmtime::Error::msg("it dropped its way to answer"))?)
         }
     };
-    let response = response.map_err(|code| wasmtime::Error::msg(format!("it answered with the error {code:?}")))?;
+    let response = response.map_err(|code| failed(format_args!("it answered with the error {code:?}")))?;
     let (parts, body) = response.into_parts();
-    let body = if finished {
-        body.collect().await
-    } else {
-        let (called, body) = tokio::join!(handle, body.collect());
-        called?;
-        body
-    };
-    let body = body.map_err(|code| wasmtime::Error::msg(format!("its body broke off: {code:?}")))?;
+    let body = if finished { whole(body).await? } else { tokio::try_join!(handle, whole(body))?.1 };
     let headers = parts
         .headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
-    Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body: body.to_bytes() })
+    Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body })
+}
+
+/// A whole body of at most [`MAX_BODY`] bytes.
+async fn whole<B>(mut body: B) -> wasmtime::Result<Bytes>
+where
+    B: BodyExt<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Debug,
+{
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|code| failed(format_args!("its body broke off: {code:?}")))?;
+        // Trailers are not sent.
+        let Ok(data) = frame.into_data() else { continue };
+        whole.extend_from_slice(&data);
+        if whole.len() > MAX_BODY {
+            // At once: the component could write on until its time is over.
+            return Err(failed(format_args!("its response is not sent: its body has over {MAX_BODY} bytes")));
+        }
+    }
+    Ok(whole.into())
+}
+
+/// An error with a text that may be the component's.
+fn failed(arguments: std::fmt::Arguments<'_>) -> wasmtime::Error {
+    wasmtime::Error::msg(text::cut_format(arguments, text::MAX_REASON))
 }

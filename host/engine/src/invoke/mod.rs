@@ -23,8 +23,15 @@ pub use presence::PresenceCall;
 pub use socket::{SocketCall, SocketReply};
 pub use tick::TickCall;
 
-use crate::weight::Weight;
-use crate::{Call, Engine, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
+use crate::admission::Turn;
+use crate::{Call, Caller, Engine, Entered, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
+use capability::text;
+
+/// The most bytes that one host call, or the answer of a call, copies from the guest: the largest commit or body, and more
+/// than most guests have memory. More is a trap.
+const MAX_LIFTED: usize = 20 << 20;
+/// The most resources that a call holds at a time. One more is a trap.
+const MAX_HANDLES: usize = 1_000;
 
 /// A trigger's call of a component.
 pub trait Invocation: Send + Sync + 'static {
@@ -36,6 +43,11 @@ pub trait Invocation: Send + Sync + 'static {
 
     /// The trigger in the manifest: a route's path, an event's name.
     fn trigger(&self) -> &str;
+
+    /// The address that the call comes from; empty when it comes from nobody.
+    fn client(&self) -> &str {
+        ""
+    }
 
     /// How a call with this answer counts.
     fn outcome(&self, _answer: &Self::Answer) -> Outcome {
@@ -51,35 +63,81 @@ pub trait Invocation: Send + Sync + 'static {
 }
 
 impl Engine {
-    /// Calls a component and counts how it ended, in a task of its own.
+    /// Calls a component when the call's turn comes, and counts how it ended, in a task of its own. Dropped before the turn
+    /// comes, the call does not begin.
     pub async fn invoke<I: Invocation>(
+        self: &Arc<Self>,
+        loaded: &Arc<Loaded>,
+        entered: Entered,
+        invocation: I,
+    ) -> Result<I::Answer, Failure> {
+        let running = Running::begin(loaded);
+        let turn = self.turn(loaded, &entered).await?;
+        let engine = self.clone();
+        let task = tokio::spawn(async move {
+            let answer = engine.drive(&running.0, &entered, invocation).await;
+            // In this order: a call that has a turn has entered.
+            drop((turn, entered));
+            answer
+        });
+        task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+    }
+
+    /// The same for the host itself, not for a client.
+    pub async fn invoke_for_host<I: Invocation>(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         invocation: I,
     ) -> Result<I::Answer, Failure> {
-        let (engine, component) = (self.clone(), loaded.clone());
-        let task = tokio::spawn(async move { engine.drive(&component, invocation).await });
-        task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+        let entered = self.enter_for_host(loaded)?;
+        self.invoke(loaded, entered, invocation).await
     }
 
-    /// The same in the caller's task, which has to poll it to its end.
+    /// The same for the host itself, in the caller's task, which has to poll it to its end.
     pub async fn invoke_here<I: Invocation>(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         invocation: I,
     ) -> Result<I::Answer, Failure> {
+        let entered = self.enter_for_host(loaded)?;
+        let _running = Running::begin(loaded);
+        let _turn = self.turn(loaded, &entered).await?;
         // The state that calls share is behind atomics and locks that stay usable after a panic.
-        let driven = AssertUnwindSafe(self.drive(loaded, invocation)).catch_unwind().await;
+        let driven = AssertUnwindSafe(self.drive(loaded, &entered, invocation)).catch_unwind().await;
         driven.unwrap_or_else(|_| Err(Failure::Host("the call panicked".to_owned())))
+    }
+
+    fn enter_for_host(&self, loaded: &Loaded) -> Result<Entered, Failure> {
+        let entered = self.admission.enter(Caller::Component(loaded.name.clone()), false);
+        entered.map_err(|_| self.busy(loaded))
+    }
+
+    /// Waits for the call's turn.
+    async fn turn(&self, loaded: &Arc<Loaded>, entered: &Entered) -> Result<Turn, Failure> {
+        tokio::select! {
+            biased;
+            turn = entered.turn(&loaded.name) => turn.map_err(|_| self.busy(loaded)),
+            () = loaded.cut.cancelled() => {
+                count(loaded, Outcome::Cut);
+                Err(Failure::Cut)
+            }
+        }
+    }
+
+    fn busy(&self, loaded: &Loaded) -> Failure {
+        count(loaded, Outcome::Busy);
+        Failure::Busy
     }
 
     /// Instantiates a component once, under its limits and with every capability denied, and drops the instance.
     pub async fn try_out(&self, loaded: &Loaded) -> Result<(), Failure> {
         let call = Call { id: Call::new_id(), identity: None, socket: None };
-        let mut store = self.store(loaded, &call, Ticks::default());
+        let ticks = Ticks::default();
+        let mut store = self.store(loaded, &call, "", ticks.clone());
         store.data_mut().deny();
         let longest = Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
-        match tokio::time::timeout(longest, loaded.exports.instance.instantiate_async(&mut store)).await {
+        let tried = ticks.during(loaded.exports.instance.instantiate_async(&mut store));
+        match tokio::time::timeout(longest, tried).await {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
             Ok(Ok(_)) => Ok(()),
@@ -89,23 +147,30 @@ impl Engine {
     async fn drive<I: Invocation>(
         self: &Arc<Self>,
         component: &Arc<Loaded>,
+        entered: &Entered,
         invocation: I,
     ) -> Result<I::Answer, Failure> {
-        let _running = (component.counts.begin(), component.total.begin());
         let deadline = Instant::now() + Duration::from_millis(u64::from(component.manifest.limits.wall_ms));
-        let (ticks, weight) = (Ticks::default(), component.weights.get(invocation.trigger()));
+        let ticks = Ticks::default();
         let work = {
             let (engine, component, ticks) = (self.clone(), component.clone(), ticks.clone());
             Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
         };
-        let driven = self.idle_pool.drive(work, &ticks, weight.is_some_and(Weight::is_heavy)).await;
-        let result = driven.unwrap_or_else(|error| Err(Failure::Host(error.to_string())));
-        if let Some(weight) = weight {
-            weight.learn(ticks.are_heavy());
-        }
-        let outcome = result.as_ref().map_or_else(Failure::outcome, |(_, outcome)| *outcome);
-        component.counts.add(outcome);
-        component.total.add(outcome);
+        let expected = entered.expects_heavy(&component.name);
+        let heavy = async {
+            tokio::select! {
+                turn = tokio::time::timeout_at(deadline, entered.heavy_turn()) => turn.ok(),
+                () = component.cut.cancelled() => None,
+            }
+        };
+        let result = match self.idle_pool.drive(work, &ticks, expected, heavy).await {
+            Ok(Some(result)) => result,
+            Ok(None) if component.cut.is_cancelled() => Err(Failure::Cut),
+            Ok(None) => Err(Failure::OutOfTime),
+            Err(error) => Err(Failure::Host(error.to_string())),
+        };
+        entered.learn(&component.name, ticks.are_heavy());
+        count(component, result.as_ref().map_or_else(Failure::outcome, |(_, outcome)| *outcome));
         result.map(|(answer, _)| answer)
     }
 
@@ -116,13 +181,12 @@ impl Engine {
         ticks: Ticks,
         deadline: Instant,
     ) -> Result<(I::Answer, Outcome), Failure> {
-        let permit = tokio::time::timeout_at(deadline, self.permits.acquire()).await;
-        let Ok(Ok(_permit)) = permit else { return Err(Failure::Busy) };
-        let mut store = self.store(loaded, invocation.call(), ticks);
+        let mut store = self.store(loaded, invocation.call(), invocation.client(), ticks.clone());
+        let running = ticks.during(invocation.run(&mut store, &loaded.exports));
         let answered = tokio::select! {
             // Most calls end at the first poll, before `cancelled` is polled.
             biased;
-            answered = tokio::time::timeout_at(deadline, invocation.run(&mut store, &loaded.exports)) => answered,
+            answered = tokio::time::timeout_at(deadline, running) => answered,
             () = loaded.cut.cancelled() => return Err(Failure::Cut),
         };
         match answered {
@@ -135,11 +199,13 @@ impl Engine {
         }
     }
 
-    fn store(&self, loaded: &Loaded, call: &Call, ticks: Ticks) -> Store<State> {
+    fn store(&self, loaded: &Loaded, call: &Call, client: &str, ticks: Ticks) -> Store<State> {
         let meter = Meter::new(loaded.manifest.limits, ticks);
-        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), meter);
+        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), client.to_owned(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(MAX_LIFTED);
+        store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
         // A custom yield: wasmtime's own starves the runtime when many guests spin.
         store.epoch_deadline_callback(|mut context| match context.data_mut().meter.tick() {
@@ -151,10 +217,34 @@ impl Engine {
     }
 }
 
+/// A call that has begun and not ended: a version is drained when it has none.
+struct Running(Arc<Loaded>);
+
+impl Running {
+    fn begin(loaded: &Arc<Loaded>) -> Self {
+        loaded.counts.begin();
+        loaded.total.begin();
+        Self(loaded.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.counts.end();
+        self.0.total.end();
+    }
+}
+
+/// Counts how a call ended.
+fn count(loaded: &Loaded, outcome: Outcome) {
+    loaded.counts.add(outcome);
+    loaded.total.add(outcome);
+}
+
 /// The failure of a call: an exceeded limit, or else a trap.
 fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
     if let Some(exceeded) = store.data().meter.exceeded() {
         return Failure::Exceeded(exceeded);
     }
-    Failure::Trap(format!("{error:#}"))
+    Failure::Trap(text::cut_format(format_args!("{error:#}"), text::MAX_TRAP))
 }

@@ -5,6 +5,7 @@ use wasmtime::Store;
 use crate::bindings::PresenceRef;
 use crate::invoke::Invocation;
 use crate::{Call, Exports, State};
+use capability::text;
 
 /// A change of a user's presence for a component.
 #[derive(Debug, Clone)]
@@ -37,6 +38,6 @@ impl Invocation for PresenceCall {
         let instance = exports.instance.instantiate_async(&mut *store).await?;
         let changed = instance.get_typed_func::<(PresenceRef<'_>,), (Self::Answer,)>(&mut *store, changed)?;
         let (handled,) = changed.call_async(&mut *store, (change,)).await?;
-        Ok(handled)
+        Ok(handled.map_err(|why| text::cut(&why, text::MAX_REASON)))
     }
 }

@@ -39,6 +39,10 @@ impl Invocation for SocketCall {
         &self.event
     }
 
+    fn client(&self) -> &str {
+        &self.client
+    }
+
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<SocketReply> {
         let handle = exports.socket.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no socket handler"))?;
         let message = MessageRef {

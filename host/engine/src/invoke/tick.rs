@@ -53,6 +53,6 @@ impl Invocation for TickCall {
         let handle =
             instance.get_typed_func::<(TickRef<'_>,), (Result<Option<String>, Unable>,)>(&mut *store, handle)?;
         let (done,) = handle.call_async(&mut *store, (tick,)).await?;
-        Ok(done.map(|next| (store.data_mut().gathered(), next)))
+        Ok(done.map(|next| (store.data_mut().gathered(), next)).map_err(Unable::cut))
     }
 }

@@ -15,12 +15,12 @@ use crate::deploy::{ChangeError, ComponentRow, Deployed, Deployments, Version, b
 use capability::documents::{Commit, Error, Write, date};
 use capability::hosts::Channel;
 use engine::Loaded;
-use manifest::Bundle;
+use manifest::{Bundle, Difference};
 
 /// How a component is deployed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DeployOptions {
-    /// Accept the grants that the serving version does not have.
+    /// Accept what the component may see or do beyond the serving version.
     pub accept_grants: bool,
     /// Deploy it as a canary first.
     pub share: Option<Share>,
@@ -56,7 +56,8 @@ impl Deployments {
     /// Deploys a component: when it returns, this host serves the component, and the other hosts are about to.
     ///
     /// # Errors
-    /// When the component is refused, a grant is not accepted or a canary is not possible. The version before goes on serving.
+    /// When the component is refused, a permission is not accepted or a canary is not possible. The version before goes on
+    /// serving.
     pub async fn deploy(&self, wasm: Vec<u8>, options: DeployOptions) -> Result<Deployed, ChangeError> {
         let registry = self.registry.clone();
         let (bundle, loaded) = blocking(move || {
@@ -91,11 +92,10 @@ impl Deployments {
         let name = &row.name;
         self.registry.fits(loaded).map_err(DeployError::from)?;
         let running = self.registry.component(name).filter(|_| row.serving.is_some());
-        let granted = running.as_ref().map(|running| running.manifest.grants.clone()).unwrap_or_default();
-        let beyond = loaded.manifest.grants.beyond(&granted);
+        let difference = self.difference(row, loaded);
         let accepted = options.accept_grants || row.version(&loaded.sha256).is_some();
-        if !accepted && !beyond.is_empty() {
-            return Err(ChangeError::Grants { name: name.clone(), beyond });
+        if !accepted && difference.widens() {
+            return Err(ChangeError::Grants { name: name.clone(), difference });
         }
         let (mut row, sha256) = (row.clone(), loaded.sha256.clone());
         let version = Version { sha256: sha256.clone(), version: loaded.manifest.component.version.clone(), at: now };
@@ -120,6 +120,13 @@ impl Deployments {
         };
         let dropped = row.start_canary(version, run);
         Ok(Plan { row, dropped })
+    }
+
+    /// What changes in what a component may see or do when this version comes after the serving one. A host that could not load
+    /// the serving version does not know what was accepted with it: there all of it is new.
+    fn difference(&self, row: &ComponentRow, loaded: &Loaded) -> Difference {
+        let serving = self.registry.component(&row.name).filter(|known| row.serving.as_ref() == Some(&known.sha256));
+        loaded.manifest.difference(serving.as_ref().map(|serving| &*serving.manifest))
     }
 
     /// Promotes the canary of a component: it becomes the serving version.
@@ -262,8 +269,9 @@ impl Deployments {
             let plan = decide(&row)?;
             let before = row.serving.clone();
             if (&row.serving, &row.canary) == (&plan.row.serving, &plan.row.canary) {
-                return Ok(Deployed { row: plan.row, before, changed: false });
+                return Ok(Deployed { row: plan.row, before, changed: false, difference: Difference::default() });
             }
+            let difference = loaded.map(|loaded| self.difference(&row, loaded)).unwrap_or_default();
             let commit = self.commit(&plan, action, &row, cluster.revision)?;
             match self.documents.commit(commit).await {
                 Ok(_) => {
@@ -272,7 +280,7 @@ impl Deployments {
                     self.catch_up_with(ready.into_iter().collect()).await?;
                     capability::abort::here("deploy-served");
                     self.notify_peers().await;
-                    return Ok(Deployed { row: plan.row, before, changed: true });
+                    return Ok(Deployed { row: plan.row, before, changed: true, difference });
                 }
                 Err(Error::Unmet(0)) => {}
                 Err(Error::Unmet(_)) => return Err(ChangeError::Conflict(name.to_owned())),

@@ -37,7 +37,7 @@ pub struct ComponentRow {
     /// The canary run, if there is one.
     #[serde(default)]
     pub canary: Option<CanaryRun>,
-    /// The known versions, the last deployed first. The grants of each have been accepted.
+    /// The known versions, the last deployed first. What each may see or do has been accepted.
     pub versions: Vec<Version>,
 }
 

@@ -40,9 +40,12 @@ impl Folders {
 }
 
 impl Deployments {
-    pub(super) async fn load_all(&self, bundles: Vec<Arc<Bundle>>) -> Result<Vec<Arc<Loaded>>, DeployError> {
+    pub(super) async fn load_each(
+        &self,
+        bundles: Vec<Arc<Bundle>>,
+    ) -> Result<Vec<Result<Arc<Loaded>, DeployError>>, DeployError> {
         let registry = self.registry.clone();
-        blocking(move || registry.load_all(&bundles)).await
+        blocking(move || Ok(registry.load_each(&bundles))).await
     }
 
     /// Loads, on all cores, the versions that the rows name and that this host has not loaded.

@@ -1,13 +1,12 @@
 //! The local copy: the rows as this host last served them, and their files, to start without the documents.
 //!
-//! Each file is written under a temporary name and renamed. A component whose hash is not the one in its file name is ignored.
-//! Touches one folder.
+//! A file is written whole or not at all. A component whose hash is not the one in its file name is ignored. Touches one folder.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::deploy::component_row::ComponentRow;
+use capability::files;
 use manifest::Bundle;
 
 /// The file of the rows.
@@ -76,12 +75,8 @@ impl LocalCopy {
     }
 
     fn write(&self, path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.0)?;
-        let temporary = path.with_extension("part");
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        files::folder(&self.0)?;
+        files::write_durably(path, bytes)
     }
 }
 

@@ -28,7 +28,7 @@ pub use canary::{CanaryRun, Rule, Tally};
 pub use change::{DeployOptions, Share};
 pub use component_row::{ComponentRow, Version};
 
-use crate::{Canary, DRAIN, DeployError, Registry, Served};
+use crate::{Canary, DRAIN, DeployError, Folder, Registry, Served};
 use blobs::Blobs;
 use canary::Tallies;
 use capability::clocks::Clock;
@@ -38,7 +38,7 @@ use cluster::{Cluster, head_revision};
 use engine::Loaded;
 use fetch::MissingVersion;
 use local_copy::LocalCopy;
-use manifest::Bundle;
+use manifest::{Bundle, Difference};
 
 /// The collection of the log of changes. It is the host's, not the application's.
 const LOG: &str = "host-deploys";
@@ -62,13 +62,16 @@ pub enum ChangeError {
     /// The component is refused.
     #[error(transparent)]
     Component(#[from] DeployError),
-    /// It asks for grants that were not accepted.
-    #[error("{name} asks for more than the version that serves: {}; accept it with --accept-grants", .beyond.join(", "))]
+    /// It may see or do more than was accepted.
+    #[error(
+        "{name} asks for more than the version that serves; accept it with --accept-grants:\n{}",
+        .difference.lines().join("\n")
+    )]
     Grants {
         /// The component.
         name: String,
-        /// Each thing that is new.
-        beyond: Vec<String>,
+        /// What changes.
+        difference: Difference,
     },
     /// It can't be a canary: a route has another session rule, and the rule is checked before a version is picked.
     #[error(
@@ -100,6 +103,9 @@ pub struct Deployed {
     pub before: Option<String>,
     /// False when the row was like this already.
     pub changed: bool,
+    /// What changes in what the component may see or do: from the version that served before to the one that is deployed,
+    /// promoted or returned to.
+    pub difference: Difference,
 }
 
 /// Follows what is deployed in the cluster, and changes it.
@@ -120,8 +126,8 @@ pub struct Deployments {
     started: AtomicBool,
     /// The components of the folder that are deployed unless they ever were, by name; empty once that is settled.
     seeds: Mutex<BTreeMap<String, Arc<Bundle>>>,
-    /// Why this host does not serve the deployed version, by component.
-    failing: Mutex<BTreeMap<String, String>>,
+    /// Whether this host starts only when it can serve every component.
+    strict: bool,
 }
 
 /// The state that this host has applied.
@@ -157,7 +163,7 @@ impl Deployments {
             revision_applied: Notify::new(),
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
-            failing: Mutex::default(),
+            strict: false,
         }
     }
 
@@ -167,15 +173,23 @@ impl Deployments {
         Self { peers, ..self }
     }
 
+    /// For a host that refuses to start when there is a component that it can't serve.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
+    }
+
     /// Deploys the components of the folder `seeds` that were never deployed, and then serves what is deployed; returns how
-    /// many components serve. When the documents are not available it starts with its local copy or, without one, with the
-    /// seeds, and catches up when they are.
+    /// many components serve. What can't be served is logged, and is in [`Registry::failing`]. When the documents are not
+    /// available it starts with its local copy or, without one, with the seeds, and catches up when they are.
     ///
     /// # Errors
-    /// When a seed can't be deployed, or no component serves.
+    /// When no component serves; where the host is strict, also when one doesn't.
     pub async fn start(&self, seeds: &Path) -> Result<usize, DeployError> {
         let folder = seeds.to_owned();
-        *self.seeds() = blocking(move || Registry::bundles(&folder)).await?;
+        let Folder { bundles, refused } = blocking(move || Registry::read_folder(&folder)).await?;
+        *self.seeds() = bundles;
+        self.refuse(refused)?;
         self.started.store(true, Ordering::Relaxed);
         let why = match tokio::time::timeout(START_TIMEOUT, head_revision(self.documents.as_ref())).await {
             Ok(Ok(_)) => match self.catch_up().await {
@@ -193,10 +207,46 @@ impl Deployments {
             );
             self.start_without_documents().await?;
         }
+        let failing = self.registry.failing().all();
         match self.registry.components().len() {
-            0 => Err(DeployError::Empty(seeds.to_owned())),
+            _ if self.strict && !failing.is_empty() => Err(DeployError::Strict(failing)),
+            0 if failing.is_empty() => Err(DeployError::Empty(seeds.to_owned())),
+            0 => Err(DeployError::NoneServes(failing)),
             count => Ok(count),
         }
+    }
+
+    /// Reports what of the folder of components can't be served.
+    ///
+    /// # Errors
+    /// When the host is strict.
+    fn refuse(&self, refused: Vec<(String, DeployError)>) -> Result<(), DeployError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        for (name, why) in refused {
+            let why = why.to_string();
+            tracing::error!(component = name, why, "this component of the folder is not served");
+            self.seeds().remove(&name);
+            self.registry.failing().add_of_folder(name, why);
+        }
+        if self.strict { Err(DeployError::Strict(self.registry.failing().all())) } else { Ok(()) }
+    }
+
+    /// Loads seeds and returns those that can be served. The others are seeds no more.
+    async fn load_seeds(&self, seeds: Vec<Arc<Bundle>>) -> Result<Vec<Arc<Loaded>>, DeployError> {
+        let (mut loaded, mut refused) = (Vec::new(), Vec::new());
+        let results = self.load_each(seeds.clone()).await?;
+        for (seed, result) in seeds.iter().zip(results) {
+            match result {
+                Ok(version) => loaded.push(version),
+                Err(why) => refused.push((seed.name().to_owned(), why)),
+            }
+        }
+        let (fitting, conflicts) = self.registry.fitting(loaded);
+        refused.extend(conflicts.into_iter().map(|conflict| (conflict.second.clone(), DeployError::from(conflict))));
+        self.refuse(refused)?;
+        Ok(fitting)
     }
 
     async fn start_without_documents(&self) -> Result<(), DeployError> {
@@ -205,8 +255,10 @@ impl Deployments {
             return Ok(());
         }
         let seeds = self.seeds().values().cloned().collect();
-        let loaded = self.load_all(seeds).await?;
-        Ok(self.registry.serve(loaded.into_iter().map(Served::whole).collect())?)
+        let fitting = self.load_seeds(seeds).await?;
+        // They have no conflicts.
+        self.registry.serve(fitting.into_iter().map(Served::whole).collect());
+        Ok(())
     }
 
     /// Follows the cluster until the future is dropped. A host that was not started only cuts versions that do not drain.
@@ -254,11 +306,6 @@ impl Deployments {
         Ok(self.catch_up().await?.rows.values().cloned().collect())
     }
 
-    /// Why this host does not serve the deployed version of a component.
-    pub fn why_failing(&self, component: &str) -> Option<String> {
-        self.failing().get(component).cloned()
-    }
-
     /// How the calls of a canary ended, on all hosts.
     pub async fn tally_of(&self, row: &ComponentRow) -> Result<Option<Tally>, ChangeError> {
         match &row.canary {
@@ -272,10 +319,6 @@ impl Deployments {
         let sort = Sort::from_document(&doc! { "_id": -1 })?;
         let query = Query { sort, limit, ..Query::all(LOG, Filter::from_document(&doc! {})?) };
         Ok(self.documents.find(query).await?)
-    }
-
-    fn failing(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seeds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Bundle>>> {
@@ -295,18 +338,23 @@ impl Deployments {
         let mut state = self.state.lock().await;
         let documents = self.documents.as_ref();
         let mut cluster = Cluster::read(documents, &state.cluster).await?;
-        while self.deploy_seeds(&cluster, &mut loaded).await? {
+        loop {
+            // What is deployed is served before a seed is checked beside it.
+            let changed = cluster.revision != state.cluster.revision;
+            if changed || !state.settled {
+                let settled = self.apply(&cluster.rows, std::mem::take(&mut loaded)).await;
+                let copied = state.copied && !changed && !settled;
+                *state = LocalState { cluster: cluster.clone(), settled, copied };
+                if changed {
+                    self.revision_applied.notify_one();
+                }
+            }
+            if !self.deploy_seeds(&cluster, &mut loaded).await? {
+                break;
+            }
             cluster = Cluster::read(documents, &cluster).await?;
         }
-        let changed = cluster.revision != state.cluster.revision;
-        if changed || !state.settled {
-            let settled = self.apply(&cluster.rows, loaded).await;
-            let copied = state.copied && !changed && !settled;
-            *state = LocalState { cluster: cluster.clone(), settled, copied };
-            if changed {
-                self.revision_applied.notify_one();
-            }
-        }
+        self.registry.failing().forget_of_folder(&cluster.rows);
         let seeds = std::mem::take(&mut *self.seeds());
         let had_seeds = !seeds.is_empty();
         for (name, seed) in seeds {
@@ -337,9 +385,14 @@ impl Deployments {
         if unknown.is_empty() {
             return Ok(false);
         }
-        let loaded = self.load_all(unknown.clone()).await.map_err(ChangeError::Component)?;
+        let loaded = self.load_seeds(unknown.clone()).await?;
+        if loaded.is_empty() {
+            return Ok(true);
+        }
         let mut writes = vec![component_row::raise_head(cluster.revision)?];
-        for Bundle { manifest, sha256, wasm } in unknown.iter().map(AsRef::as_ref) {
+        let fits = |seed: &Arc<Bundle>| loaded.iter().any(|version| version.sha256 == seed.sha256);
+        let fitting: Vec<Arc<Bundle>> = unknown.into_iter().filter(fits).collect();
+        for Bundle { manifest, sha256, wasm } in fitting.iter().map(AsRef::as_ref) {
             self.blobs.put(sha256, wasm, self.clock.now()).await?;
             writes.push(Blobs::mark_named(sha256)?);
             if let Some(local_copy) = &self.local_copy {
@@ -361,7 +414,7 @@ impl Deployments {
     /// Serves these rows. A component whose version can't be loaded goes on serving the one that it has. True when nothing is
     /// retried.
     async fn apply(&self, rows: &BTreeMap<String, ComponentRow>, mut ready: BTreeMap<String, Arc<Loaded>>) -> bool {
-        let known = self.failing().clone();
+        let failed_before = self.registry.failing();
         let mut failing = BTreeMap::new();
         let mut settled = true;
         for (MissingVersion { name, sha256 }, loaded) in self.fetch_missing(rows, &ready).await {
@@ -369,7 +422,7 @@ impl Deployments {
                 Ok(loaded) => _ = ready.insert(sha256, loaded),
                 Err(error) => {
                     let why = error.to_string();
-                    if known.get(&name) != Some(&why) {
+                    if failed_before.known(&name).as_ref() != Some(&why) {
                         tracing::error!(
                             component = name,
                             why,
@@ -396,14 +449,19 @@ impl Deployments {
                 row.canary.as_ref().and_then(|run| Some(Canary { version: version(&run.sha256)?, weight: run.weight }));
             next.push(Served { stable, canary });
         }
-        if let Err(conflict) = self.registry.serve(next) {
-            let why = conflict.to_string();
-            if known.get(&conflict.second) != Some(&why) {
-                tracing::error!(why, "this host can't serve what is deployed, and keeps what it has");
+        // Of two that want one route, the one that serves already has it.
+        next.sort_by_key(|served| self.registry.component(served.name()).is_none());
+        // Seeds that were served while the documents were not available, and are not deployed yet.
+        let seeds: Vec<String> = self.seeds().keys().filter(|name| !rows.contains_key(*name)).cloned().collect();
+        next.extend(seeds.iter().filter_map(|name| self.registry.served(name)));
+        for conflict in self.registry.serve(next) {
+            let (name, why) = (conflict.second.clone(), conflict.to_string());
+            if failed_before.known(&name).as_ref() != Some(&why) {
+                tracing::error!(component = name, why, "this host can't serve what is deployed, and keeps what it has");
             }
-            failing.insert(conflict.second, why);
+            failing.entry(name).or_insert(why);
         }
-        *self.failing() = failing;
+        self.registry.failing().set_deployed(failing);
         settled
     }
 }

@@ -81,6 +81,7 @@ async fn last_number(database: &Database, session: &mut ClientSession, lane: &st
         .find_one_and_update(doc! { "_id": lane }, doc! { "$inc": { "last": count } })
         .upsert(true)
         .return_document(ReturnDocument::After)
+        .max_time(MAX_TIME)
         .session(session)
         .await;
     match taken {
@@ -295,6 +296,7 @@ async fn lease(database: &Database, shard: u32, holder: &str, length: Duration) 
         )
         .upsert(true)
         .return_document(ReturnDocument::After)
+        .max_time(MAX_TIME)
         .await;
     match taken {
         Ok(lease) => Ok(lease.is_some_and(|lease| lease.get_str("holder").is_ok_and(|name| name == holder))),

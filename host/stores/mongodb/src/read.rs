@@ -1,19 +1,14 @@
 //! Reading: queries of the server, in the order of the trait and within its limits.
 
-use std::collections::BTreeMap;
-
 use ::mongodb::{Collection, Database};
 use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 
 use capability::documents::filter::spread;
-use capability::documents::order::{Key, key};
-use capability::documents::{Error, Filter, MAX_LIMIT, Query, Sort};
+use capability::documents::{Error, Filter, Lowest, MAX_ANSWER, Query, Sort};
 
 use crate::MAX_TIME;
 use crate::refusal::{code, store_error};
 
-/// The most bytes of one answer.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// The server's list of distinct values does not fit into one document.
 const TOO_BIG: i32 = 17_217;
 
@@ -56,8 +51,8 @@ pub(super) async fn find(database: &Database, query: &Query) -> Result<Vec<RawDo
     while cursor.advance().await.map_err(|error| store_error(&error))? {
         let projected = query.projection.apply(cursor.current());
         bytes += projected.as_bytes().len();
-        if bytes > MAX_ANSWER_BYTES {
-            return Err(Error::Invalid(format!("the answer has over {MAX_ANSWER_BYTES} bytes; lower the limit")));
+        if bytes > MAX_ANSWER {
+            return Err(Error::too_large_an_answer());
         }
         documents.push(projected);
     }
@@ -87,43 +82,35 @@ pub(super) async fn distinct(
     let values = collection(database, name).distinct(field, known).max_time(MAX_TIME).await;
     let mut lowest = Lowest::default();
     match values {
-        Ok(values) => values.into_iter().try_for_each(|value| lowest.add(value))?,
-        Err(error) if code(&error) == Some(TOO_BIG) => lowest.read(database, name, field, wanted).await?,
+        Ok(values) => {
+            for value in values {
+                let raw = RawBson::try_from(value).map_err(|error| Error::Unavailable(error.to_string()))?;
+                lowest.add(raw.as_raw_bson_ref());
+            }
+        }
+        Err(error) if code(&error) == Some(TOO_BIG) => read_all(&mut lowest, database, name, field, wanted).await?,
         Err(error) => return Err(store_error(&error)),
     }
-    Ok(lowest.values.into_values().collect())
+    lowest.finish()
 }
 
-/// The lowest distinct values so far, at most [`MAX_LIMIT`].
-#[derive(Default)]
-struct Lowest {
-    values: BTreeMap<Key, Bson>,
-}
-
-impl Lowest {
-    fn add(&mut self, value: Bson) -> Result<(), Error> {
-        let raw = RawBson::try_from(value.clone()).map_err(|error| Error::Unavailable(error.to_string()))?;
-        self.values.entry(key(raw.as_raw_bson_ref())).or_insert(value);
-        if self.values.len() > MAX_LIMIT as usize {
-            self.values.pop_last();
-        }
-        Ok(())
+/// Reads every match, where there are too many values for the server to list.
+async fn read_all(
+    lowest: &mut Lowest,
+    database: &Database,
+    name: &str,
+    field: &str,
+    wanted: &Filter,
+) -> Result<(), Error> {
+    let whole = field.split('.').next().unwrap_or(field);
+    let mut only = Document::new();
+    only.insert("_id", i32::from(whole == "_id"));
+    only.insert(whole, 1);
+    let collection = collection(database, name);
+    let found = collection.find(filter(wanted)?).projection(only).max_time(MAX_TIME);
+    let mut cursor = found.await.map_err(|error| store_error(&error))?;
+    while cursor.advance().await.map_err(|error| store_error(&error))? {
+        spread(cursor.current(), field, &mut |value| lowest.add(value));
     }
-
-    /// Reads every match, where there are too many values for the server to list.
-    async fn read(&mut self, database: &Database, name: &str, field: &str, wanted: &Filter) -> Result<(), Error> {
-        let whole = field.split('.').next().unwrap_or(field);
-        let mut only = Document::new();
-        only.insert("_id", i32::from(whole == "_id"));
-        only.insert(whole, 1);
-        let collection = collection(database, name);
-        let found = collection.find(filter(wanted)?).projection(only).max_time(MAX_TIME);
-        let mut cursor = found.await.map_err(|error| store_error(&error))?;
-        while cursor.advance().await.map_err(|error| store_error(&error))? {
-            let mut values = Vec::new();
-            spread(cursor.current(), field, &mut |value| values.extend(Bson::try_from(value).ok()));
-            values.into_iter().try_for_each(|value| self.add(value))?;
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use ::mongodb::error::{Error as ServerError, ErrorKind, TRANSIENT_TRANSACTION_ER
 use bson::Document;
 
 use capability::documents::{Collection, Error};
+use capability::text;
 
 /// A duplicate value of a unique index.
 const DUPLICATE: i32 = 11_000;
@@ -59,17 +60,18 @@ impl Stop {
 pub(crate) fn store_error(error: &ServerError) -> Error {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => error_of_code(command.code, &command.message),
-        ErrorKind::InvalidArgument { message, .. } => Error::Invalid(message.clone()),
+        ErrorKind::InvalidArgument { message, .. } => Error::invalid(message),
         ErrorKind::Write(WriteFailure::WriteError(refused)) => error_of_code(refused.code, &refused.message),
         // Without the labels and the whole reply.
-        kind => Error::Unavailable(kind.to_string()),
+        kind => Error::Unavailable(text::cut(&kind.to_string(), text::MAX_REASON)),
     }
 }
 
-/// An error of the server by its code.
+/// An error of the server by its code. The server's text may repeat what it was asked.
 pub(crate) fn error_of_code(code: i32, text: &str) -> Error {
+    let text = text::cut(text, text::MAX_REASON);
     if OF_THE_REQUEST.contains(&code) {
-        Error::Invalid(text.to_owned())
+        Error::Invalid(text)
     } else {
         Error::Unavailable(format!("{text} (code {code})"))
     }

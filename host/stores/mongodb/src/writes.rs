@@ -25,6 +25,9 @@ const MAX_STATEMENTS: usize = 50_000;
 const MAX_WRITTEN: usize = 100_000;
 const MAX_WRITTEN_BYTES: usize = 64 << 20;
 
+/// How many bytes of documents are changed between two yields to other tasks.
+const STEP: usize = 256 << 10;
+
 /// A running transaction.
 pub(super) struct Transaction<'a> {
     shared: &'a Shared,
@@ -188,7 +191,14 @@ impl<'a> Transaction<'a> {
         number: u32,
     ) -> Result<Effect, Stop> {
         let mut effect = Effect { matched: found.len() as u64, ..Effect::default() };
+        let mut bytes = 0;
         for before in found {
+            bytes += before.as_bytes().len();
+            if bytes > STEP {
+                bytes = 0;
+                // Other tasks run meanwhile, and a commit that was given up ends here.
+                tokio::task::yield_now().await;
+            }
             if let Some(after) = change.changed(before)? {
                 target.check(&after)?;
                 effect.changed += 1;
@@ -233,6 +243,7 @@ impl<'a> Transaction<'a> {
         command.append(kind.command, batch.collection.as_str());
         command.append(kind.statements, batch.list);
         command.append(cstr!("ordered"), true);
+        command.append(cstr!("maxTimeMS"), i64::try_from(MAX_TIME.as_millis()).unwrap_or(i64::MAX));
         let reply = self.database.run_raw_command(command).session(&mut *self.session).await;
         let position = |statement: u32| batch.numbers.get(statement as usize).copied().unwrap_or_default();
         outcome(reply, self.shared.schema.collection(&batch.collection)?, position).map(drop)

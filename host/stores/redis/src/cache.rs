@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::flights::Flights;
 use crate::{Error as Failure, Redis};
-use capability::cache::{Cache, Error, InProcess, MAX_RECENT, Ttl, check_length};
+use capability::cache::{Cache, Error, InProcess, MAX_RECENT, Ttl, check_entry, check_length};
 use capability::clocks::System;
 
 /// The value of an invalidated key, which lets no reader store an older value.
@@ -106,7 +106,8 @@ impl RedisCache {
             let (value, millis): (Option<Vec<u8>>, i64) = self.redis.run(&self.scripts.read.key(self.key(key))).await?;
             let value = value.map(Bytes::from);
             if let (Some(value), Ok(millis)) = (&value, u64::try_from(millis)) {
-                self.redis.client_cache().fill(key, version, value.clone(), Duration::from_millis(millis));
+                let left = Duration::from_millis(millis.min(Ttl::clamped(u64::MAX).millis()));
+                self.redis.client_cache().fill(key, version, value.clone(), left);
             }
             Ok(value)
         };
@@ -183,6 +184,7 @@ impl Cache for RedisCache {
 
     async fn push_recent(&self, key: &str, value: Bytes, keep: u32, ttl: Ttl) -> Result<u32, Error> {
         check_length(keep as usize)?;
+        check_entry(&value)?;
         let mut script = self.scripts.push_recent.key(self.key(key));
         script.arg(&*value).arg(keep).arg(ttl.millis());
         self.write(key, self.redis.run(&script)).await
@@ -190,6 +192,7 @@ impl Cache for RedisCache {
 
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {
         check_length(values.len())?;
+        values.iter().try_for_each(|value| check_entry(value))?;
         let mut script = self.scripts.fill_recent.key(self.key(key));
         script.arg(ttl.millis());
         for value in &values {

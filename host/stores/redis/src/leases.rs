@@ -12,14 +12,12 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::{Error, Redis};
-use capability::sockets::leases::{Away, Leases};
+use capability::sockets::leases::{Away, INDEX_KEY, KEY_PREFIX, Leases};
 
 /// The most users of one check.
 const BATCH: u32 = 500;
 /// The most concurrent scripts.
 const IN_FLIGHT: usize = 64;
-/// The sorted set of users that have a lease.
-const INDEX: &str = "presences";
 
 /// The common part of the scripts: the time, and a function that writes a lease. A key expires after twice the length of a
 /// lease, so that there is time to notice that its holders died. A holder with `!` before it only reports the user offline.
@@ -111,14 +109,14 @@ impl RedisLeases {
     }
 
     async fn run_script(&self, script: &Script, user: &str, host: &str) -> Result<i64, Away> {
-        let mut script = script.key(self.redis.key(&format!("presence:{user}")));
+        let mut script = script.key(self.redis.key(&format!("{KEY_PREFIX}{user}")));
         script.arg(self.millis()).arg(host);
         self.redis.run(&script).await.map_err(away)
     }
 
     async fn schedule_checks(&self, users: &[String]) -> Result<(), Away> {
         for some in users.chunks(BATCH as usize) {
-            let mut script = self.schedule.key(self.redis.key(INDEX));
+            let mut script = self.schedule.key(self.redis.key(INDEX_KEY));
             script.arg(self.millis()).arg(some);
             self.redis.run::<()>(&script).await.map_err(away)?;
         }
@@ -128,7 +126,7 @@ impl RedisLeases {
     /// Removes a user from the index; true for the caller that did.
     async fn remove_from_index(&self, user: &str) -> Result<bool, Away> {
         let mut command = ::redis::cmd("ZREM");
-        command.arg(self.redis.key(INDEX)).arg(user);
+        command.arg(self.redis.key(INDEX_KEY)).arg(user);
         self.redis.ask(&command).await.map_err(away)
     }
 
@@ -175,7 +173,7 @@ impl Leases for RedisLeases {
     }
 
     async fn ended(&self, host: &str) -> Result<Vec<String>, Away> {
-        let mut script = self.due.key(self.redis.key(INDEX));
+        let mut script = self.due.key(self.redis.key(INDEX_KEY));
         script.arg(self.millis()).arg(BATCH);
         let users: Vec<String> = self.redis.run(&script).await.map_err(away)?;
         let mut ended = Vec::new();

@@ -12,6 +12,7 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 
+use capability::files;
 use capability::mail::{Outlet, QueuedMail, SendError};
 
 /// The sender when no operator has set one.
@@ -102,14 +103,8 @@ fn default_from() -> Mailbox {
 
 /// Writes the whole file or none, also in a power failure.
 fn write_file(folder: &std::path::Path, name: &str, text: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    std::fs::create_dir_all(folder)?;
-    let (part, whole) = (folder.join(format!("{name}.part")), folder.join(format!("{name}.eml")));
-    let mut file = std::fs::File::create(&part)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(part, whole)?;
-    std::fs::File::open(folder)?.sync_all()
+    files::folder(folder)?;
+    files::write_durably(&folder.join(format!("{name}.eml")), text)
 }
 
 /// RFC 2369, section 3.2.

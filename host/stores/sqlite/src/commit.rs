@@ -13,6 +13,7 @@ use capability::documents::order::{Key, key, validate_insert};
 use capability::documents::{Change, Commit, Effect, Error, Filter, Write};
 use capability::events;
 
+use crate::budget;
 use crate::query::for_write;
 use crate::scans::Scans;
 use crate::tables::{Layout, Table};
@@ -81,12 +82,14 @@ impl Target<'_> {
 
     fn upsert(&self, filter: &Filter, change: &Change) -> Result<Effect, Error> {
         let document = change.upserted(filter)?;
+        budget::check()?;
         validate_insert(&document)?;
         self.insert(&document)?;
         Ok(Effect { matched: 0, changed: 1, upserted: true })
     }
 
     fn insert(&self, document: &RawDocument) -> Result<(), Error> {
+        budget::spend(document.as_bytes().len())?;
         let document = &*id_first(document);
         self.check_arrays(document)?;
         let sql = format!("INSERT INTO {}(id, doc) VALUES (?1, ?2)", self.table.name);
@@ -110,6 +113,7 @@ impl Target<'_> {
         let sql = format!("UPDATE {} SET doc = ?2 WHERE id = ?1", self.table.name);
         let mut effect = Effect { matched: found.len() as u64, ..Effect::default() };
         for before in found {
+            budget::check()?;
             if let Some(after) = change.changed(before)? {
                 self.check_arrays(&after)?;
                 self.store(&sql, &after)?;
@@ -123,6 +127,7 @@ impl Target<'_> {
         let sql = format!("DELETE FROM {} WHERE id = ?1", self.table.name);
         let mut statement = self.connection.prepare_cached(&sql).map_err(unavailable)?;
         for document in found {
+            budget::spend(document.as_bytes().len())?;
             statement.execute([id_key(document)]).map_err(unavailable)?;
         }
         Ok(Effect { matched: found.len() as u64, changed: found.len() as u64, upserted: false })

@@ -1,19 +1,19 @@
-//! The store's folder: its lock, its file modes, its connections.
+//! The store's folder: its lock and its connections.
 //!
 //! Touches the folder it is given and, for [`Location::Memory`], one of its own among the temporary files.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 
 use capability::documents::Error;
+use capability::files;
 
-use crate::{Location, functions, unavailable};
+use crate::{Location, budget, functions, unavailable};
 
 const STORE: &str = "store.sqlite";
 const LOCK: &str = "store.lock";
@@ -38,8 +38,9 @@ impl Files {
             Location::Folder(folder) => (folder, false),
         };
         let failed = |error: io::Error| Error::Unavailable(format!("the folder {}: {error}", folder.display()));
-        DirBuilder::new().mode(0o700).recursive(!temporary).create(&folder).map_err(failed)?;
-        let lock = private_file(&folder.join(LOCK)).map_err(failed)?;
+        let made = if temporary { files::new_folder(&folder) } else { files::folder(&folder) };
+        made.map_err(failed)?;
+        let lock = files::open(&folder.join(LOCK)).map_err(failed)?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|error| {
             if error == rustix::io::Errno::WOULDBLOCK {
                 let folder = folder.display();
@@ -49,7 +50,7 @@ impl Files {
             }
         })?;
         // SQLite creates its other files with the mode of this one.
-        private_file(&folder.join(STORE)).map_err(failed)?;
+        files::open(&folder.join(STORE)).map_err(failed)?;
         Ok(Files { folder, temporary, _lock: lock })
     }
 
@@ -71,8 +72,9 @@ impl Files {
 
     fn connect(&self) -> Result<Connection, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.folder.join(STORE), flags).map_err(unavailable)?;
+        let mut connection = Connection::open_with_flags(self.folder.join(STORE), flags).map_err(unavailable)?;
         let mode = set_up(&connection).map_err(unavailable)?;
+        connection.progress_handler(budget::INSTRUCTIONS, Some(budget::interrupts)).map_err(unavailable)?;
         if mode == "wal" {
             return Ok(connection);
         }
@@ -101,14 +103,6 @@ impl Drop for Files {
             tracing::warn!(folder = %self.folder.display(), %error, "a temporary store was left behind");
         }
     }
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(PermissionsExt::from_mode(0o600))?;
-    }
-    Ok(file)
 }
 
 /// A name that no other store of this machine has. A clash is refused when the folder is created, not shared.

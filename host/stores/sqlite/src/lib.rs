@@ -3,6 +3,7 @@
 //! A collection is a table of BSON documents by the key of their `_id`, an index is an SQLite index over keys of their
 //! fields. SQLite selects candidates, and [`Filter::matches`] decides. It touches its folder only.
 
+mod budget;
 mod checkpoint;
 mod commit;
 mod event_log;
@@ -137,18 +138,28 @@ impl Documents for Sqlite {
     async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
         within_limit(&query)?;
         let scans = self.scans;
-        self.read(move |connection, layout| query::find(connection, layout, &query, scans)).await
+        self.read(move |connection, layout| {
+            budget::within(budget::READ, || query::find(connection, layout, &query, scans))
+        })
+        .await
     }
 
     async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
         let (collection, scans) = (collection.to_owned(), self.scans);
-        self.read(move |connection, layout| query::count(connection, layout, &collection, &filter, limit, scans)).await
+        self.read(move |connection, layout| {
+            let count = || query::count(connection, layout, &collection, &filter, limit, scans);
+            budget::within(budget::READ, count)
+        })
+        .await
     }
 
     async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<Bson>, Error> {
         let (collection, field, scans) = (collection.to_owned(), field.to_owned(), self.scans);
-        self.read(move |connection, layout| query::distinct(connection, layout, &collection, &field, &filter, scans))
-            .await
+        self.read(move |connection, layout| {
+            let distinct = || query::distinct(connection, layout, &collection, &field, &filter, scans);
+            budget::within(budget::READ, distinct)
+        })
+        .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
@@ -164,7 +175,10 @@ impl Documents for Sqlite {
             }
         }
         let scans = self.scans;
-        self.write(move |connection, layout| commit::run(connection, layout, &commit, scans)).await
+        self.write(move |connection, layout| {
+            budget::within(budget::WRITE, || commit::run(connection, layout, &commit, scans))
+        })
+        .await
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

@@ -2,15 +2,16 @@
 //!
 //! Reads through the given connection, in one statement or in statements inside another, so that a result is one snapshot.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
-use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawDocument, RawDocumentBuf};
 use rusqlite::{Connection, params_from_iter};
 
 use capability::documents::filter::spread;
-use capability::documents::order::{Key, key, valid_path};
-use capability::documents::{Error, Filter, MAX_LIMIT, Plan, Query, Sort};
+use capability::documents::order::{Key, valid_path};
+use capability::documents::{Error, Filter, Lowest, MAX_ANSWER, Plan, Query, Sort};
 
+use crate::budget;
 use crate::plan::{Select, WantedOrder, plan};
 use crate::scans::{Request, Scans};
 use crate::tables::{Layout, Table};
@@ -20,8 +21,6 @@ use crate::unavailable;
 const MAX_SORTED: usize = 100_000;
 /// The most bytes of them.
 const MAX_SORTED_BYTES: usize = 64 << 20;
-/// The most bytes of one answer.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// The most documents, and bytes of them, that one write changes.
 const MAX_WRITTEN: usize = 100_000;
 const MAX_WRITTEN_BYTES: usize = 64 << 20;
@@ -57,8 +56,8 @@ pub(super) fn find(
                 bytes += projected.as_bytes().len();
                 found.push(projected);
             }
-            if bytes > MAX_ANSWER_BYTES {
-                return Err(Error::Invalid(format!("the answer has over {MAX_ANSWER_BYTES} bytes; lower the limit")));
+            if bytes > MAX_ANSWER {
+                return Err(Error::too_large_an_answer());
             }
             Ok(if found.len() < query.limit as usize { Next::More } else { Next::Enough })
         })?;
@@ -106,22 +105,13 @@ pub(super) fn distinct(
     with_current_plan(layout, || {
         let select = plan(table, filter, None);
         scans.check(table, &select, &Request { what: "distinct", filter, sort: None, taken: None })?;
-        let mut values: BTreeMap<Key, Bson> = BTreeMap::new();
+        let mut values = Lowest::default();
         each(connection, table, &select, filter, |document| {
-            spread(document, field, &mut |value| keep_lowest(&mut values, value));
+            spread(document, field, &mut |value| values.add(value));
             Ok(Next::More)
         })?;
-        Ok(values.into_values().collect())
+        values.finish()
     })
-}
-
-fn keep_lowest(values: &mut BTreeMap<Key, Bson>, value: RawBsonRef<'_>) {
-    if let (key, Ok(value)) = (key(value), Bson::try_from(value)) {
-        values.entry(key).or_insert(value);
-    }
-    if values.len() > MAX_LIMIT as usize {
-        values.pop_last();
-    }
 }
 
 /// SQLite's description of the plan of a query.
@@ -171,6 +161,7 @@ fn with_current_plan<T>(layout: &Layout, run: impl Fn() -> Result<T, Error>) -> 
         if layout.generation() == generation {
             return Ok(answer);
         }
+        budget::check()?;
     }
 }
 
@@ -181,6 +172,7 @@ fn keys(connection: &Connection, select: &Select, limit: u32) -> Result<u64, Err
         limit => format!("SELECT count(*) FROM ({} LIMIT {limit})", select.sql),
     };
     let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
+    let _interruptible = budget::selects();
     let count: i64 =
         statement.query_row(params_from_iter(&select.parameters), |row| row.get(0)).map_err(unavailable)?;
     Ok(count.unsigned_abs())
@@ -207,6 +199,7 @@ fn each_after(
     mut matched: impl FnMut(&RawDocument) -> Result<Next, Error>,
 ) -> Result<(), Error> {
     let mut check = |bytes: &[u8]| {
+        budget::spend(bytes.len())?;
         let document = RawDocument::from_bytes(bytes)
             .map_err(|error| Error::Unavailable(format!("a stored document is damaged: {error}")))?;
         if filter.matches(document) { matched(document) } else { Ok(Next::More) }
@@ -214,6 +207,7 @@ fn each_after(
     let mut statement = connection.prepare_cached(&select.sql).map_err(unavailable)?;
     let at = format!("SELECT doc FROM {} WHERE rowid = ?", table.name);
     let mut at = connection.prepare_cached(&at).map_err(unavailable)?;
+    let _interruptible = budget::selects();
     let mut rows = statement.query(params_from_iter(&select.parameters)).map_err(unavailable)?;
     for _ in 0..unread {
         if rows.next().map_err(unavailable)?.is_none() {
@@ -282,8 +276,16 @@ fn sorted(
         }
         Ok(Next::More)
     })?;
-    let documents = heap.into_sorted_vec().into_iter().skip(query.skip as usize);
-    Ok(documents.map(|sorted| query.projection.apply(&sorted.document)).collect())
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for sorted in heap.into_sorted_vec().into_iter().skip(query.skip as usize) {
+        let projected = query.projection.apply(&sorted.document);
+        bytes += projected.as_bytes().len();
+        if bytes > MAX_ANSWER {
+            return Err(Error::too_large_an_answer());
+        }
+        found.push(projected);
+    }
+    Ok(found)
 }
 
 impl PartialEq for Sorted {

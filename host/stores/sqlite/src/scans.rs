@@ -4,10 +4,14 @@
 
 use capability::documents::filter::Node;
 use capability::documents::{Error, Filter, MAX_LIMIT, Query, Sort};
+use capability::text;
 
 use crate::plan::{Reach, Select, alternatives, best};
 use crate::seek::{Demand, demands};
 use crate::tables::Table;
+
+/// The most bytes of the paths that an error names, and of the indexes.
+const MAX_LIST: usize = 1_000;
 
 /// Whether a whole collection may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +47,8 @@ impl Scans {
             return Ok(());
         }
         let paths: Vec<String> = request.filter.paths().map(|path| format!("`{path}`")).collect();
-        let filter =
-            if paths.is_empty() { "no filter".to_owned() } else { format!("a filter on {}", paths.join(", ")) };
+        let paths = text::cut(&paths.join(", "), MAX_LIST);
+        let filter = if paths.is_empty() { "no filter".to_owned() } else { format!("a filter on {paths}") };
         let advice = match select.reach {
             Reach::Walk => format!("take at most {MAX_LIMIT}, skipped ones included, and go on from the last `_id`"),
             _ => advice(table, request),
@@ -69,7 +73,8 @@ fn advice(table: &Table, request: &Request<'_>) -> String {
         return format!("its index `{}` holds only documents with `{only}`, and others are asked for, too", index.name);
     }
     let lines: Vec<String> = missing.iter().map(|fields| format!("{{ fields = {fields:?} }}")).collect();
-    format!("in application.toml: [collections.{}] indexes = [{}]", table.collection, lines.join(", "))
+    let lines = text::cut(&lines.join(", "), MAX_LIST);
+    format!("in application.toml: [collections.{}] indexes = [{lines}]", table.collection)
 }
 
 /// The fields of the indexes that would serve; for an `$or`, of its branches without one. Empty when none can.

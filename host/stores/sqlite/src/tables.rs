@@ -81,7 +81,7 @@ impl Layout {
     pub(super) fn table(&self, collection: &str) -> Result<&Table, Error> {
         self.tables
             .get(collection)
-            .ok_or_else(|| Error::Invalid(format!("the collection `{collection}` is not in the application's schema")))
+            .ok_or_else(|| Error::invalid(format!("the collection `{collection}` is not in the application's schema")))
     }
 
     /// The outlet for the events of commits.

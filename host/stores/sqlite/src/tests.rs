@@ -1,6 +1,7 @@
 //! Helpers of the store's tests, which use the store as its callers do.
 
 mod behaviour;
+mod budget;
 mod concurrency;
 mod derived;
 mod durability;

@@ -4,11 +4,11 @@
 //! product come from manifests and `application.toml`.
 
 mod accept;
-mod client;
+mod cookies;
 mod origin;
+mod pages;
 mod reply;
 mod request;
-mod stream;
 
 use std::sync::Arc;
 
@@ -16,18 +16,19 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 
-pub use accept::{AcceptOptions, serve};
-pub use client::Proxies;
+pub use accept::serve;
 pub use origin::{OriginRules, Verdict};
 
+use crate::proxies::Proxies;
 use crate::session_token::session_token;
 use crate::socket::{ServerBody, SocketTrigger};
 use capability::health::Store;
 use capability::sessions::Identity;
-use engine::{Call, Failure};
+use engine::{Call, Caller, Entered, Failure};
 use manifest::{Method as RouteMethod, SessionRule};
 use registry::{Found, Registry, Route};
 use reply::{ErrorReply, Reply};
+use request::Origin;
 
 /// The operator's settings for HTTP.
 #[derive(Clone)]
@@ -38,8 +39,17 @@ pub struct Site {
     pub https: bool,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub proxies: Proxies,
+    /// Clients on this machine have the limits of an address, too.
+    pub count_loopback: bool,
     /// The store of each capability; shown by `/readyz`.
     pub stores: Arc<Vec<Store>>,
+}
+
+impl Site {
+    /// Whether clients at this address have no limit of their own.
+    fn unlimited(&self, client: std::net::IpAddr) -> bool {
+        client.is_loopback() && !self.count_loopback
+    }
 }
 
 /// Responds to requests by calling components.
@@ -90,9 +100,10 @@ impl HttpTrigger {
             let (parts, body) = request.into_parts();
             let method = RouteMethod::of(&parts.method);
             let (route, params) = route(self.registry.routes().find_for_operator(method, parts.uri.path()))?;
-            let nowhere = std::net::Ipv4Addr::LOCALHOST.into();
-            let call = request::read(&route, params, parts, body, &id, None, nowhere).await?;
-            self.call(&route, call, &id).await
+            let entered = self.enter(Caller::Unlimited, true)?;
+            let origin = Origin { id: &id, identity: None, client: std::net::Ipv4Addr::LOCALHOST.into() };
+            let call = request::read(&route, params, parts, body, origin, &entered).await?;
+            self.call(&route, call, entered, &id).await
         };
         or_error(answer.await, &id).finish(&id, &Verdict::Absent)
     }
@@ -127,8 +138,15 @@ impl HttpTrigger {
         let client = self.site.proxies.client(peer, &parts.headers);
         let who = || identity.as_ref().map_or_else(|| client.to_string(), |identity| identity.subject.clone());
         let route = route.pick(who).unwrap_or(&route);
-        let call = request::read(route, params, parts, body, id, identity, client).await?;
-        self.call(route, call, id).await
+        let caller = match &identity {
+            Some(identity) => Caller::Member(identity.subject.as_str().into()),
+            None if self.site.unlimited(client) => Caller::Unlimited,
+            None => Caller::Address(client),
+        };
+        let entered = self.enter(caller, route.component.opens_sessions())?;
+        let origin = Origin { id, identity, client };
+        let call = request::read(route, params, parts, body, origin, &entered).await?;
+        self.call(route, call, entered, id).await
     }
 
     /// A request to the Socket.IO server. A page of a foreign origin gets no connection.
@@ -153,11 +171,23 @@ impl HttpTrigger {
         response
     }
 
-    async fn call(&self, route: &Route, call: engine::HttpCall, id: &str) -> Result<Reply, ErrorReply> {
+    /// Takes a call in before its body is read.
+    fn enter(&self, caller: Caller, urgent: bool) -> Result<Entered, ErrorReply> {
+        self.registry.engine().admission().enter(caller, urgent).map_err(ErrorReply::refused)
+    }
+
+    async fn call(
+        &self,
+        route: &Route,
+        call: engine::HttpCall,
+        entered: Entered,
+        id: &str,
+    ) -> Result<Reply, ErrorReply> {
         let component = &route.component;
-        match self.registry.engine().invoke(component, call).await {
+        match self.registry.engine().invoke(component, entered, call).await {
             Ok(answer) => {
-                Reply::of_component(answer, &self.cookie_rules()).map_err(|why| self.incident(route, id, &why))
+                let pages = component.manifest.grants.pages;
+                Reply::of_component(answer, &self.cookie_rules(), pages).map_err(|why| self.incident(route, id, &why))
             }
             Err(failure @ (Failure::OutOfTime | Failure::Exceeded(engine::Exceeded::Cpu))) => {
                 tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");
@@ -200,15 +230,15 @@ impl HttpTrigger {
         Ok(identity)
     }
 
-    fn cookie_rules(&self) -> reply::CookieRules<'_> {
+    fn cookie_rules(&self) -> cookies::CookieRules<'_> {
         let rules = &self.registry.engine().shared().application.session;
-        reply::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
+        cookies::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
     }
 
     fn health(&self, path: &str) -> Option<Reply> {
         match path {
             "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
-            "/readyz" => Some(readiness(&self.site.stores)),
+            "/readyz" => Some(readiness(&self.site.stores, &self.registry.failing().names())),
             _ => None,
         }
     }
@@ -252,9 +282,10 @@ fn or_error(answer: Result<Reply, ErrorReply>, id: &str) -> Reply {
     })
 }
 
-/// The state of every store. The host is up while all answer, degraded while a store that it does not need is down, and
-/// down, with a 503, while one that it needs is. Why a store is down is only logged: the reason may name hosts.
-fn readiness(stores: &[Store]) -> Reply {
+/// The state of every store, and the components that this host should serve and can't. The host is up while all answer and
+/// serve, degraded while a store that it does not need is down or a component fails, and down, with a 503, while a store that
+/// it needs is. The reasons are for operators: they may name hosts and files.
+fn readiness(stores: &[Store], failing: &[String]) -> Reply {
     let (mut host, mut status, mut all) = ("up", StatusCode::OK, serde_json::Map::new());
     for store in stores {
         let state = store.health().name();
@@ -265,7 +296,11 @@ fn readiness(stores: &[Store]) -> Reply {
         }
         all.insert(store.capability.to_owned(), serde_json::json!({ "engine": store.engine, "state": state }));
     }
-    Reply::json(status, &serde_json::json!({ "status": host, "stores": all }))
+    if !failing.is_empty() && host == "up" {
+        host = "degraded";
+    }
+    let components = serde_json::json!({ "failed": failing });
+    Reply::json(status, &serde_json::json!({ "status": host, "stores": all, "components": components }))
 }
 
 /// The value of an `Allow` header.

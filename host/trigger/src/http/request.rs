@@ -1,30 +1,41 @@
 //! Reading a request: its parameters, the headers that the route asks for, and a body within the limit.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 
 use crate::http::reply::ErrorReply;
+use capability::refusals::Refusal;
 use capability::sessions::Identity;
-use engine::{Call, HttpCall};
+use engine::{Call, Entered, HttpCall};
 use manifest::BodyRule;
 use registry::Route;
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(15);
 
-/// Reads the call of a request.
+/// Where a request comes from.
+pub(super) struct Origin<'a> {
+    /// The call's id.
+    pub(super) id: &'a str,
+    /// The caller's session.
+    pub(super) identity: Option<Identity>,
+    /// The client's address.
+    pub(super) client: IpAddr,
+}
+
+/// Reads the call of a request that was taken in.
 pub(super) async fn read<B>(
     route: &Route,
     params: Vec<(String, String)>,
     parts: Parts,
     body: B,
-    id: &str,
-    identity: Option<Identity>,
-    client: IpAddr,
+    origin: Origin<'_>,
+    entered: &Entered,
 ) -> Result<HttpCall, ErrorReply>
 where
     B: http_body::Body<Data = Bytes> + Send,
@@ -33,7 +44,8 @@ where
     let params =
         params.into_iter().map(|(name, value)| Ok((name, decoded(&value)?))).collect::<Result<_, ErrorReply>>()?;
     let most = route.component.manifest.limits.body_kib as usize * 1024;
-    let body = read_body(&parts.headers, body, most).await?;
+    let body = read_body(&parts.headers, body, most, |bytes| entered.charge(bytes)).await?;
+    let Origin { id, identity, client } = origin;
     if route.body == BodyRule::Json && !body.is_empty() && !is_json(&parts.headers) {
         return Err(ErrorReply::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send JSON: content-type: application/json"));
     }
@@ -50,26 +62,50 @@ where
     })
 }
 
-async fn read_body<B>(headers: &HeaderMap, body: B, most: usize) -> Result<Bytes, ErrorReply>
+/// The whole body, of at most `most` bytes; `charge` counts each part, and refuses one that there is no memory for.
+async fn read_body<B>(
+    headers: &HeaderMap,
+    body: B,
+    most: usize,
+    charge: impl Fn(usize) -> Result<(), Refusal>,
+) -> Result<Bytes, ErrorReply>
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
+    // After each of these the rest of the body would follow on this connection, unread.
+    let closing = |error: ErrorReply| error.with(header::CONNECTION, "close");
     let too_large = || {
-        ErrorReply::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("The body is larger than {most} bytes"))
-            // The rest of the body would follow on this connection, unread.
-            .with(header::CONNECTION, "close")
+        let message = format!("The body is larger than {most} bytes");
+        closing(ErrorReply::new(StatusCode::PAYLOAD_TOO_LARGE, &message))
     };
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIME, Limited::new(body, most).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(ErrorReply::new(StatusCode::BAD_REQUEST, "The body broke off")),
-        Err(_) => Err(ErrorReply::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time")
-            .with(header::CONNECTION, "close")),
+    let reading = async {
+        let mut body = pin!(body);
+        let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| ErrorReply::new(StatusCode::BAD_REQUEST, "The body broke off"))?;
+            let Ok(part) = frame.into_data() else { continue };
+            if whole.len().max(first.len()) + part.len() > most {
+                return Err(too_large());
+            }
+            charge(part.len()).map_err(|refusal| closing(ErrorReply::refused(refusal)))?;
+            // Most bodies are in one part, and are not copied.
+            if whole.is_empty() && first.is_empty() {
+                first = part;
+            } else {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+                whole.extend_from_slice(&part);
+            }
+        }
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    };
+    match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(body) => body,
+        Err(_) => Err(closing(ErrorReply::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"))),
     }
 }
 
@@ -103,13 +139,49 @@ mod tests {
         assert!(!is_json(&HeaderMap::new()));
     }
 
+    /// A body that comes in parts.
+    struct Parts<I>(I);
+
+    impl<I: Iterator<Item = &'static str> + Unpin> http_body::Body for Parts<I> {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            let part = self.0.next().map(|part| Ok(http_body::Frame::data(Bytes::from_static(part.as_bytes()))));
+            std::task::Poll::Ready(part)
+        }
+    }
+
+    fn parts(parts: &[&'static str]) -> Parts<impl Iterator<Item = &'static str> + Unpin> {
+        Parts(parts.iter().copied())
+    }
+
     #[tokio::test]
     async fn a_body_stays_in_its_bounds() {
-        let body = |text: &'static str| http_body_util::Full::new(Bytes::from_static(text.as_bytes()));
-        assert_eq!(read_body(&HeaderMap::new(), body("1234"), 4).await.unwrap(), "1234");
-        let refused = read_body(&HeaderMap::new(), body("12345"), 4).await.unwrap_err();
-        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+        let none = HeaderMap::new();
+        let read = async |headers: &HeaderMap, text: &[&'static str], most| {
+            read_body(headers, parts(text), most, |_| Ok(())).await.map_err(|error| error.status)
+        };
+        assert_eq!(read(&none, &["1234"], 4).await.unwrap(), "1234");
+        assert_eq!(read(&none, &["12", "", "34", "5"], 5).await.unwrap(), "12345");
+        assert_eq!(read(&none, &["12345"], 4).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(read(&none, &["12", "34", "5"], 4).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
         let announced = headers(&[(header::CONTENT_LENGTH, "5")]);
-        assert_eq!(read_body(&announced, body(""), 4).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(read(&announced, &[], 4).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_memory_is_not_read() {
+        let charged = std::cell::Cell::new(0);
+        let charge = |bytes| {
+            charged.set(charged.get() + bytes);
+            if charged.get() > 3 { Err(Refusal::BodyCaller) } else { Ok(()) }
+        };
+        let refused = read_body(&HeaderMap::new(), parts(&["12", "34", "56"]), 9, charge).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(charged.get(), 4, "the third part stays in the network");
     }
 }

@@ -151,7 +151,7 @@ impl Schedule {
             let unavailable = store_unavailable.load(Ordering::Relaxed);
             if unavailable { PartResult::Unavailable(why) } else { PartResult::Failed(why) }
         };
-        match self.registry.engine().invoke(&loaded, call).await {
+        match self.registry.engine().invoke_for_host(&loaded, call).await {
             Ok(Ok((_, Some(next)))) if next.len() > MAX_CURSOR => {
                 PartResult::Rejected(format!("its cursor has {} bytes; at most {MAX_CURSOR} are kept", next.len()))
             }

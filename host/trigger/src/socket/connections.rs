@@ -4,30 +4,12 @@
 //! connection of a socket that has missed messages is shut down. The trigger records the connection of each request.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use socketioxide::socket::Sid;
-use tokio::net::TcpStream;
 
-/// A handle that shuts a connection down while a stream reads and writes it.
-#[derive(Debug, Clone, Default)]
-pub struct ConnectionHandle(Weak<TcpStream>);
-
-impl ConnectionHandle {
-    /// Of a stream; without effect once that is dropped.
-    pub fn new(stream: Weak<TcpStream>) -> Self {
-        Self(stream)
-    }
-
-    /// Shuts both directions down at once.
-    fn shut_down(&self) {
-        if let Some(stream) = self.0.upgrade() {
-            // An error means that it is closed already.
-            let _ = socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Both);
-        }
-    }
-}
+use crate::listener::ConnectionHandle;
 
 /// How long a connection is kept for a socket that is still being opened.
 const OPENING: Duration = Duration::from_secs(60);

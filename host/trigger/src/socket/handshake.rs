@@ -15,12 +15,14 @@ use socketioxide::handler::{ConnectHandler as _, FromMessageParts};
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
+use crate::listener::ConnectionHandle;
 use crate::session_token::session_token;
 use crate::socket::SocketTrigger;
-use crate::socket::connection_limits::{Permit, TokenBucket};
-use crate::socket::connections::ConnectionHandle;
+use crate::socket::connection_limits::TokenBucket;
+use crate::socket::member::Holder;
 use crate::socket::messages::{Incoming, MessageReply, answer};
-use crate::socket::outgoing::{session_room, user_room};
+use crate::socket::opening::Opening;
+use crate::socket::outgoing::{session_room, socket_room, user_room};
 use crate::socket::queue::Queue;
 use capability::sessions::Identity;
 
@@ -39,12 +41,12 @@ struct Refused(String);
 
 /// The host's state of one socket. It holds no reference to the socket itself.
 struct SocketState {
+    /// The id that leaves the host. The Socket.IO server's own one is the key to the socket's messages.
+    id: String,
     identity: Identity,
     client: String,
     queue: Arc<Queue>,
     bucket: Mutex<TokenBucket>,
-    /// Released when the socket is closed.
-    _permit: Permit,
 }
 
 /// Opens the namespace `/`: from here on clients can connect.
@@ -68,7 +70,9 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
     let parts = socket.req_parts();
     // In the handshake's payload it has the same name as the cookie.
     let in_payload = auth.as_ref().and_then(|auth| auth.get(&rules.cookie)?.as_str()).map(str::to_owned);
-    let token = in_payload.or_else(|| session_token(&parts.headers, &rules.cookie));
+    let in_headers = session_token(&parts.headers, &rules.cookie);
+    let holder = Holder::new(in_payload.clone(), in_headers.clone());
+    let token = in_payload.or(in_headers);
     let token = token.ok_or_else(|| Refused(rules.refusal.clone()))?;
     let identity = match shared.capabilities.sessions.check(&token).await {
         Ok(Some(identity)) => identity,
@@ -80,16 +84,19 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
     };
     let client = parts.extensions.get::<Client>().map(|client| client.0);
     let counted = client.filter(|address| trigger.options.count_loopback || !address.is_loopback());
-    let permit = trigger.limits.admit(trigger.max_connections(), &identity.subject, counted);
+    let opening = parts.extensions.get::<Arc<Opening>>().ok_or_else(|| Refused("This host is ending".into()))?;
+    let permit = || trigger.limits.admit(trigger.max_connections(), &identity.subject, counted);
+    opening.connected(&identity.subject, permit).map_err(|why| Refused(why.into()))?;
     let state = Arc::new(SocketState {
+        id: hex::encode(capability::random::bytes::<12>()),
         client: client.map(|address| address.to_string()).unwrap_or_default(),
         queue: Arc::default(),
         bucket: Mutex::new(TokenBucket::full(trigger.rate_limit(), Instant::now())),
-        _permit: permit.map_err(|why| Refused(why.into()))?,
         identity: identity.clone(),
     });
     trigger.connections.opened(socket.id, &parts.extensions.get::<ConnectionHandle>().cloned().unwrap_or_default());
-    socket.join(vec![user_room(&identity.subject), session_room(&identity.session)]);
+    socket.join(vec![user_room(&identity.subject), session_room(&identity.session), socket_room(&state.id)]);
+    socket.extensions.insert(holder);
     socket.extensions.insert(identity);
     socket.extensions.insert(OpeningToken(token));
     listen(&trigger, &socket, state);
@@ -98,7 +105,7 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
 
 /// Registers the handlers, before the client learns that it is connected: no message is missed.
 fn listen(trigger: &Arc<SocketTrigger>, socket: &SocketRef, state: Arc<SocketState>) {
-    let user = state.identity.subject.clone();
+    let (user, id) = (state.identity.subject.clone(), state.id.clone());
     let (receiving, leaving) = (Arc::downgrade(trigger), Arc::downgrade(trigger));
     socket.on_fallback(
         move |socket: SocketRef,
@@ -116,7 +123,7 @@ fn listen(trigger: &Arc<SocketTrigger>, socket: &SocketRef, state: Arc<SocketSta
     );
     socket.on_disconnect(move |socket: SocketRef| {
         if let Some(trigger) = leaving.upgrade() {
-            trigger.presence.leave(&user, socket.id.as_str());
+            trigger.presence.leave(&user, &id);
             trigger.connections.remove(socket.id);
         }
         std::future::ready(())
@@ -162,7 +169,7 @@ impl SocketTrigger {
             );
         }
         let incoming = Incoming {
-            socket: socket.id.to_string(),
+            socket: state.id.clone(),
             identity: state.identity.clone(),
             client: state.client.clone(),
             wants_ack: ack.is_some(),

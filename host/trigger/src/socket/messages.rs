@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use capability::sessions::Identity;
-use engine::{Call, Exceeded, Failure, Loaded, SocketCall};
+use capability::sockets::MAX_PAYLOAD;
+use capability::text;
+use engine::{Call, Caller, Exceeded, Failure, Loaded, SocketCall};
 use registry::{Registry, Served};
 
 /// How much of an event's name a reply repeats, in characters.
@@ -78,6 +81,10 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         return MessageReply::refused("The message is too large");
     }
     let id = Call::new_id();
+    let caller = Caller::Member(incoming.identity.subject.as_str().into());
+    let Ok(entered) = registry.engine().admission().enter(caller, component.opens_sessions()) else {
+        return failed(&component, &incoming.event, &id, &Failure::Busy);
+    };
     let call = SocketCall {
         call: Call { id: id.clone(), identity: Some(incoming.identity.clone()), socket: Some(incoming.socket) },
         identity: incoming.identity,
@@ -86,20 +93,28 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         wants_ack: incoming.wants_ack,
         client: incoming.client,
     };
-    match registry.engine().invoke(&component, call).await {
+    match registry.engine().invoke(&component, entered, call).await {
         Ok(Ok(acknowledgement)) => {
             let value = acknowledgement.unwrap_or(Bytes::from_static(br#"{"ok":true}"#));
-            match serde_json::from_slice(&value) {
+            match read(&value) {
                 Ok(value) => MessageReply::Done(value),
-                Err(error) => incident(&component, &incoming.event, &id, &format!("its answer is not JSON: {error}")),
+                Err(why) => incident(&component, &incoming.event, &id, &format!("its answer is not JSON: {why}")),
             }
         }
-        Ok(Err(reason)) => match serde_json::from_slice(&reason) {
+        Ok(Err(reason)) => match read(&reason) {
             Ok(reason) => MessageReply::Refused(reason),
-            Err(error) => incident(&component, &incoming.event, &id, &format!("its refusal is no object: {error}")),
+            Err(why) => incident(&component, &incoming.event, &id, &format!("its refusal is no object: {why}")),
         },
         Err(failure) => failed(&component, &incoming.event, &id, &failure),
     }
+}
+
+/// Reads a component's JSON; the error may repeat a part of it.
+fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    if json.len() > MAX_PAYLOAD {
+        return Err(format!("it has {} bytes; at most {MAX_PAYLOAD} are allowed", json.len()));
+    }
+    serde_json::from_slice(json).map_err(|error| text::cut(&error.to_string(), text::MAX_REASON))
 }
 
 fn failed(component: &Loaded, event: &str, id: &str, failure: &Failure) -> MessageReply {
@@ -136,6 +151,16 @@ mod tests {
         assert_eq!(MessageReply::refused("no").into_ack(), serde_json::json!({ "ok": false, "message": "no" }));
         let error = MessageReply::refused("no").into_error(&"x".repeat(100)).unwrap();
         assert_eq!(error, serde_json::json!({ "message": "no", "event": "x".repeat(64) }));
+    }
+
+    #[test]
+    fn what_a_component_answers_is_bounded() {
+        let text = |bytes: usize| serde_json::to_vec(&"x".repeat(bytes)).unwrap();
+        assert!(read::<Box<RawValue>>(&text(MAX_PAYLOAD - 2)).is_ok());
+        assert!(read::<Box<RawValue>>(&text(MAX_PAYLOAD)).unwrap_err().contains("at most"));
+        // Text where an object belongs is repeated by the error.
+        let error = read::<Map<String, Value>>(&text(MAX_PAYLOAD - 2)).unwrap_err();
+        assert!(error.len() < 1_100, "{} bytes", error.len());
     }
 
     #[test]

@@ -7,7 +7,9 @@ mod connection_limits;
 mod connections;
 mod handshake;
 mod hosts;
+mod member;
 mod messages;
+mod opening;
 mod outgoing;
 mod presence;
 mod queue;
@@ -26,18 +28,21 @@ use socketioxide::SocketIo;
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::Sid;
 
-pub(crate) use connections::ConnectionHandle;
 pub use hosts::SocketsOfHosts;
 pub use messages::{Incoming, MessageReply, answer};
 pub use outgoing::SocketIoEngine;
 pub use presence::tell;
 
+use crate::listener::ConnectionHandle;
+use crate::session_token::session_token;
 use capability::clocks::Clock;
+use capability::refusals::Refusal;
 use capability::sessions::Identity;
 use capability::sockets::leases::Leases;
 use capability::sockets::presence::{Changed, Presence};
 use connection_limits::{ConnectionLimits, MaxConnections, RateLimit};
 use connections::Connections;
+use opening::{Opener, Opening, Openings};
 use queue::Capacity;
 use registry::Registry;
 
@@ -61,6 +66,10 @@ pub struct SocketOptions {
     pub per_user: usize,
     /// Sockets from one address on this host.
     pub per_address: usize,
+    /// Socket.IO sessions of clients without a session cookie that are not connected yet.
+    pub opening: usize,
+    /// The same from one address.
+    pub opening_per_address: usize,
     /// Count the loopback address too.
     pub count_loopback: bool,
     /// Messages of one socket a second, on average.
@@ -89,6 +98,8 @@ impl Default for SocketOptions {
             sockets: 15_000,
             per_user: 50,
             per_address: 1_000,
+            opening: 2_000,
+            opening_per_address: 100,
             count_loopback: false,
             pace: 200,
             burst: 2_000,
@@ -146,6 +157,7 @@ pub struct SocketTrigger {
     changed: Mutex<Option<Changed>>,
     connections: Arc<Connections>,
     limits: Arc<ConnectionLimits>,
+    openings: Arc<Openings>,
 }
 
 impl SocketTrigger {
@@ -153,7 +165,8 @@ impl SocketTrigger {
     pub fn new(server: SocketServer, registry: Arc<Registry>) -> Arc<Self> {
         let SocketServer { io, service, options, presence, changed, connections } = server;
         let changed = Mutex::new(Some(changed));
-        let trigger = Self { io, service, options, registry, presence, changed, connections, limits: Arc::default() };
+        let (limits, openings) = (Arc::default(), Arc::default());
+        let trigger = Self { io, service, options, registry, presence, changed, connections, limits, openings };
         let trigger = Arc::new(trigger);
         handshake::open(&trigger);
         trigger
@@ -178,16 +191,44 @@ impl SocketTrigger {
         B::Error: std::fmt::Debug,
     {
         let connection = request.extensions().get::<ConnectionHandle>().cloned().unwrap_or_default();
-        if let Some(socket) = socket_of(request.uri())
-            && !self.connections.used(socket, &connection)
-        {
-            return unknown_session();
+        let token = session_token(request.headers(), &self.registry.engine().shared().application.session.cookie);
+        match socket_of(request.uri()) {
+            Some(socket) => {
+                let known = self.is_of_its_member(socket, token).await && self.connections.used(socket, &connection);
+                if !known {
+                    return unknown_session();
+                }
+            }
+            None => match self.open(token, client).await {
+                // The Socket.IO session keeps its first request's extensions until it ends.
+                Ok(opening) => _ = request.extensions_mut().insert(Arc::new(opening)),
+                Err(refusal) => {
+                    self.registry.engine().shared().capabilities.refusals.count(refusal);
+                    return too_many(refusal);
+                }
+            },
         }
         request.extensions_mut().insert(handshake::Client(client));
         match self.service.call(request).await {
             Ok(response) => response.map(|body| body.map_err(|never| match never {}).boxed_unsync()),
             Err(never) => match never {},
         }
+    }
+
+    /// A permit for a new Socket.IO session: of a member's own where the request has a session's cookie, else of its address.
+    async fn open(&self, token: Option<String>, client: IpAddr) -> Result<Opening, Refusal> {
+        let shared = self.registry.engine().shared();
+        let member = match token {
+            // What does not hold is a stranger's, and is refused with its reason when it connects.
+            Some(token) => shared.capabilities.sessions.check(&token).await.ok().flatten(),
+            None => None,
+        };
+        let (opener, max) = match member {
+            Some(identity) => (Opener::Member(identity.subject), self.options.per_user),
+            None if client.is_loopback() && !self.options.count_loopback => (Opener::Loopback, usize::MAX),
+            None => (Opener::Address(client), self.options.opening_per_address),
+        };
+        self.openings.admit(opener, max, self.options.opening)
     }
 
     /// Closes all sockets and waits until the users that went offline are reported.
@@ -230,6 +271,26 @@ fn unknown_session() -> Response<ServerBody> {
     response
 }
 
+/// The response to a client that has to come back later; it does so by itself.
+fn too_many(refusal: Refusal) -> Response<ServerBody> {
+    let (status, body) = match refusal {
+        Refusal::HandshakeCaller => (
+            http::StatusCode::TOO_MANY_REQUESTS,
+            br#"{"message":"You are opening too many connections; try again in a moment"}"#.as_slice(),
+        ),
+        _ => (
+            http::StatusCode::SERVICE_UNAVAILABLE,
+            br#"{"message":"This host has too many connections; try again in a moment"}"#.as_slice(),
+        ),
+    };
+    let mut response = Response::new(Full::new(Bytes::from_static(body)).boxed_unsync());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+    response
+}
+
 /// Renews leases, closes sockets whose session has expired, and removes the state of sockets that closed without a disconnect.
 async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
     loop {
@@ -250,7 +311,7 @@ async fn sweep(trigger: Weak<SocketTrigger>, pause: Duration) {
             socket.is_some_and(|socket| socket.connected())
         };
         for (user, socket) in trigger.presence.sockets() {
-            if !socket.parse().is_ok_and(is_open) {
+            if !outgoing::find(&trigger.io, &socket).is_some_and(|socket| socket.connected()) {
                 trigger.presence.leave(&user, &socket);
             }
         }

@@ -15,7 +15,7 @@ use crate::socket::connections::Connections;
 use capability::sessions::Ending;
 use capability::sessions::Identity;
 use capability::sockets::presence::Presence;
-use capability::sockets::{Error, Sockets, Target};
+use capability::sockets::{Error, MAX_PAYLOAD, Sockets, Target};
 
 /// The room of all sockets of a user. The name of a component's room has no space, so the two never collide.
 pub(super) fn user_room(user: &str) -> String {
@@ -25,6 +25,16 @@ pub(super) fn user_room(user: &str) -> String {
 /// The room of all sockets of a session.
 pub(super) fn session_room(session: &str) -> String {
     format!("session {session}")
+}
+
+/// The room of one socket, by its public id: how it is found by that.
+pub(super) fn socket_room(id: &str) -> String {
+    format!("socket {id}")
+}
+
+/// The socket of a public id. None before the namespace is open.
+pub(super) fn find(io: &SocketIo, id: &str) -> Option<SocketRef> {
+    io.of(NAMESPACE)?.within(socket_room(id)).sockets().into_iter().next()
 }
 
 /// [`Sockets`] over the host's own server.
@@ -46,7 +56,7 @@ impl SocketIoEngine {
     }
 
     fn socket(&self, id: &str) -> Option<SocketRef> {
-        self.io.of(NAMESPACE)?.get_socket(id.parse::<Sid>().ok()?)
+        find(&self.io, id)
     }
 
     /// The sockets in any of these rooms. None before the namespace is open, when messages of other hosts may come already.
@@ -104,7 +114,9 @@ impl Sockets for SocketIoEngine {
             }
             Err(SendError::Socket(SocketError::Closed)) => return Ok(None),
         };
-        Ok(answer.await.ok().map(|value| Bytes::from(value.to_string())))
+        // One that is too large counts as none.
+        let answer = answer.await.ok().map(|value| Bytes::from(value.to_string()));
+        Ok(answer.filter(|answer| answer.len() <= MAX_PAYLOAD))
     }
 
     async fn join(&self, socket: &str, room: &str) -> Result<(), Error> {

@@ -75,7 +75,7 @@ pub async fn tell(registry: &Arc<Registry>, change: &Change) -> Result<(), Strin
             socket: change.socket.clone(),
         };
         let name = &component.manifest.component.name;
-        match registry.engine().invoke(&component, call).await {
+        match registry.engine().invoke_for_host(&component, call).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(format!("{name}: {why}")),
             Err(failure) => return Err(format!("{name}: {failure}")),

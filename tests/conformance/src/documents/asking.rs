@@ -190,6 +190,31 @@ pub async fn distinct_values_come_in_order(subject: &Subject) {
     assert_eq!(lowest, (1..=1_000).map(Bson::Int32).collect::<Vec<_>>());
 }
 
+/// An answer is whole or refused: neither documents nor distinct values have more than 16 MiB together.
+pub async fn answers_are_bounded(subject: &Subject) {
+    for n in 0..18 {
+        let text = format!("{n:02}{}", "x".repeat(1_000_000));
+        subject.fill("plain", vec![doc! { "_id": n, "g": n % 2, "text": text }]).await;
+    }
+    for sort in [doc! {}, doc! { "g": -1 }] {
+        for (limit, fits) in [(16, true), (17, false), (1_000, false)] {
+            let mut asked = query("plain", &doc! {});
+            (asked.limit, asked.sort) = (limit, Sort::from_document(&sort).unwrap());
+            match subject.documents.find(asked).await {
+                Ok(found) => assert!(fits && found.len() == limit as usize, "{limit} by {sort}: {}", found.len()),
+                Err(Error::Invalid(text)) => assert!(!fits && text.contains("the answer"), "{limit} by {sort}: {text}"),
+                Err(error) => panic!("{limit} by {sort}: {error}"),
+            }
+        }
+    }
+    let mut asked = query("plain", &doc! {});
+    asked.projection = Projection::from_document(&doc! { "g": 1 }).unwrap();
+    assert_eq!(subject.ask(asked).await.len(), 18);
+    let distinct = |asked: Document| subject.documents.distinct("plain", "text", filter(&asked));
+    assert_eq!(distinct(doc! { "_id": { "$lt": 16 } }).await.map(|values| values.len()), Ok(16));
+    assert!(matches!(distinct(doc! {}).await, Err(Error::Invalid(text)) if text.contains("the answer")));
+}
+
 /// What an index serves is told from what reads the whole collection.
 pub async fn plans_tell_what_is_read(subject: &Subject) {
     subject.fill("people", (0..60).map(|n| doc! { "_id": n, "name": n.to_string(), "age": n % 9 }).collect()).await;

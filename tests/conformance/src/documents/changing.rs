@@ -112,6 +112,20 @@ pub async fn documents_stay_what_they_are(subject: &Subject) {
     assert_eq!(keys, ["_id", "a"]);
 }
 
+/// A change with very many values is made at once: its values are not compared pair by pair.
+pub async fn large_sets_are_made_at_once(subject: &Subject) {
+    let many: Vec<i32> = (0..60_000).collect();
+    let add = || update("plain", &doc! { "_id": 1 }, &doc! { "$addToSet": { "l": { "$each": many.clone() } } });
+    let made = subject.commit(vec![upserting(add())]).await;
+    assert_eq!(made, Ok(vec![Effect { matched: 0, changed: 1, upserted: true }]));
+    let again = subject.commit(vec![add()]).await;
+    assert_eq!(again, Ok(vec![Effect { matched: 1, changed: 0, upserted: false }]));
+    let one = update("plain", &doc! { "_id": 1 }, &doc! { "$addToSet": { "l": -1 } });
+    let more = subject.commit(vec![one]).await;
+    assert_eq!(more, Ok(vec![Effect { matched: 1, changed: 1, upserted: false }]));
+    assert_eq!(subject.find("plain", doc! {}).await[0].get_array("l").unwrap().len(), 60_001);
+}
+
 /// What is too large, too deep or no document that can be stored is refused, and harms nothing.
 pub async fn documents_have_their_limits(subject: &Subject) {
     let deep = |levels: usize| (0..levels).fold(doc! { "x": 1 }, |inner, _| doc! { "d": inner });

@@ -12,6 +12,7 @@ conformance::on_embedded_and_redis! {
     only_numbers_are_counted_on,
     a_list_keeps_the_newest_first,
     a_list_is_filled_only_where_nothing_is,
+    values_of_lists_are_bounded,
     kinds_are_not_mixed_up,
     racing_steps_all_count,
 }

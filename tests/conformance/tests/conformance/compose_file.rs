@@ -1,5 +1,5 @@
-//! The container files: what has to hold in `docker-compose.yml`, `Dockerfile` and `.env.example`, and that compose itself
-//! takes them, where it is installed. No container engine is needed.
+//! The container files: what has to hold in `docker-compose.yml`, `docker-compose.production.yml`, `Dockerfile` and
+//! `.env.example`, and that compose itself takes them, where it is installed. No container engine is needed.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use manifest::Application;
 use xtask::stack::Server;
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -165,6 +166,67 @@ fn every_variable_has_a_default_and_is_explained() {
         before = line;
     }
     assert_eq!(used, explained, "docker-compose.yml uses, .env.example explains");
+}
+
+const PRODUCTION: &str = "docker-compose.production.yml";
+
+/// The variables that a host in production must be told, and their values in a test.
+fn production() -> Vec<(String, String)> {
+    let application = Application::read(&root().join("components")).unwrap();
+    let secrets = [application.session.secret].into_iter().chain(application.secrets.into_values());
+    let secrets = secrets.map(|variable| (variable, "0123456789abcdef".to_owned()));
+    secrets.chain([("PUBLIC_URL".to_owned(), "https://devconnect.example".to_owned())]).collect()
+}
+
+/// Attack (64): a production network with the settings of development. Outcome: compose demands each setting by name.
+#[test]
+fn production_demands_its_settings_and_says_which() {
+    let text = read(PRODUCTION);
+    let mut demanded = BTreeSet::new();
+    for (name, rest) in variables(&text) {
+        let words = rest.strip_prefix(":?").and_then(|rest| rest.split('}').next());
+        assert!(words.is_some_and(|words| words.len() > 20), "{name} is not demanded with words");
+        demanded.insert(name.to_owned());
+    }
+    let needed: BTreeSet<String> = production().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(demanded, needed);
+    assert!(text.contains("\n      DEVCONNECT_ENV: production\n"), "{text}");
+    // What it changes is there, and no server that has no password is left within reach.
+    let (base, on_top) = (compose(), text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")));
+    let changed: Vec<&str> = on_top.filter_map(|line| line.trim().strip_suffix(':')).collect();
+    for name in &changed {
+        assert!(!base["services"][*name].is_badvalue(), "there is no service {name}");
+    }
+    for server in Server::ALL {
+        let name = server.name();
+        assert!(text.contains(&format!("\n  {name}:\n    ports: !reset []\n")), "{name} publishes its port");
+    }
+}
+
+#[test]
+fn compose_takes_the_file_of_production_with_its_settings_and_not_without() {
+    let Some(way) = installed() else {
+        eprintln!("compose is not installed: it was not asked about {PRODUCTION}");
+        return;
+    };
+    let nothing = tempfile::NamedTempFile::new().unwrap();
+    let ask = |environment: &[(String, String)]| {
+        let mut command = called(way);
+        command.arg("--env-file").arg(nothing.path());
+        command.args(["-f", "docker-compose.yml", "-f", PRODUCTION, "config"]);
+        command.envs(environment.iter().cloned()).output().unwrap()
+    };
+    let all = production();
+    let output = ask(&all);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("DEVCONNECT_ENV: production") && !text.contains("published: \"6379\""), "{text}");
+    for (missing, _) in &all {
+        let others: Vec<_> = all.iter().filter(|(name, _)| name != missing).cloned().collect();
+        let output = ask(&others);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(missing.as_str()), "{missing}: {said}");
+    }
 }
 
 /// Compose as it is called here: a part of docker, or a program of its own.

@@ -16,4 +16,5 @@ mod outbox;
 mod presence;
 mod redis_away;
 mod relay;
+mod sessions;
 mod slow_fills;

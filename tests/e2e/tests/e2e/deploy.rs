@@ -92,7 +92,11 @@ fn hash(number: u64) -> String {
 
 /// The fixture's code with the stamp 7, and no manifest.
 fn without_manifest() -> Vec<u8> {
-    let mut wasm = stamped(7);
+    stripped(stamped(7))
+}
+
+/// A component without its manifest.
+fn stripped(mut wasm: Vec<u8>) -> Vec<u8> {
     let marker = b"devconnect:manifest";
     let name = wasm.windows(marker.len()).rposition(|window| window == marker).unwrap();
     // The section is the last one: its id, its size in two or three bytes, the name's length.
@@ -102,7 +106,7 @@ fn without_manifest() -> Vec<u8> {
 }
 
 /// The same with another manifest.
-fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
+pub(crate) fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
     Manifest::bundle(without_manifest(), text)
 }
 
@@ -133,6 +137,12 @@ fn of_another_interface() -> Vec<u8> {
     wasm
 }
 
+/// The same with another manifest.
+pub(crate) fn of_another_interface_with_manifest(text: &str) -> Vec<u8> {
+    // What the host's interfaces are is not checked when a manifest is put in.
+    Manifest::bundle(stripped(of_another_interface()), text).unwrap()
+}
+
 async fn what_is_refused_changes_nothing(stack: Stack) {
     let site = Site::new(stack);
     let config = Some("[limits]\ntable-elements = 10000\n");
@@ -152,15 +162,21 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
             "the collection \"nothing\"",
         ),
         ("presence", bundled(format!("{head}[presence]\n")), "does not export devconnect:platform/presence-handler"),
-        (
-            "wider",
-            bundled(format!("{head}{route}[grants]\nmail = true\n")),
-            "asks for more than the version that serves: send mails",
-        ),
+        ("wider", bundled(format!("{head}{route}[grants]\nmail = true\n")), "+ send mails"),
         (
             "first",
             bundled(format!("{other}[grants]\npasswords = true\n")),
-            "hash and verify passwords; accept it with --accept-grants",
+            "asks for more than the version that serves; accept it with --accept-grants:\n+ hash and verify passwords",
+        ),
+        (
+            "slice",
+            bundled(format!("{head}[grants.cache]\n\"session:0*\" = \"r\"\n")),
+            "the cache keys \"session:0*\", and sessions are under \"session:*\"",
+        ),
+        (
+            "letters",
+            bundled(format!("{head}[[event]]\ntopic = \"message-events.dlq\"\n")),
+            "the topic \"message-events.dlq\"",
         ),
         (
             "large",
@@ -193,6 +209,95 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
     let asked =
         reqwest::Client::new().post(format!("{}/v1/components/stamped/rollback", server.admin)).send().await.unwrap();
     assert_eq!(asked.status(), 401, "not without the token");
+}
+
+/// Triggers and limits are accepted like grants, line by line, and what asks for less is not asked about.
+/// Attack (53): a version without grants that subscribes to a topic from the earliest event, or drops a route's session
+/// rule. Outcome: refused with the lines that are new, until they are accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_version_may_see_or_do_beyond_the_one_before_is_accepted() {
+    let site = Site::new(Stack::embedded());
+    let server = site.start("host").await;
+    let deploy = |text: &str, how: &[&str]| {
+        let file = site.file("changed.wasm", &with_manifest(text).unwrap());
+        site.operate(&server, &[&["deploy", path(&file)], how].concat())
+    };
+    let narrow = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n\
+                  [[http]]\nmethod = \"GET\"\npath = \"/stamp\"\nsession = \"none\"\n\
+                  [[http]]\nmethod = \"GET\"\npath = \"/stamp/mine\"\nsession = \"required\"\n";
+    let (said, well) = deploy(narrow, &[]);
+    assert!(well && !said.lines().any(|line| line.starts_with("+ ")), "{said}");
+    assert!(said.contains("- get events of the topic analytics-events, types STAMP, from earliest\n"), "{said}");
+    let serving = || site.component(&server, "stamped")["serving"].as_str().unwrap().to_owned();
+    let before = serving();
+
+    let topic = "[[event]]\ntopic = \"message-events\"\nfrom = \"earliest\"\n";
+    let widened = [
+        (format!("{narrow}{topic}"), "+ get events of the topic message-events, all types, from earliest\n"),
+        (
+            narrow.replace("\"required\"", "\"none\""),
+            "- GET /stamp/mine, session required\n+ GET /stamp/mine, session none\n",
+        ),
+        (
+            narrow.replace("\"required\"", "\"required\"\nheaders = [\"x-secret\"]"),
+            "- GET /stamp/mine, session required\n+ GET /stamp/mine, session required, headers x-secret\n",
+        ),
+        (
+            format!("{narrow}[[http]]\nmethod = \"GET\"\npath = \"/stamp/slow\"\n"),
+            "+ GET /stamp/slow, session required\n",
+        ),
+        (format!("{narrow}[[socket]]\nevent = \"stamp\"\n"), "+ answer the socket event stamp\n"),
+        (format!("{narrow}[limits]\ncpu-ms = 251\n"), "+ limits.cpu-ms, up to 251\n"),
+    ];
+    for (text, lines) in &widened {
+        let (said, well) = deploy(text, &[]);
+        assert!(!well && said.contains("accept it with --accept-grants:\n") && said.contains(lines), "{said}");
+        assert_eq!(serving(), before, "{lines}");
+    }
+    for (text, lines) in &widened[..2] {
+        let (said, well) = deploy(text, &["--accept-grants"]);
+        assert!(well && said.contains(lines), "{said}");
+        site.well(&server, &["rollback", "stamped", "--to", &before[..12]]);
+        // What was accepted once is.
+        let (said, well) = deploy(text, &[]);
+        assert!(well && said.contains(lines), "{said}");
+        site.well(&server, &["rollback", "stamped", "--to", &before[..12]]);
+    }
+    assert_eq!(serving(), before);
+}
+
+/// A grant that the code can't use is named before the component is deployed and while it is. What is shipped has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_can_not_be_used_is_warned_of() {
+    let site = Site::new(Stack::embedded());
+    let server = site.start("host").await;
+    let check = |file: &Path| tokio::task::block_in_place(|| e2e::command(&["check", path(file)]));
+    let text = "[component]\nname = \"other\"\nversion = \"1.0.0\"\ndescription = \"A test's\"\n\
+                [grants]\nevents = [\"analytics-events\"]\nmail = true\n[grants.cache]\n\"user:*\" = \"w\"\n";
+    let file = site.file("other.wasm", &with_manifest(text).unwrap());
+    let (checked, well) = check(&file);
+    assert!(
+        well && checked.starts_with("other 1.0.0: A test's\n  publish to the topic analytics-events\n"),
+        "{checked}"
+    );
+    let deployed = site.well(&server, &["deploy", "--accept-grants", path(&file)]);
+    assert!(deployed.contains("+ send mails\n"), "{deployed}");
+    for said in [checked, deployed] {
+        let unused = "warning: granted and not used: ";
+        assert_eq!(said.matches(unused).count(), 2, "{said}");
+        assert!(said.contains(&format!("{unused}send mails: it imports none of mail.send; take it out")), "{said}");
+        assert!(
+            said.contains(&format!("{unused}write the cache keys user:*: it imports none of cache.set, ")),
+            "{said}"
+        );
+    }
+    for component in std::fs::read_dir(e2e::root().join("target/components")).unwrap() {
+        let file = component.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "wasm") {
+            let (said, well) = check(&file);
+            assert!(well && !said.contains("warning"), "{said}");
+        }
+    }
 }
 
 async fn requests_meet_one_whole_version_each(stack: Stack) {
@@ -354,7 +459,7 @@ async fn a_host_that_can_not_load_a_version_says_so_and_keeps_the_one_it_has() {
     let manifest = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n[[http]]\nmethod = \"GET\"\npath = \"/stamp\"\n\
                     session = \"none\"\n[limits]\ntable-elements = 15_000\n";
     let file = site.file("large.wasm", &with_manifest(manifest).unwrap());
-    site.well(&one, &["deploy", path(&file)]);
+    site.well(&one, &["deploy", "--accept-grants", path(&file)]);
     assert_eq!(stamp(&one.url).await, stamp_of(7));
     let asked = || {
         let (admin, data) = (other.admin.clone(), site.stack.data("other"));

@@ -144,6 +144,29 @@ async fn operated(stack: &Stack, server: Server, letters: usize) {
         };
         let listed = list();
         assert_eq!(listed.len(), letters);
+        assert!(listed.is_sorted_by_key(|letter| std::cmp::Reverse(letter["at"].as_u64())), "the newest first");
+        // Page by page it is the same.
+        let mut paged: Vec<Value> = Vec::new();
+        loop {
+            let before = paged.last().map(|last| last["name"].as_str().unwrap().to_owned());
+            let mut arguments = vec!["events", "dlq", "list", "--json", "--limit", "3"];
+            arguments.extend(before.iter().flat_map(|name| ["--before", name.as_str()]));
+            let (said, well) = operate(&arguments);
+            assert!(well, "{said}");
+            let page: Vec<Value> = serde_json::from_str(&said).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        assert_eq!(paged, listed);
+        let (said, well) = operate(&["events", "dlq", "list", "--limit", "2"]);
+        assert!(well && said.contains(&format!("There are {letters} dead letters:\n")), "{said}");
+        assert!(said.contains(&format!("Older ones: --before {}\n", listed[1]["name"].as_str().unwrap())), "{said}");
+        for wrong in ["--limit=0", "--limit=1001", "--before=nothing", "--before=user-events/0/99999"] {
+            let (said, well) = operate(&["events", "dlq", "list", wrong]);
+            assert!(!well, "{wrong}: {said}");
+        }
         let named = |component: &str, reason: &str| {
             let found = listed
                 .iter()

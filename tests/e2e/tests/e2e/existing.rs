@@ -118,6 +118,7 @@ async fn use_everything(server: &Server) {
     done(ada.post(&format!("/request/send/ignore/{}", cleo.id))).await;
     let request = done(ada.post(&format!("/request/send/interested/{}", bob.id))).await;
     bob.read("/user/requests/received").await;
+    bob.read("/user/requests/received?limit=10&page=2").await;
     let respond = format!("/user/requests/{}/respond", request["data"]["_id"].as_str().unwrap());
     done(bob.patch(&respond).json(&json!({ "action": "accept" }))).await;
     for path in ["/user/connections", "/feed?limit=10", "/feed?limit=10&page=2&ml=true", "/email-preferences"] {

@@ -14,13 +14,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use capability::passwords::Cost;
+use capability::passwords::{Cost, MIN_OLD_COST};
 use devconnect::config::Config;
 use devconnect::{Host, HostOptions};
 use e2e::{ServerOptions, Stack, Value, json, network, node, on_both_stacks, seed, with_fixture};
 use engine::Outcome;
 use tempfile::TempDir;
-use trigger::http::{AcceptOptions, serve};
+use trigger::http::serve;
+use trigger::listener::{Listener, ListenerOptions};
 
 /// One file at a time: they are load, and clients have a patience that a stack shared with another one may outlast.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -102,7 +103,7 @@ fn version(wasm: &[u8], number: u8) -> Vec<u8> {
 
 fn host(data: &Path) -> Host {
     seed::sow(data);
-    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64 };
+    let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64, old_cost: MIN_OLD_COST };
     let components = harness::components_folder();
     let options = HostOptions::new(Config::default(), components, Some(data.to_owned()));
     Host::open(HostOptions { passwords, ..options }).unwrap_or_else(|error| panic!("{error}"))
@@ -124,9 +125,12 @@ fn a_component_is_replaced_under_a_thousand_sockets() {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let serving = runtime.spawn(serve(listener, host.http.clone(), AcceptOptions::default(), async {
-        let _ = ended.await;
-    }));
+    let trigger = host.http.clone();
+    let serving = runtime.spawn(async move {
+        let side = Listener::new(ListenerOptions::default(), Arc::default());
+        let shutdown = async { _ = ended.await };
+        serve(listener, &side, trigger, shutdown).await;
+    });
 
     let mut swarm = node::node().arg("swarm.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = swarm.stdin.take().unwrap();

@@ -62,6 +62,11 @@ impl Project {
         std::fs::write(path, text).unwrap();
     }
 
+    /// Takes a component away.
+    fn remove(&self, name: &str) {
+        std::fs::remove_dir_all(self.path("components").join(name)).unwrap();
+    }
+
     /// The component answers with this from now on.
     fn says(&self, words: &str) {
         let code = format!(
@@ -155,6 +160,7 @@ fn runs(process: u32) -> bool {
     Path::new("/proc").join(process.to_string()).exists()
 }
 
+/// Attack (66): a new crate while the host watches. Outcome: only that crate is compiled.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_saved_serves_and_what_does_not_compile_is_said() {
     let project = Project::new();
@@ -181,7 +187,8 @@ async fn what_is_saved_serves_and_what_does_not_compile_is_said() {
     project.says("four");
     running.until_says("four").await;
 
-    // One that is new serves, too.
+    // One that is new serves, too. It is all that is compiled for that.
+    let said_before = running.said().len();
     let other = std::fs::read_to_string(project.path("components/watched/Cargo.toml")).unwrap();
     project.write("components/other/Cargo.toml", &other.replace("watched", "other"));
     project.write("components/other/component.toml", &manifest("/other").replace("watched", "other"));
@@ -190,6 +197,23 @@ async fn what_is_saved_serves_and_what_does_not_compile_is_said() {
     let url = format!("{}/other", running.url());
     until("the other serves", BUILT, async || reqwest::get(&url).await.unwrap().status() == 200).await;
     running.until_says("four").await;
+    let said = running.said()[said_before..].to_owned();
+    let compiled = |name: &str| said.contains(&format!("Compiling {name} v"));
+    assert!(compiled("other") && !compiled("watched") && !compiled("devconnect-sdk"), "{said}");
+
+    // One that is a library as well would have every component compiled in another form.
+    project.write(
+        "components/other/Cargo.toml",
+        &other.replace("watched", "other").replace("\"cdylib\"", "\"cdylib\", \"rlib\""),
+    );
+    running.until_said("other/Cargo.toml: write `crate-type = [\"cdylib\"]` under [lib], and no other type").await;
+
+    // What is gone is not built any more, and nothing of it is left for a host that starts.
+    let file = project.path("target/components/other.wasm");
+    assert!(file.exists());
+    project.remove("other");
+    until("the file of the other is removed", BUILT, async || !file.exists()).await;
+    assert!(project.path("target/components/watched.wasm").exists());
 
     let id = running.child.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

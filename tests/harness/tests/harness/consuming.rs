@@ -93,6 +93,22 @@ fn what_fails_is_tried_again_and_then_a_dead_letter_and_its_key_goes_on() {
 }
 
 #[test]
+fn what_one_call_gathers_is_bounded_and_checked_when_it_is_given() {
+    let app = app();
+    let gathering = app.publish(TOPIC, "gather", "DO", what("gather", 1));
+    app.publish(TOPIC, "gather", "DO", what("count", 2));
+    app.publish(TOPIC, "too-large", "DO", what("too-large", 1));
+    app.until_consumed("consuming");
+    let letters = app.dead_letters(TOPIC);
+    assert_eq!(letters.iter().map(|letter| letter.event.as_str()).collect::<Vec<_>>(), [gathering]);
+    assert!(letters[0].reason.contains("at most 16777216 bytes"), "{}", letters[0].reason);
+    assert_eq!((counted(&app, "gather"), counted(&app, "too-large")), (vec![2], vec![1]));
+    for key in ["gather 0", "too-large too large"] {
+        assert!(app.find("useractivity", doc! { "_id": key }).is_empty(), "nothing of what was refused is done");
+    }
+}
+
+#[test]
 fn poison_stops_nobody() {
     let app = app();
     let large = vec![b'x'; 256 << 10];

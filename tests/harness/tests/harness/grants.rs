@@ -13,6 +13,7 @@ fn a_refusal_prints_the_manifest_line() {
     let app = App::with(&["misbehaving"]);
     let lines = [
         ("cache", "[grants.cache] \\\"user:1\\\" = \\\"r\\\""),
+        ("stale", "[grants.cache] \\\"user:1\\\" = \\\"stale\\\""),
         ("collection", "[grants.documents] connectionrequests = { access = \\\"r\\\" }"),
         ("event", "[grants] events = [\\\"user-events\\\"]"),
         ("session", "[grants] sessions = [\\\"open\\\"]"),
@@ -60,4 +61,15 @@ fn a_question_without_an_index_is_refused_and_told_which_one() {
     }
     assert!(asked(&app, "scan-distinct").contains("would read all of `users`"));
     assert_eq!(app.find("users", doc! { "about": "x" }).len(), 1, "a test may look at anything");
+}
+
+#[test]
+fn what_is_told_repeats_a_part_of_what_was_asked() {
+    let app = App::with(&["misbehaving"]);
+    for (what, told) in [("long-collection", "Denied"), ("long-operator", "Invalid"), ("long-key", "Denied")] {
+        let text = asked(&app, what);
+        assert!(text.contains(told) && text.len() < 2_000, "{what}: {} bytes", text.len());
+    }
+    let deep = asked(&app, "deep");
+    assert!(deep.contains("Invalid") && deep.contains("deep"), "{deep}");
 }

@@ -61,6 +61,50 @@ fn two_components_can_not_have_one_route() {
     assert_eq!(app.get("/misbehaving/well").send().status, 200, "what served goes on serving");
 }
 
+#[test]
+fn a_response_is_bounded_and_the_host_goes_on() {
+    let app = App::with(&["misbehaving", "standard"]);
+    for what in ["many", "long", "long-name", "odd-name", "odd-value", "cookies"] {
+        let reply = app.get(&format!("/misbehaving/headers/{what}")).send();
+        assert_eq!(reply.status, 500, "{what}: {}", reply.text());
+        assert!(reply.json()["incident"].is_string(), "{what}");
+    }
+    assert_eq!(app.count("misbehaving", "trap"), 3, "the others are no answers of HTTP");
+    for path in ["/standard/hoard", "/standard/endless"] {
+        assert_eq!(app.get(path).send().status, 500, "{path}");
+    }
+    assert_eq!(app.count("standard", "trap"), 2);
+    assert_eq!(app.get("/standard/a").send().status, 200);
+    assert_eq!(app.get("/misbehaving/well").send().status, 200);
+}
+
+#[test]
+fn the_sessions_cookie_and_the_origin_are_the_hosts() {
+    let app = App::with(&["misbehaving"]);
+    let reply = app.get("/misbehaving/cookies").send();
+    assert_eq!((reply.status, reply.all("set-cookie").collect::<Vec<_>>()), (200, vec!["theme=dark"]));
+    let reply = app.get("/misbehaving/headers/origin").send();
+    for header in ["clear-site-data", "strict-transport-security", "alt-svc", "access-control-allow-origin"] {
+        assert_eq!(reply.header(header), None, "{header}");
+    }
+    assert_eq!((reply.status, reply.header("x-its-own")), (200, Some("1")));
+}
+
+#[test]
+fn a_page_that_is_not_granted_runs_no_script() {
+    let app = App::with(&["misbehaving"]);
+    for kind in ["html", "svg", "xml", "odd", "two", "own-policy"] {
+        let reply = app.get(&format!("/misbehaving/page/{kind}")).send();
+        assert_eq!(reply.status, 200, "{kind}");
+        assert!(reply.all("content-security-policy").any(|policy| policy == "sandbox"), "{kind}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{kind}");
+    }
+    for kind in ["json", "text", "image"] {
+        let reply = app.get(&format!("/misbehaving/page/{kind}")).send();
+        assert_eq!((reply.status, reply.header("content-security-policy")), (200, None), "{kind}");
+    }
+}
+
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = bytes.windows(from.len()).position(|window| window == from).expect("it is there");
     [&bytes[..at], to, &bytes[at + from.len()..]].concat()

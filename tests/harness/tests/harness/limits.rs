@@ -50,3 +50,10 @@ fn without_a_pool_everything_is_the_same() {
     assert_eq!(app.get("/misbehaving/loop").send().status, 504);
     assert_eq!(app.get("/misbehaving/bomb").send().status, 500);
 }
+
+#[test]
+fn a_host_call_now_and_then_hides_no_time() {
+    let app = App::with(&["misbehaving"]);
+    assert_eq!(app.get("/misbehaving/evade").send().status, 504);
+    assert_eq!(app.count("misbehaving", "cpu"), 1);
+}

@@ -19,6 +19,8 @@ use crate::documents::{Change, Commit, Documents, Effect, Error, Filter, Project
 
 /// Documents that one step reads and one commit writes.
 const PAGE: u32 = 500;
+/// How many are, where those would be too large for an answer.
+const SMALL_PAGE: u32 = 15;
 /// How often a document that keeps changing is read again.
 const ROUNDS: u32 = 10;
 /// How often a long filling reports its progress, in the log and in its marker.
@@ -148,7 +150,10 @@ impl Filling<'_> {
         fields.extend(self.rule.sources().iter().map(|source| (source.clone(), Bson::Int32(1))));
         let projection = Projection::from_document(&fields)?;
         let query = Query { projection, limit: PAGE, ..Query::all(self.collection, Filter::from_document(&filter)?) };
-        self.store.find(query).await
+        match self.store.find(query.clone()).await {
+            Err(Error::Invalid(_)) => self.store.find(Query { limit: SMALL_PAGE, ..query }).await,
+            found => found,
+        }
     }
 
     /// What a document lacks; none when it has the field or lacks a source of it.

@@ -6,19 +6,25 @@
 use bson::{RawBsonRef, RawDocument};
 
 use crate::documents::Error;
-use crate::documents::order::{Key, key, outside, valid_path, validate};
+use crate::documents::order::{Key, MAX_PATH, key, outside, valid_path, validate};
+use crate::text;
 
 use crate::documents::filter::{Comparison, Condition, Field, MAX_CONDITIONS, MAX_ELEMENTS, Node, Test};
 
 const OPERATORS: &str = "$eq $ne $gt $gte $lt $lte $in $nin $exists $not $elemMatch";
 const CONNECTIVES: &str = "$and $or";
 
-/// The terms of a filter and the paths they name.
-pub(super) fn filter(document: &RawDocument) -> Result<(Vec<Node>, Vec<String>), Error> {
+/// The most parts of a path that may be places in arrays. Each may also be a field's name, so that each doubles the ways
+/// through a document.
+const MAX_PLACES: usize = 4;
+
+/// The terms of a filter, the paths they name, and the number of its conditions.
+pub(super) fn filter(document: &RawDocument) -> Result<(Vec<Node>, Vec<String>, usize), Error> {
     validate(document)?;
     let mut parser = Parser::default();
     let nodes = parser.nodes(document, "")?;
-    Ok((nodes, parser.finish()))
+    let conditions = parser.conditions;
+    Ok((nodes, parser.finish(), conditions))
 }
 
 /// The condition of `$elemMatch` or `$pull` on an element, and the paths that it names.
@@ -77,6 +83,14 @@ impl Parser {
     fn field(&mut self, path: &str, value: RawBsonRef<'_>, parent: &str, nodes: &mut Vec<Node>) -> Result<(), Error> {
         valid_path(path)?;
         let full = if parent.is_empty() { path.to_owned() } else { format!("{parent}.{path}") };
+        let short = |path: &str| text::cut(path, text::MAX_NAME);
+        if full.len() > MAX_PATH {
+            return Err(invalid(format!("the path `{}` has more than {MAX_PATH} bytes", short(&full))));
+        }
+        let is_place = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if path.split('.').filter(is_place).count() > MAX_PLACES {
+            return Err(invalid(format!("the path `{}` has more than {MAX_PLACES} places of arrays", short(path))));
+        }
         let conditions = match value {
             RawBsonRef::Document(document) if has_operators(document) => self.conditions(document, &full)?,
             literal => {
@@ -181,5 +195,5 @@ fn has_operators(document: &RawDocument) -> bool {
 }
 
 fn invalid(text: String) -> Error {
-    Error::Invalid(text)
+    Error::invalid(text)
 }

@@ -184,6 +184,21 @@ fn limits() {
         deep = doc! { "$and": [deep] };
     }
     refused(deep, "deep");
+    yes(doc! { "a.0.0": 2 }, doc! { "a": [[2]] });
+    refused(doc! { "a.0.0.0.0.0": 2 }, "places");
+    let long: &str = &"a".repeat(2_000);
+    refused(doc! { long: 1 }, "bytes");
+    let half: &str = &"a".repeat(600);
+    refused(doc! { half: { "$elemMatch": { half: 1 } } }, "bytes");
+}
+
+#[test]
+fn the_weight_counts_values_and_conditions() {
+    let weight = |filter: Document| Filter::from_document(&filter).unwrap().weight();
+    assert_eq!(Filter::all().weight(), 15);
+    assert!(weight(doc! { "a": "x".repeat(100_000) }) > 300_000);
+    let many: Vec<Document> = (0..100).map(|number| doc! { "a": number }).collect();
+    assert!(weight(doc! { "$or": many }) > 100 * 200);
 }
 
 #[test]

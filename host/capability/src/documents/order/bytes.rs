@@ -6,8 +6,12 @@
 use bson::Timestamp;
 
 use crate::documents::{Error, MAX_DEPTH, MAX_DOCUMENT};
+use crate::text;
 
 use crate::documents::order::{RawBsonRef, RawDocument};
+
+/// The longest path, in bytes. One filter may repeat a path with each of its conditions.
+pub const MAX_PATH: usize = 1_024;
 
 /// Checks every byte of a document: at most [`MAX_DOCUMENT`] long and [`MAX_DEPTH`] deep, only types that can be
 /// stored, UTF-8 text, no name twice in one document, array elements named by their indexes.
@@ -73,27 +77,32 @@ fn has_operator(value: RawBsonRef<'_>) -> bool {
 /// Checks a dotted path of a filter, an update, a sort or a projection.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an empty part, a part that begins with `$`, or more than [`MAX_DEPTH`] parts.
+/// [`Error::Invalid`] for an empty part, a part that begins with `$`, more than [`MAX_DEPTH`] parts, or more than [`MAX_PATH`]
+/// bytes.
 pub fn valid_path(path: &str) -> Result<(), Error> {
+    let wrong = |what: &str| invalid(format!("the path `{}` has {what}", text::cut(path, text::MAX_NAME)));
+    if path.len() > MAX_PATH {
+        return Err(wrong(&format!("more than {MAX_PATH} bytes")));
+    }
     if path.split('.').count() > MAX_DEPTH {
-        return Err(invalid(format!("the path `{path}` has more than {MAX_DEPTH} parts")));
+        return Err(wrong(&format!("more than {MAX_DEPTH} parts")));
     }
     if path.contains('\0') || path.split('.').any(str::is_empty) {
-        return Err(invalid(format!("the path `{path}` has an empty part or a zero byte")));
+        return Err(wrong("an empty part or a zero byte"));
     }
     match path.split('.').find(|part| part.starts_with('$')) {
-        Some(part) => Err(invalid(format!("the path `{path}` has the part `{part}`; `$` is kept for operators"))),
+        Some(part) => Err(wrong(&format!("the part `{part}`; `$` is kept for operators"))),
         None => Ok(()),
     }
 }
 
 /// An [`Error::Invalid`] for an operator that is not known in this context, such as `a filter`.
 pub fn outside(name: &str, context: &str, known: &str) -> Error {
-    invalid(format!("`{name}` is not known in {context}; known are {known}"))
+    invalid(format!("`{}` is not known in {context}; known are {known}", text::cut(name, text::MAX_NAME)))
 }
 
-fn invalid(text: impl Into<String>) -> Error {
-    Error::Invalid(text.into())
+fn invalid(text: impl AsRef<str>) -> Error {
+    Error::invalid(text)
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -44,7 +44,7 @@ impl Projection {
                 (RawBsonRef::Boolean(keep), _) => keep,
                 (_, Some(Number::Whole(number))) => number != 0,
                 (_, Some(Number::Real(number))) => number != 0.0,
-                _ => return Err(Error::Invalid(format!("the projection of `{name}` must be 1 or 0"))),
+                _ => return Err(Error::invalid(format!("the projection of `{name}` must be 1 or 0"))),
             };
             if name == "_id" {
                 id = Some(keep);
@@ -65,7 +65,7 @@ impl Projection {
     /// # Errors
     /// As [`Projection::parse`].
     pub fn from_document(document: &Document) -> Result<Projection, Error> {
-        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::Invalid(error.to_string()))?;
+        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::invalid(error.to_string()))?;
         Projection::parse(&raw)
     }
 
@@ -130,7 +130,7 @@ impl Tree {
             let known = tree.0.contains_key(part);
             tree = tree.0.entry(part.to_owned()).or_default();
             if known && (tree.0.is_empty() || parts.peek().is_none()) {
-                return Err(Error::Invalid(format!("the projection names `{path}` and a path inside or around it")));
+                return Err(Error::invalid(format!("the projection names `{path}` and a path inside or around it")));
             }
         }
         Ok(())

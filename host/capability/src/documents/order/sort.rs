@@ -2,6 +2,9 @@
 //!
 //! Pure functions over raw BSON; how documents are read in this order is up to the store.
 
+use std::cmp::Ordering;
+use std::rc::Rc;
+
 use bson::{Document, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::documents::{Error, filter};
@@ -10,6 +13,8 @@ use crate::documents::order::{Class, Key, Number, key, valid_path, validate};
 
 /// The most fields of a sort.
 const MAX_FIELDS: usize = 8;
+/// The most bytes of a document's sort key. The key of one field has about its bytes, but fields may be inside one another.
+const MAX_KEY: usize = 2 << 20;
 
 /// The order of documents; ties are decided by `_id`, ascending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +46,7 @@ impl Sort {
             let descending = match Number::of(value) {
                 Some(Number::Whole(1) | Number::Real(1.0)) => false,
                 Some(Number::Whole(-1) | Number::Real(-1.0)) => true,
-                _ => return Err(Error::Invalid(format!("the sort by `{name}` must be 1 or -1"))),
+                _ => return Err(Error::invalid(format!("the sort by `{name}` must be 1 or -1"))),
             };
             fields.push(Field { path: name.as_str().to_owned(), descending });
         }
@@ -56,7 +61,7 @@ impl Sort {
     /// # Errors
     /// As [`Sort::parse`].
     pub fn from_document(document: &Document) -> Result<Sort, Error> {
-        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::Invalid(error.to_string()))?;
+        let raw = RawDocumentBuf::try_from(document).map_err(|error| Error::invalid(error.to_string()))?;
         Sort::parse(&raw)
     }
 
@@ -80,21 +85,25 @@ impl Sort {
     /// An array stands for its elements: of all the keys that they give, the first in this order counts.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when two fields of the sort meet two arrays.
+    /// [`Error::Invalid`] when two fields of the sort meet two arrays, or when the key would have more than 2 MiB.
     pub fn key(&self, document: &RawDocument) -> Result<Key, Error> {
         // Fields after `_id` decide nothing.
         let last = self.fields.iter().position(|field| field.path == "_id").unwrap_or(MAX_FIELDS);
         let starts = self.fields.iter().take(last + 1).map(|field| Cursor::Inside(document, &field.path)).collect();
         let mut best = None;
         self.expand(starts, &mut best)?;
-        let mut out = best.unwrap_or_default();
+        let mut out = Key::new();
+        best.unwrap_or_default().iter().for_each(|field| out.extend_from_slice(field));
         out.extend(key(document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null)));
         Ok(out)
     }
 
     /// Follows all fields to their values, or to the array that some of them meet, and from there through each of its elements.
-    fn expand(&self, cursors: Vec<Cursor<'_>>, best: &mut Option<Key>) -> Result<(), Error> {
-        let cursors: Vec<Cursor<'_>> = cursors.into_iter().map(Cursor::advance).collect();
+    /// Linear in the document: what the elements of an array share is read once.
+    fn expand(&self, cursors: Vec<Cursor<'_>>, best: &mut Option<Vec<Rc<[u8]>>>) -> Result<(), Error> {
+        let cursors = cursors.into_iter().zip(&self.fields);
+        let cursors: Vec<Cursor<'_>> =
+            cursors.map(|(cursor, field)| cursor.advance().known(field.descending)).collect();
         let mut met: Option<&RawArray> = None;
         for cursor in &cursors {
             let Cursor::Array(array, _) = cursor else { continue };
@@ -106,39 +115,34 @@ impl Sort {
             met = Some(array);
         }
         let Some(array) = met else {
-            let key = self.joined(&cursors);
-            if best.as_ref().is_none_or(|best| key < *best) {
-                *best = Some(key);
+            let keys: Vec<Rc<[u8]>> = cursors.into_iter().filter_map(Cursor::into_key).collect();
+            if keys.iter().map(|key| key.len()).sum::<usize>() > MAX_KEY {
+                return Err(Error::Invalid(format!(
+                    "a document has over {MAX_KEY} bytes at the fields of the sort; sort by smaller ones"
+                )));
+            }
+            if best.as_ref().is_none_or(|best| is_before(&keys, best)) {
+                *best = Some(keys);
             }
             return Ok(());
         };
         if array.is_empty() {
             return self.expand(cursors.into_iter().map(Cursor::past_an_empty_array).collect(), best);
         }
-        let elements = array.into_iter().flatten();
-        elements.into_iter().try_for_each(|element| {
-            self.expand(cursors.iter().map(|cursor| cursor.into_element(element)).collect(), best)
+        array.into_iter().flatten().try_for_each(|element| {
+            self.expand(cursors.iter().map(|cursor| cursor.clone().into_element(element)).collect(), best)
         })
-    }
-
-    fn joined(&self, cursors: &[Cursor<'_>]) -> Key {
-        let mut out = Key::new();
-        for (field, cursor) in self.fields.iter().zip(cursors) {
-            let start = out.len();
-            match cursor {
-                Cursor::End(value) => out.extend(key(value.unwrap_or(RawBsonRef::Null))),
-                _ => out.push(Class::Empty as u8),
-            }
-            if field.descending {
-                out.iter_mut().skip(start).for_each(|byte| *byte = !*byte);
-            }
-        }
-        out
     }
 }
 
+/// Field by field. No key begins another, so that the first two that differ decide.
+fn is_before(one: &[Rc<[u8]>], other: &[Rc<[u8]>]) -> bool {
+    let differing = one.iter().zip(other).filter(|(one, other)| !Rc::ptr_eq(one, other));
+    differing.map(|(one, other)| one.cmp(other)).find(|order| order.is_ne()).is_some_and(Ordering::is_lt)
+}
+
 /// How far the path of a field was followed.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Cursor<'a> {
     /// To a document, with the rest of the path.
     Inside(&'a RawDocument, &'a str),
@@ -148,6 +152,8 @@ enum Cursor<'a> {
     Empty,
     /// To a value, or to a missing one.
     End(Option<RawBsonRef<'a>>),
+    /// To the end, with the bytes by which the field sorts.
+    Known(Rc<[u8]>),
 }
 
 impl<'a> Cursor<'a> {
@@ -180,6 +186,26 @@ impl<'a> Cursor<'a> {
             (Some(value), None) => Cursor::End(Some(value)),
             (Some(RawBsonRef::Document(inner)), Some(after)) => Cursor::Inside(inner, after).advance(),
             (Some(_), Some(_)) => Cursor::End(None),
+        }
+    }
+
+    /// The key instead of the value at the end.
+    fn known(self, descending: bool) -> Cursor<'a> {
+        let mut bytes = match self {
+            Cursor::End(value) => key(value.unwrap_or(RawBsonRef::Null)),
+            Cursor::Empty => vec![Class::Empty as u8],
+            other => return other,
+        };
+        if descending {
+            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        }
+        Cursor::Known(bytes.into())
+    }
+
+    fn into_key(self) -> Option<Rc<[u8]>> {
+        match self {
+            Cursor::Known(bytes) => Some(bytes),
+            _ => None,
         }
     }
 

@@ -255,6 +255,34 @@ fn sorting_by_two_fields_of_one_array_keeps_its_elements_together() {
 }
 
 #[test]
+fn the_elements_of_an_array_share_what_is_not_in_it() {
+    // Built for each element, these keys would have 20 GB.
+    let (numbers, text): (Vec<i32>, _) = ((0..50_000).rev().collect(), "x".repeat(400 << 10));
+    let large = raw(doc! { "_id": 1, "a": numbers.clone(), "s": text.as_str() });
+    let objects: Vec<Document> = numbers.iter().step_by(2).map(|number| doc! { "k": *number }).collect();
+    let inside = raw(doc! { "_id": 1, "l": [{ "m": objects, "s": text.as_str() }] });
+    for (sort, document, first) in [
+        (doc! { "a": 1, "s": 1 }, &large, doc! { "_id": 1, "a": 0, "s": text.as_str() }),
+        (doc! { "s": -1, "a": -1 }, &large, doc! { "_id": 1, "a": 49_999, "s": text.as_str() }),
+        (doc! { "l.s": 1, "l.m.k": -1 }, &inside, doc! { "_id": 1, "l": { "s": text.as_str(), "m": { "k": 49_999 } } }),
+    ] {
+        let start = std::time::Instant::now();
+        let sort = Sort::from_document(&sort).unwrap();
+        assert!(sort.key(document) == sort.key(&raw(first)), "{:?}", sort.to_document());
+        assert!(start.elapsed().as_secs() < 10, "{:?}", sort.to_document());
+    }
+}
+
+#[test]
+fn a_sort_key_is_bounded() {
+    let document = raw(doc! { "_id": 1, "a": { "b": { "c": "\0".repeat(500_000) } } });
+    let sorted = |sort: Document| Sort::from_document(&sort).unwrap().key(&document);
+    assert!(sorted(doc! { "a": 1 }).is_ok());
+    let error = sorted(doc! { "a": 1, "a.b": 1, "a.b.c": -1 }).unwrap_err();
+    assert!(error.to_string().contains("at the fields of the sort"), "{error}");
+}
+
+#[test]
 fn sorts_that_mean_nothing_are_refused() {
     for sort in [doc! { "a": 2 }, doc! { "a": "x" }, doc! { "$a": 1 }, doc! { "a..b": 1 }] {
         assert!(Sort::from_document(&sort).is_err(), "{sort}");

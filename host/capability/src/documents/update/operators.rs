@@ -3,12 +3,13 @@
 //! Every function returns whether the document is different afterwards; a value of the wrong type is an error.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 
 use crate::documents::Error;
 use crate::documents::filter::ElementFilter;
-use crate::documents::order::compare;
+use crate::documents::order::{Key, compare, key};
 
 use crate::documents::update::Operator;
 use crate::documents::update::target::{Missing, Target, find};
@@ -157,17 +158,20 @@ fn push(target: Target<'_>, path: &str, each: &[Bson], slice: Option<i64>) -> Re
 
 fn add_to_set(target: Target<'_>, path: &str, each: &[Bson]) -> Result<bool, Error> {
     with_array(target, path, "$addToSet", |array| {
-        let mut present = array.iter().map(raw).collect::<Result<Vec<_>, _>>()?;
+        let mut present = array.iter().map(key_of).collect::<Result<HashSet<Key>, _>>()?;
         let before = array.len();
         for value in each {
-            let candidate = raw(value)?;
-            if !present.iter().any(|old| compare(old.as_raw_bson_ref(), candidate.as_raw_bson_ref()).is_eq()) {
+            if present.insert(key_of(value)?) {
                 array.push(value.clone());
-                present.push(candidate);
             }
         }
         Ok(array.len() > before)
     })
+}
+
+/// Equal values have equal keys.
+fn key_of(value: &Bson) -> Result<Key, Error> {
+    Ok(key(raw(value)?.as_raw_bson_ref()))
 }
 
 fn pull_matching(target: Target<'_>, path: &str, condition: &ElementFilter) -> Result<bool, Error> {
@@ -195,5 +199,5 @@ fn raw(value: &Bson) -> Result<RawBson, Error> {
 }
 
 fn invalid(text: String) -> Error {
-    Error::Invalid(text)
+    Error::invalid(text)
 }

@@ -10,7 +10,8 @@ use crate::documents::Error;
 use crate::documents::filter::ElementFilter;
 use crate::documents::order::{Number, outside, valid_path, validate};
 
-use crate::documents::update::{MAX_STEPS, Operator, Step};
+use crate::documents::update::{MAX_PATHS, MAX_STEPS, Operator, Step};
+use crate::text;
 
 const OPERATORS: &str = "$set $unset $inc $min $max $push $addToSet $pull $setOnInsert";
 
@@ -21,8 +22,9 @@ pub(super) fn change(document: &RawDocument) -> Result<(Vec<Step>, Vec<String>),
     for (operator, fields) in document.iter().flatten() {
         let operator = operator.as_str();
         if !operator.starts_with('$') {
+            let field = text::cut(operator, text::MAX_NAME);
             return Err(invalid(format!(
-                "`{operator}` is a field: a change is made of operators ({OPERATORS}) and never a whole document"
+                "`{field}` is a field: a change is made of operators ({OPERATORS}) and never a whole document"
             )));
         }
         if !OPERATORS.split(' ').any(|known| known == operator) {
@@ -34,16 +36,21 @@ pub(super) fn change(document: &RawDocument) -> Result<(Vec<Step>, Vec<String>),
         for (path, value) in fields.iter().flatten() {
             let path = path.as_str();
             valid_path(path)?;
+            if steps.len() == MAX_STEPS {
+                return Err(invalid(format!("the change names more than {MAX_STEPS} paths")));
+            }
             steps.push(Step {
                 path: path.to_owned(),
                 parts: path.split('.').map(str::to_owned).collect(),
                 operator: read(operator, path, value, &mut paths)?,
             });
             paths.push(path.to_owned());
+            if paths.len() > MAX_PATHS {
+                return Err(invalid(format!(
+                    "the change names more than {MAX_PATHS} paths, those in its `$pull` included"
+                )));
+            }
         }
-    }
-    if steps.len() > MAX_STEPS {
-        return Err(invalid(format!("the change names more than {MAX_STEPS} paths")));
     }
     without_conflict(steps.iter().map(|step| step.path.as_str()))?;
     steps.sort_by(|a, b| by_parts(&a.path, &b.path));
@@ -155,5 +162,5 @@ fn owned(value: RawBsonRef<'_>) -> Result<Bson, Error> {
 }
 
 fn invalid(text: String) -> Error {
-    Error::Invalid(text)
+    Error::invalid(text)
 }

@@ -58,7 +58,7 @@ fn inside<'a>(
         Bson::Document(document) => find(document, path, parts, missing),
         Bson::Array(array) => element(array, path, name, parts, missing),
         _ if missing == Missing::Pass => Ok(None),
-        _ => Err(Error::Invalid(format!("`{path}` can't be: `{name}` is neither a document nor an array"))),
+        _ => Err(Error::invalid(format!("`{path}` can't be: `{name}` is neither a document nor an array"))),
     }
 }
 
@@ -74,11 +74,11 @@ fn element<'a>(
         return if missing == Missing::Pass {
             Ok(None)
         } else {
-            Err(Error::Invalid(format!("`{path}` can't be: `{name}` is an array and `{part}` is no place in it")))
+            Err(Error::invalid(format!("`{path}` can't be: `{name}` is an array and `{part}` is no place in it")))
         };
     };
     if missing == Missing::Make && index > array.len() + MAX_GAP {
-        return Err(Error::Invalid(format!("`{path}` is more than {MAX_GAP} places beyond the array's end")));
+        return Err(Error::invalid(format!("`{path}` is more than {MAX_GAP} places beyond the array's end")));
     }
     if rest.is_empty() {
         return Ok(Some(Target::Element(array, index)));

@@ -117,6 +117,62 @@ fn add_to_set_and_pull() {
     refused(doc! { "$pull": { "a": { "$regex": "x" } } }, doc! {}, "$regex");
 }
 
+/// Attack (55): `$addToSet` of tens of thousands of values. Outcome: linear, and bounded.
+#[test]
+fn a_large_set_is_not_compared_pair_by_pair() {
+    let numbers: Vec<i32> = (0..60_000).collect();
+    let texts: Vec<String> = (0..40_000).map(|number| format!("text {number}")).collect();
+    for (before, each, after) in [
+        (doc! { "a": [5, 70_000] }, Bson::from(numbers), 60_001),
+        (doc! { "a": ["text 7"] }, Bson::from(texts), 40_000),
+        (doc! {}, Bson::from(vec![Bson::Null; 90_000]), 1),
+    ] {
+        let start = std::time::Instant::now();
+        let (document, _) = changed(doc! { "$addToSet": { "a": { "$each": each } } }, before, false).unwrap();
+        assert_eq!(document.get_array("a").unwrap().len(), after);
+        assert!(start.elapsed().as_secs() < 10);
+    }
+}
+
+#[test]
+fn what_a_change_names_is_bounded() {
+    let pulls: Document = (0..10)
+        .map(|number| {
+            let conditions: Document = (0..150).map(|field| (format!("f{field}"), 1.into())).collect();
+            (format!("l{number}"), conditions.into())
+        })
+        .collect();
+    refused(doc! { "$pull": pulls }, doc! {}, "paths");
+    let many: Document = (0..300).map(|field| (format!("f{field}"), 1.into())).collect();
+    refused(doc! { "$set": many }, doc! {}, "paths");
+}
+
+#[test]
+fn the_weight_counts_parsed_values() {
+    let weight = |change: Document| Change::from_document(&change).unwrap().weight();
+    let many = weight(doc! { "$push": { "a": { "$each": vec![Bson::Null; 10_000] } } });
+    assert!(many > 10_000 * size_of::<Bson>());
+    let text = weight(doc! { "$set": { "a": "x".repeat(100_000) } });
+    assert!((100_000..110_000).contains(&text), "{text}");
+}
+
+#[test]
+fn an_error_repeats_a_part_of_a_name() {
+    let long: &str = &format!("${}", "x\n".repeat(100_000));
+    let field: &str = &"x\n".repeat(100_000);
+    for change in [
+        doc! { long: 1 },
+        doc! { field: 1 },
+        doc! { "$set": { field: 1 } },
+        doc! { "$push": { "a": { long: 1 } } },
+        doc! { "$pull": { "a": { long: 1 } } },
+        doc! { "$set": { "a": { "b": Bson::Symbol(field.to_owned()) } } },
+    ] {
+        let error = Change::from_document(&change).unwrap_err().to_string();
+        assert!(error.len() < 1_100 && !error.contains('\n'), "{} bytes", error.len());
+    }
+}
+
 #[test]
 fn what_is_not_known_is_refused_by_name() {
     for name in ["$rename", "$mul", "$bit", "$currentDate", "$pop", "$pullAll", "$where"] {

@@ -12,6 +12,11 @@ use async_trait::async_trait;
 
 pub use in_process::InProcess;
 
+/// The prefix of the keys that leases have in a store which is the components' cache as well: a user's id follows.
+pub const KEY_PREFIX: &str = "presence:";
+/// The key of the users with a lease, in such a store.
+pub const INDEX_KEY: &str = "presences";
+
 /// The leases are not available: the sockets of other hosts are not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

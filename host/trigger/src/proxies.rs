@@ -1,4 +1,4 @@
-//! The client's address: the peer's, unless the peer is a trusted proxy.
+//! Proxies: a client's address is the peer's, unless the peer is a trusted proxy.
 
 use std::net::IpAddr;
 
@@ -41,7 +41,8 @@ impl Proxies {
         client
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of them.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

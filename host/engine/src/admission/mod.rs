@@ -1,0 +1,279 @@
+//! Admission: which calls run, and whose turn is next.
+//!
+//! Callers have equal shares: a caller's calls wait behind its own, and callers take turns. A component can't have all of the
+//! host, and calls that open sessions have a part that nothing else takes. It knows callers and components by name only.
+
+mod desk;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use capability::refusals::{Refusal, Refusals};
+use desk::{Desk, Grant};
+
+/// Who makes a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// A member with a session.
+    Member(Arc<str>),
+    /// A client without one.
+    Address(IpAddr),
+    /// Clients that have no limit of their own: those on this machine.
+    Unlimited,
+    /// The host itself, for events, schedules and presence of a component.
+    Component(Arc<str>),
+}
+
+/// The limits of admission. Each has a default that a small network never meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdmissionOptions {
+    /// Calls that run at once; each has an instance.
+    pub running: u32,
+    /// Those of one caller.
+    pub running_per_caller: u32,
+    /// Calls of one caller that wait.
+    pub waiting_per_caller: u32,
+    /// Calls that wait.
+    pub waiting: u32,
+    /// How long a call may wait.
+    pub wait: Duration,
+    /// The bytes of all bodies.
+    pub bytes: usize,
+    /// The bytes of one caller's.
+    pub bytes_per_caller: usize,
+    /// Calls of one caller in the idle pool at once.
+    pub heavy_per_caller: u32,
+}
+
+impl Default for AdmissionOptions {
+    fn default() -> Self {
+        Self {
+            running: 1_000,
+            running_per_caller: 64,
+            waiting_per_caller: 192,
+            waiting: 4_000,
+            wait: Duration::from_secs(5),
+            bytes: 128 << 20,
+            bytes_per_caller: 16 << 20,
+            heavy_per_caller: 2,
+        }
+    }
+}
+
+impl AdmissionOptions {
+    /// The part of what runs that only calls which open sessions take.
+    fn reserved(&self) -> u32 {
+        self.running / 20
+    }
+
+    /// The most that runs of calls which open sessions.
+    fn most_urgent(&self) -> u32 {
+        (self.running / 2).max(1)
+    }
+
+    /// The most that runs of one component.
+    fn per_component(&self) -> u32 {
+        (self.running - self.running / 4).max(1)
+    }
+
+    /// The most of one caller that runs.
+    fn most_running(&self, caller: &Caller) -> u32 {
+        match caller {
+            Caller::Member(_) | Caller::Address(_) => self.running_per_caller,
+            Caller::Unlimited | Caller::Component(_) => u32::MAX,
+        }
+    }
+
+    /// The most of one caller that runs or waits.
+    fn most_entered(&self, caller: &Caller) -> u32 {
+        self.most_running(caller).saturating_add(self.waiting_per_caller)
+    }
+
+    fn most_bytes(&self, caller: &Caller) -> usize {
+        match caller {
+            Caller::Member(_) | Caller::Address(_) => self.bytes_per_caller,
+            Caller::Unlimited | Caller::Component(_) => self.bytes,
+        }
+    }
+}
+
+/// A caller, and whether its calls are of those that open sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    caller: Caller,
+    urgent: bool,
+}
+
+/// Admits calls. One lock guards the desk; nothing waits while it is held.
+#[derive(Debug)]
+pub struct Admission {
+    options: AdmissionOptions,
+    refusals: Arc<Refusals>,
+    desk: Mutex<Desk>,
+}
+
+impl Admission {
+    /// With nothing running.
+    pub fn new(options: AdmissionOptions, refusals: Arc<Refusals>) -> Self {
+        Self { options, refusals, desk: Mutex::new(Desk::new(options)) }
+    }
+
+    /// Takes a call in, which may then read its body and wait for its turn. `urgent`: it is of a component that opens
+    /// sessions.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn enter(self: &Arc<Self>, caller: Caller, urgent: bool) -> Result<Entered, Refusal> {
+        let key = Key { caller, urgent };
+        match self.desk().enter(&key) {
+            Ok(()) => Ok(Entered { admission: self.clone(), key, bytes: AtomicUsize::new(0) }),
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Refusal {
+        self.refusals.count(refusal);
+        refusal
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the desk, and tells the calls whose turn it is then.
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Desk) -> T) -> T {
+        let mut grants = Vec::new();
+        let result = {
+            let mut desk = self.desk();
+            let result = change(&mut desk);
+            desk.grant(&mut grants);
+            result
+        };
+        // A call that does not wait any more drops its turn, which comes back here: so not under the lock.
+        for Grant { key, component, sender } in grants {
+            let _ = sender.send(Turn { admission: self.clone(), key, component });
+        }
+        result
+    }
+}
+
+/// A call that was taken in. It counts as its caller's until it is dropped.
+#[derive(Debug)]
+pub struct Entered {
+    admission: Arc<Admission>,
+    key: Key,
+    bytes: AtomicUsize,
+}
+
+impl Entered {
+    /// Counts bytes of the call's body, which are in memory until the call ends.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn charge(&self, bytes: usize) -> Result<(), Refusal> {
+        self.admission.desk().charge(&self.key, bytes).map_err(|refusal| self.admission.refused(refusal))?;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits for the call's turn. Dropped, it does not wait any more.
+    pub(crate) async fn turn(&self, component: &Arc<str>) -> Result<Turn, Refusal> {
+        let admission = &self.admission;
+        if admission.desk().try_run(&self.key, component) {
+            return Ok(Turn { admission: admission.clone(), key: self.key.clone(), component: component.clone() });
+        }
+        let (sender, receiver) = oneshot::channel();
+        let number = admission.change(|desk| desk.wait(&self.key, component, sender));
+        let mut waiting = Waiting { entered: self, component, number, refusal: Refusal::CallUnwanted };
+        match tokio::time::timeout(admission.options.wait, receiver).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => {
+                waiting.refusal = Refusal::CallWait;
+                Err(Refusal::CallWait)
+            }
+        }
+    }
+
+    /// Whether the call is expected to compute for long: the caller's last ones of this component did.
+    pub(crate) fn expects_heavy(&self, component: &Arc<str>) -> bool {
+        self.admission.desk().expects_heavy(&self.key, component)
+    }
+
+    /// Records whether the call computed for long.
+    pub(crate) fn learn(&self, component: &Arc<str>, heavy: bool) {
+        self.admission.desk().learn(&self.key, component, heavy);
+    }
+
+    /// Waits until the call may compute for long.
+    pub(crate) async fn heavy_turn(&self) -> HeavyTurn {
+        let receiver = self.admission.desk().wait_heavy(&self.key);
+        let turn = || HeavyTurn { admission: self.admission.clone(), key: self.key.clone() };
+        match receiver {
+            None => turn(),
+            // The queue keeps its sender until it sends.
+            Some(receiver) => receiver.await.unwrap_or_else(|_| turn()),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.admission.desk().leave(&self.key, self.bytes.load(Ordering::Relaxed));
+    }
+}
+
+/// A call in a queue.
+struct Waiting<'a> {
+    entered: &'a Entered,
+    component: &'a Arc<str>,
+    number: u64,
+    /// What it counts as when it leaves the queue without a turn.
+    refusal: Refusal,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Entered { admission, key, .. } = self.entered;
+        if admission.desk().give_up(key, self.component, self.number) {
+            admission.refused(self.refusal);
+        }
+    }
+}
+
+/// A call's turn: it runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    admission: Arc<Admission>,
+    key: Key,
+    component: Arc<str>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.admission.change(|desk| desk.ended(&self.key, &self.component));
+    }
+}
+
+/// A call that may compute for long, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct HeavyTurn {
+    admission: Arc<Admission>,
+    key: Key,
+}
+
+impl Drop for HeavyTurn {
+    fn drop(&mut self) {
+        let next = self.admission.desk().ended_heavy(&self.key);
+        if let Some(next) = next {
+            // One that does not wait any more drops its turn, which goes to the next.
+            let _ = next.send(HeavyTurn { admission: self.admission.clone(), key: self.key.clone() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+//! What attacks on a host are made of: raw connections, and the times of good requests beside them.
+//!
+//! It knows a host by its two addresses only. What fails to be set up panics: this is test code.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
+
+pub mod good;
+pub mod http2;
+pub mod raw;
+
+use std::time::Duration;
+
+/// How long an attack goes on: a few seconds, or with `DEVCONNECT_FULL` a minute.
+pub fn length() -> Duration {
+    if std::env::var_os("DEVCONNECT_FULL").is_some() { Duration::from_secs(60) } else { Duration::from_secs(4) }
+}
