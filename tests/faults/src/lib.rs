@@ -16,6 +16,7 @@ pub mod chat;
 pub mod crash;
 pub mod line;
 pub mod load;
+pub mod machine;
 pub mod network;
 pub mod servers;
 pub mod tally;

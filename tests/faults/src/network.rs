@@ -94,7 +94,7 @@ impl Network {
 
     /// The configuration of a host in this process, as [`Network::environment`] is that of one in another.
     pub fn config(&self) -> Config {
-        let address = |engine| self.address(engine, self.servers().port(engine));
+        let address = |engine| self.straight(engine);
         let kafka = KafkaOptions {
             topic_prefix: self.topics.clone(),
             group_prefix: self.name.clone(),
@@ -102,6 +102,11 @@ impl Network {
         };
         let mongodb = Some(Address(address(Engine::Mongodb)));
         Config { mongodb, kafka: Some(kafka), ..Config::default() }
+    }
+
+    /// The address of a server that goes by no line.
+    pub fn straight(&self, engine: Engine) -> String {
+        self.address(engine, self.servers().port(engine))
     }
 
     fn address(&self, engine: Engine, port: u16) -> String {
@@ -138,7 +143,7 @@ impl Network {
 
     /// All events of a topic, which may be one of dead letters.
     pub async fn events(&self, topic: &str) -> Vec<capability::events::Event> {
-        let brokers = self.address(Engine::Kafka, self.servers().port(Engine::Kafka));
+        let brokers = self.straight(Engine::Kafka);
         let options = KafkaOptions { topic_prefix: self.topics.clone(), ..KafkaOptions::new(&brokers) };
         let name = topic.strip_suffix(DEAD_LETTERS).unwrap_or(topic).to_owned();
         let kafka = Kafka::open(options, &[(name, 3)].into()).expect("the broker's address");

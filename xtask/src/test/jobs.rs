@@ -105,6 +105,9 @@ pub(super) fn of_tests<'a>(
             if options.full {
                 command.env("DEVCONNECT_FULL", "1").arg("--include-ignored");
             }
+            if options.verbose {
+                command.arg("--show-output");
+            }
             command
         };
         let split = binary.kind == Kind::Test && BY_MODULE.contains(&binary.package.as_str());
