@@ -6,6 +6,7 @@
 //! nothing of the product.
 
 pub mod abort;
+pub mod budget;
 pub mod cache;
 pub mod circuit;
 pub mod clocks;

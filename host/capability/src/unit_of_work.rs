@@ -7,6 +7,7 @@
 use serde_json::value::RawValue;
 
 use crate::Capabilities;
+use crate::budget::MAX_UNIT;
 #[cfg(doc)]
 use crate::documents::Documents;
 use crate::documents::{Commit, Effect, Error, KeyLock, Write};
@@ -18,9 +19,6 @@ use crate::sockets::Target;
 
 /// The most items of each kind that one unit takes.
 const MAX_ITEMS: usize = 1_000;
-/// The most bytes that one unit takes in memory, all of it together: 16 whole documents, and as much as the memory of most
-/// guests, which can't ask for more at once. A host has hundreds of calls at a time.
-pub const MAX_BYTES: usize = 16 << 20;
 /// What each item takes besides its text, about, in bytes.
 const ITEM: usize = 64;
 
@@ -65,7 +63,7 @@ impl UnitOfWork {
         writes.chain(events).chain(stale).chain(ended).chain(emits).map(|item| item + ITEM).sum()
     }
 
-    /// Refuses one that takes more than [`MAX_BYTES`].
+    /// Refuses one that takes more than [`MAX_UNIT`].
     ///
     /// # Errors
     /// [`Error::Invalid`] with what to do about it.
@@ -158,9 +156,9 @@ impl Emit {
 }
 
 fn within(bytes: usize, what: &str) -> Result<(), Error> {
-    if bytes > MAX_BYTES {
+    if bytes > MAX_UNIT {
         return Err(Error::Invalid(format!(
-            "{what} takes at most {MAX_BYTES} bytes in memory, not {bytes}; commit less at once"
+            "{what} takes at most {MAX_UNIT} bytes in memory, not {bytes}; commit less at once"
         )));
     }
     Ok(())
@@ -238,7 +236,7 @@ mod tests {
     fn gather(what: impl Fn() -> UnitOfWork) -> usize {
         let mut unit = UnitOfWork::default();
         while unit.add(what()).is_ok() {
-            assert!(unit.weight() <= MAX_BYTES);
+            assert!(unit.weight() <= MAX_UNIT);
         }
         let before = unit.weight();
         let error = unit.add(what()).unwrap_err().to_string();
@@ -261,7 +259,7 @@ mod tests {
             &|| UnitOfWork { emits: vec![emit(1_000, 60_000)], ..UnitOfWork::default() },
         ];
         for kind in kinds {
-            assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&gather(kind)));
+            assert!((MAX_UNIT / 2..=MAX_UNIT).contains(&gather(kind)));
         }
         // And together.
         let all = || UnitOfWork {
@@ -271,7 +269,7 @@ mod tests {
             ended: ended(),
             emits: vec![emit(10, 10_000)],
         };
-        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&gather(all)));
+        assert!((MAX_UNIT / 2..=MAX_UNIT).contains(&gather(all)));
     }
 
     #[test]

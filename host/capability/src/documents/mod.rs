@@ -17,6 +17,7 @@ mod update;
 use async_trait::async_trait;
 use bson::{Document, RawDocumentBuf, doc};
 
+pub use crate::budget::{MAX_ANSWER, MAX_LIMIT};
 pub use derived::{Derived, Filled, MARKERS, fill};
 pub use distinct::Lowest;
 pub use filter::Filter;
@@ -33,11 +34,6 @@ use crate::text;
 pub const MAX_DOCUMENT: usize = 1 << 20;
 /// The deepest nesting of documents and arrays, counted from the document itself.
 pub const MAX_DEPTH: usize = 32;
-/// The most documents that one query answers.
-pub const MAX_LIMIT: u32 = 1_000;
-/// The most bytes of one answer: the documents of a query, or the distinct values, together. Larger ones are refused and never
-/// cut. The memory of most guests is as large.
-pub const MAX_ANSWER: usize = 16 << 20;
 
 /// Why a store refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ pub use tick::TickCall;
 
 use crate::admission::Turn;
 use crate::{Call, Caller, Engine, Entered, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
-use capability::text;
+use capability::{budget, text};
 
 /// The most bytes that one host call, or the answer of a call, copies from the guest: the largest commit or body, and more
 /// than most guests have memory. More is a trap.
@@ -183,6 +183,8 @@ impl Engine {
     ) -> Result<(I::Answer, Outcome), Failure> {
         let mut store = self.store(loaded, invocation.call(), invocation.client(), ticks.clone());
         let running = ticks.during(invocation.run(&mut store, &loaded.exports));
+        // What the call asks of stores ends with it.
+        let running = budget::until(deadline.into_std(), running);
         let answered = tokio::select! {
             // Most calls end at the first poll, before `cancelled` is polled.
             biased;

@@ -30,6 +30,7 @@ use bson::{Bson, RawDocumentBuf};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use capability::budget::Budget;
 use capability::documents::key_locks::KeyLocks;
 use capability::documents::order::{valid_path, validate_insert};
 use capability::documents::schema::check_topics;
@@ -42,8 +43,8 @@ pub(crate) use refusal::{Stop, is_duplicate, store_error};
 
 /// The longest that a caller waits for MongoDB.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
-/// The server ends one command by itself after this.
-pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
+/// The server ends one command by itself after this, where it is no component's read.
+pub(crate) const MAX_TIME: Duration = Budget::commit().work;
 /// A call without an answer is dropped after this, and its connection with it.
 const GIVE_UP: Duration = Duration::from_secs(10);
 /// The timeout of selecting a primary.
@@ -174,6 +175,22 @@ impl MongoDb {
         }
     }
 
+    /// Runs a read within its budget; it is not begun when nobody waits for it any more.
+    async fn read<T, F>(&self, work: impl FnOnce(Database, Budget) -> F + Send + 'static) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let budget = Budget::read();
+        self.call(move |_, database| async move {
+            if budget.is_over() {
+                return Err(Error::Unavailable("nobody waits for the answer any more".to_owned()));
+            }
+            work(database, budget).await
+        })
+        .await
+    }
+
     /// The state that all clones share.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -221,20 +238,26 @@ impl Shared {
 impl Documents for MongoDb {
     async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
         self.check(&query)?;
-        self.call(move |_, database| async move { read::find(&database, &query).await }).await
+        self.read(move |database, budget| async move { read::find(&database, &query, budget).await }).await
     }
 
     async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
         self.shared.schema.collection(collection)?;
         let collection = collection.to_owned();
-        self.call(move |_, database| async move { read::count(&database, &collection, &filter, limit).await }).await
+        self.read(
+            move |database, budget| async move { read::count(&database, &collection, &filter, limit, budget).await },
+        )
+        .await
     }
 
     async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<Bson>, Error> {
         self.shared.schema.collection(collection)?;
         valid_path(field)?;
         let (collection, field) = (collection.to_owned(), field.to_owned());
-        self.call(move |_, database| async move { read::distinct(&database, &collection, &field, &filter).await }).await
+        self.read(move |database, budget| async move {
+            read::distinct(&database, &collection, &field, &filter, budget).await
+        })
+        .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {

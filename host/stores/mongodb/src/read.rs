@@ -3,10 +3,10 @@
 use ::mongodb::{Collection, Database};
 use bson::{Bson, Document, RawBson, RawDocumentBuf, doc};
 
+use capability::budget::Budget;
 use capability::documents::filter::spread;
 use capability::documents::{Error, Filter, Lowest, MAX_ANSWER, Query, Sort};
 
-use crate::MAX_TIME;
 use crate::refusal::{code, store_error};
 
 /// The server's list of distinct values does not fit into one document.
@@ -36,7 +36,7 @@ pub(super) fn sort(sort: &Sort) -> Document {
 }
 
 /// The matches of a query, projected.
-pub(super) async fn find(database: &Database, query: &Query) -> Result<Vec<RawDocumentBuf>, Error> {
+pub(super) async fn find(database: &Database, query: &Query, budget: Budget) -> Result<Vec<RawDocumentBuf>, Error> {
     let collection = collection(database, &query.collection);
     let found = collection
         .find(filter(&query.filter)?)
@@ -45,7 +45,7 @@ pub(super) async fn find(database: &Database, query: &Query) -> Result<Vec<RawDo
         .skip(query.skip.into())
         .limit(query.limit.into())
         .batch_size(query.limit)
-        .max_time(MAX_TIME);
+        .max_time(budget.left());
     let mut cursor = found.await.map_err(|error| store_error(&error))?;
     let (mut documents, mut bytes) = (Vec::new(), 0);
     while cursor.advance().await.map_err(|error| store_error(&error))? {
@@ -60,9 +60,15 @@ pub(super) async fn find(database: &Database, query: &Query) -> Result<Vec<RawDo
 }
 
 /// The number of matches, counted up to `limit` unless that is 0.
-pub(super) async fn count(database: &Database, name: &str, wanted: &Filter, limit: u32) -> Result<u64, Error> {
+pub(super) async fn count(
+    database: &Database,
+    name: &str,
+    wanted: &Filter,
+    limit: u32,
+    budget: Budget,
+) -> Result<u64, Error> {
     let collection = collection(database, name);
-    let mut count = collection.count_documents(filter(wanted)?).max_time(MAX_TIME);
+    let mut count = collection.count_documents(filter(wanted)?).max_time(budget.left());
     if limit > 0 {
         count = count.limit(limit.into());
     }
@@ -75,11 +81,12 @@ pub(super) async fn distinct(
     name: &str,
     field: &str,
     wanted: &Filter,
+    budget: Budget,
 ) -> Result<Vec<Bson>, Error> {
     // With a covered index scan the server would take a missing field for null, and an array's elements apart. A condition
     // that only the document answers prevents that.
     let known = doc! { "$and": [filter(wanted)?, { "_id": { "$exists": true } }] };
-    let values = collection(database, name).distinct(field, known).max_time(MAX_TIME).await;
+    let values = collection(database, name).distinct(field, known).max_time(budget.left()).await;
     let mut lowest = Lowest::default();
     match values {
         Ok(values) => {
@@ -88,7 +95,9 @@ pub(super) async fn distinct(
                 lowest.add(raw.as_raw_bson_ref());
             }
         }
-        Err(error) if code(&error) == Some(TOO_BIG) => read_all(&mut lowest, database, name, field, wanted).await?,
+        Err(error) if code(&error) == Some(TOO_BIG) => {
+            read_all(&mut lowest, database, name, field, wanted, budget).await?
+        }
         Err(error) => return Err(store_error(&error)),
     }
     lowest.finish()
@@ -101,13 +110,14 @@ async fn read_all(
     name: &str,
     field: &str,
     wanted: &Filter,
+    budget: Budget,
 ) -> Result<(), Error> {
     let whole = field.split('.').next().unwrap_or(field);
     let mut only = Document::new();
     only.insert("_id", i32::from(whole == "_id"));
     only.insert(whole, 1);
     let collection = collection(database, name);
-    let found = collection.find(filter(wanted)?).projection(only).max_time(MAX_TIME);
+    let found = collection.find(filter(wanted)?).projection(only).max_time(budget.left());
     let mut cursor = found.await.map_err(|error| store_error(&error))?;
     while cursor.advance().await.map_err(|error| store_error(&error))? {
         spread(cursor.current(), field, &mut |value| lowest.add(value));

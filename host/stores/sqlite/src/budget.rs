@@ -9,12 +9,9 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use capability::budget::Budget;
 use capability::documents::Error;
 
-/// How long a request that reads may work.
-pub(super) const READ: Duration = Duration::from_secs(3);
-/// How long the writes of a commit may work. All other commits wait for it.
-pub(super) const WRITE: Duration = Duration::from_secs(2);
 /// After how many instructions of SQLite the budget is checked; a fraction of a millisecond.
 pub(super) const INSTRUCTIONS: i32 = 2_000;
 /// After how much work between two checks, in bytes of documents. A check takes a microsecond.
@@ -23,20 +20,20 @@ const STEP: usize = 64 << 10;
 const DOCUMENT: usize = 512;
 
 thread_local! {
-    /// The CPU time of this thread at which the budget is over; none: there is no budget.
-    static END: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// The CPU time of this thread at which the budget is over, and the budget; none: there is no budget.
+    static BUDGET: Cell<Option<(Duration, Budget)>> = const { Cell::new(None) };
     /// The work since the last check.
     static DONE: Cell<usize> = const { Cell::new(0) };
     /// The statement that runs is a `SELECT`. SQLite rolls back the whole transaction when it interrupts another one.
     static SELECTS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work`, which this thread ends when it has worked for `budget`.
+/// Does `work`, which this thread ends when it has worked for as long as `budget` says, or nobody waits any more.
 ///
 /// # Errors
 /// Those of `work`, and [`Error::Invalid`] when the budget is over.
-pub(super) fn within<T>(budget: Duration, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let _restored = replace(&END, Some(cpu_time() + budget));
+pub(super) fn within<T>(budget: Budget, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let _restored = replace(&BUDGET, Some((cpu_time() + budget.work, budget)));
     match work() {
         // SQLite calls what was interrupted a failure.
         Err(Error::Unavailable(_)) if is_over() => Err(over()),
@@ -81,7 +78,7 @@ fn over() -> Error {
 }
 
 fn is_over() -> bool {
-    END.get().is_some_and(|end| cpu_time() >= end)
+    BUDGET.get().is_some_and(|(end, budget)| cpu_time() >= end || budget.is_over())
 }
 
 /// The CPU time that this thread has used.
@@ -110,10 +107,14 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(20);
 
+    fn budget(work: Duration) -> Budget {
+        Budget { work, end: None }
+    }
+
     #[test]
     fn what_works_too_long_ends_with_an_error() {
         let mut documents = 0_u64;
-        let done: Result<(), Error> = within(SHORT, || {
+        let done: Result<(), Error> = within(budget(SHORT), || {
             loop {
                 documents += 1;
                 spend(1_000)?;
@@ -122,7 +123,7 @@ mod tests {
         assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}");
         assert!(documents > 1);
         // The next request has its own.
-        assert_eq!(within(SHORT, || spend(STEP)), Ok(()));
+        assert_eq!(within(budget(SHORT), || spend(STEP)), Ok(()));
     }
 
     #[test]
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn waiting_is_not_working() {
-        let done = within(SHORT, || {
+        let done = within(budget(SHORT), || {
             std::thread::sleep(2 * SHORT);
             check()
         });
@@ -144,8 +145,19 @@ mod tests {
     }
 
     #[test]
+    fn work_ends_when_nobody_waits_any_more() {
+        let end = Some(std::time::Instant::now() + SHORT);
+        let done: Result<(), Error> = within(Budget { end, ..budget(Duration::from_secs(60)) }, || {
+            loop {
+                spend(1_000)?;
+            }
+        });
+        assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}");
+    }
+
+    #[test]
     fn only_a_select_is_interrupted() {
-        let done: Result<(), Error> = within(Duration::ZERO, || {
+        let done: Result<(), Error> = within(budget(Duration::ZERO), || {
             assert!(!interrupts());
             let selecting = selects();
             assert!(interrupts());
@@ -155,14 +167,16 @@ mod tests {
         });
         assert!(matches!(done, Err(Error::Invalid(_))));
         // A failure within the budget stays one.
-        let failed: Result<(), Error> = within(SHORT, || Err(Error::Unavailable("the disk is full".to_owned())));
+        let failed: Result<(), Error> =
+            within(budget(SHORT), || Err(Error::Unavailable("the disk is full".to_owned())));
         assert!(matches!(failed, Err(Error::Unavailable(_))));
     }
 
     #[test]
     fn a_panic_leaves_no_budget_behind() {
-        let panicked =
-            std::panic::catch_unwind(|| within(Duration::ZERO, || -> Result<(), Error> { panic!("on purpose") }));
+        let panicked = std::panic::catch_unwind(|| {
+            within(budget(Duration::ZERO), || -> Result<(), Error> { panic!("on purpose") })
+        });
         assert!(panicked.is_err());
         assert_eq!(check(), Ok(()));
     }

@@ -32,6 +32,7 @@ use bson::{Bson, RawDocumentBuf};
 use rusqlite::Connection;
 
 use crate::outlet::{Destination, Outlet};
+use capability::budget::Budget;
 use capability::documents::order::validate_insert;
 use capability::documents::{Commit, Documents, Effect, Error, Filter, MAX_LIMIT, Plan, Query, Schema, Write};
 pub use event_log::SqliteLog;
@@ -137,27 +138,26 @@ impl Sqlite {
 impl Documents for Sqlite {
     async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
         within_limit(&query)?;
-        let scans = self.scans;
-        self.read(move |connection, layout| {
-            budget::within(budget::READ, || query::find(connection, layout, &query, scans))
-        })
-        .await
+        let (budget, scans) = (Budget::read(), self.scans);
+        self.read(move |connection, layout| budget::within(budget, || query::find(connection, layout, &query, scans)))
+            .await
     }
 
     async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
-        let (collection, scans) = (collection.to_owned(), self.scans);
+        let (collection, budget, scans) = (collection.to_owned(), Budget::read(), self.scans);
         self.read(move |connection, layout| {
             let count = || query::count(connection, layout, &collection, &filter, limit, scans);
-            budget::within(budget::READ, count)
+            budget::within(budget, count)
         })
         .await
     }
 
     async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<Bson>, Error> {
-        let (collection, field, scans) = (collection.to_owned(), field.to_owned(), self.scans);
+        let (collection, field) = (collection.to_owned(), field.to_owned());
+        let (budget, scans) = (Budget::read(), self.scans);
         self.read(move |connection, layout| {
             let distinct = || query::distinct(connection, layout, &collection, &field, &filter, scans);
-            budget::within(budget::READ, distinct)
+            budget::within(budget, distinct)
         })
         .await
     }
@@ -176,7 +176,7 @@ impl Documents for Sqlite {
         }
         let scans = self.scans;
         self.write(move |connection, layout| {
-            budget::within(budget::WRITE, || commit::run(connection, layout, &commit, scans))
+            budget::within(Budget::commit(), || commit::run(connection, layout, &commit, scans))
         })
         .await
     }

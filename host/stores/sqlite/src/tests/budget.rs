@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use bson::doc;
+use capability::budget::Budget;
 
 use crate::budget;
 use crate::scans::Scans;
 use crate::tests::*;
+
+/// One that is over from the start.
+const SPENT: Budget = Budget { work: Duration::ZERO, end: None };
 
 /// 2,000 documents of a KiB.
 async fn filled() -> Sqlite {
@@ -39,7 +43,7 @@ async fn a_read_ends() {
     ] {
         let request = Query { skip, ..query("c", filter, sort) };
         let find = move |connection: &rusqlite::Connection, layout: &crate::tables::Layout| {
-            budget::within(Duration::ZERO, || crate::query::find(connection, layout, &request, Scans::Allowed))
+            budget::within(SPENT, || crate::query::find(connection, layout, &request, Scans::Allowed))
         };
         is_over(store.read(find).await);
     }
@@ -50,7 +54,7 @@ async fn a_read_ends() {
             store
                 .read(move |connection, layout| {
                     let count = || crate::query::count(connection, layout, "c", &counted, 0, Scans::Allowed);
-                    budget::within(Duration::ZERO, count)
+                    budget::within(SPENT, count)
                 })
                 .await,
         );
@@ -58,7 +62,7 @@ async fn a_read_ends() {
             store
                 .read(move |connection, layout| {
                     let distinct = || crate::query::distinct(connection, layout, "c", "text", &filter, Scans::Allowed);
-                    budget::within(Duration::ZERO, distinct)
+                    budget::within(SPENT, distinct)
                 })
                 .await,
         );
@@ -79,7 +83,7 @@ async fn a_commit_ends_and_those_beside_it_do_not() {
     ] {
         let too_much = store.write(move |connection, layout| {
             let commit = Commit { writes, events: Vec::new() };
-            budget::within(Duration::ZERO, || crate::commit::run(connection, layout, &commit, Scans::Allowed))
+            budget::within(SPENT, || crate::commit::run(connection, layout, &commit, Scans::Allowed))
         });
         let beside = |n: i32| commit(&store, vec![insert("c", doc! { "b": 2, "_id": format!("{n}") })]);
         let (before, refused, after) = tokio::join!(beside(1), too_much, beside(2));
