@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of the workspace. Arguments only; each chore has a module.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod attacks;

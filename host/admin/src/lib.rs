@@ -3,6 +3,8 @@
 //! It shows and changes state, and serves no users. It may use every other crate; only the binary uses it. Metrics need no
 //! token; everything under `/v1` needs the operator's token.
 
+#![forbid(unsafe_code)]
+
 mod app;
 mod components;
 mod dead_letters;

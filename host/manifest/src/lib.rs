@@ -3,6 +3,8 @@
 //! They are parsed and checked here, and immutable afterwards. It may touch the files that it reads and the grants of
 //! `capability`; it knows no wasmtime and no store.
 
+#![forbid(unsafe_code)]
+
 pub mod application;
 mod bundle;
 mod grants;

@@ -4,6 +4,8 @@
 //! the table waits for no request. Writers are serialised by a lock that no request takes. Touches the engine and, in
 //! `deploy`, the documents and a folder.
 
+#![forbid(unsafe_code)]
+
 pub mod deploy;
 mod draining;
 mod failing;

@@ -3,6 +3,8 @@
 //! The broker need not be up at the start: topics are created in the background once it answers, appends fail until then,
 //! and subscriptions start by themselves. Every call that waits for the broker does so off the async workers.
 
+#![forbid(unsafe_code)]
+
 mod cluster;
 mod member;
 mod message;

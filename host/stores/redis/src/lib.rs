@@ -3,6 +3,8 @@
 //! All calls share one connection that reconnects by itself; while Redis does not answer they fail at once instead of waiting.
 //! `listening` is a second connection, for push messages. Nothing here knows what the keys are for.
 
+#![forbid(unsafe_code)]
+
 mod cache;
 mod client_cache;
 mod connection;
