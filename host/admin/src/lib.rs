@@ -10,6 +10,8 @@ mod components;
 mod dead_letters;
 mod events;
 mod extract;
+#[cfg(test)]
+mod fuzz;
 mod lag;
 mod metrics;
 mod rebuilds;

@@ -18,6 +18,8 @@
 pub mod cli;
 pub mod command;
 pub mod config;
+#[cfg(test)]
+mod fuzz;
 pub mod harness;
 pub mod host;
 mod log;

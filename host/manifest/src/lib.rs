@@ -7,6 +7,8 @@
 
 pub mod application;
 mod bundle;
+#[cfg(test)]
+mod fuzz;
 mod grants;
 mod imports;
 mod limits;

@@ -9,6 +9,8 @@
 pub mod deploy;
 mod draining;
 mod failing;
+#[cfg(test)]
+mod fuzz;
 mod routes;
 mod served;
 

@@ -4,6 +4,8 @@
 //! reading that document. The cache never has a token, only its hash, and a log-out leaves a tombstone there that no slow
 //! reader can replace: a fill is a set-if-absent.
 
+#[cfg(test)]
+mod fuzz;
 pub mod hs256;
 mod rules;
 mod token;

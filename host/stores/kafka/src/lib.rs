@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+#[cfg(test)]
+mod fuzz;
 mod member;
 mod message;
 mod producer;
