@@ -71,6 +71,14 @@ proptest! {
     }
 
     #[test]
+    fn what_is_no_manifest_is_refused_with_words(text in ".{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let error = Manifest::parse(&text).unwrap_err().to_string();
+        prop_assert!(error.starts_with("its manifest "), "{error}");
+        let wasm = [&b"\0asm\x0d\0\x01\0"[..], &bytes].concat();
+        reads_as_one(&wasm)?;
+    }
+
+    #[test]
     fn a_damaged_application_is_refused_or_keeps_its_rules(damage in damage()) {
         let text = fs::read_to_string(root().join("components").join(Application::FILE)).unwrap();
         if let Ok(application) = Application::parse(&damage.of_text(&text)) {

@@ -59,7 +59,7 @@ mod tests {
 
     /// A list of `deny.toml`; empty when it is not there.
     fn list<'a>(deny: &'a toml::Table, section: &str, name: &str) -> &'a [toml::Value] {
-        deny[section].get(name).and_then(toml::Value::as_array).map_or(&[], Vec::as_slice)
+        deny[section].get(name).and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default()
     }
 
     #[test]
