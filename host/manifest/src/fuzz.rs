@@ -82,7 +82,8 @@ proptest! {
     fn a_damaged_application_is_refused_or_keeps_its_rules(damage in damage()) {
         let text = fs::read_to_string(root().join("components").join(Application::FILE)).unwrap();
         if let Ok(application) = Application::parse(&damage.of_text(&text)) {
-            prop_assert!(application.session.cache_key.contains("{hash}"));
+            let key = &application.session.cache_key;
+            prop_assert!(key.contains("{hash}"), "{key}");
             let schema = application.schema([]);
             prop_assert!(schema.collections.contains_key(&application.session.collection));
             prop_assert!(schema.collections.keys().all(|name| !name.to_ascii_lowercase().starts_with("host-")));

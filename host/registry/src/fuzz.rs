@@ -115,7 +115,8 @@ proptest! {
         let _ = router.insert(text, usize::MAX);
         let _ = router.at(&path);
         for route in kept {
-            prop_assert!(router.at(&written(route).replace(['{', '}', '*'], "")).is_ok());
+            let path = written(route).replace(['{', '}', '*'], "");
+            prop_assert!(router.at(&path).is_ok(), "{path}");
         }
     }
 }
