@@ -1,8 +1,12 @@
-//! What operators' requests name, made up: the names of dead letters, which are also where a page of them begins.
+//! What operators' requests say, made up: the names of dead letters, which are also where a page of them begins, and how a
+//! component is deployed.
 
+use axum::extract::Query;
+use axum::http::Uri;
 use fuzzing::{config, damage};
 use proptest::prelude::*;
 
+use crate::components::DeployParams;
 use crate::dead_letters::Address;
 
 proptest! {
@@ -23,6 +27,26 @@ proptest! {
             Err(error) => {
                 prop_assert_eq!(error.0.as_u16(), 400);
                 prop_assert!(error.1.contains("topic/partition/offset"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_deploy_is_refused_or_has_numbers_within_their_ranges(
+        parameters in prop::collection::vec(
+            ("weight|max-errors|min-calls|promote-after|accept-grants|[a-z]{0,4}", "[0-9]{1,4}|[0-9.e+-]{0,8}|true|NaN|inf|-inf|1e999"),
+            0..5,
+        ),
+    ) {
+        let query: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let uri: Uri = format!("/v1/components?{}", query.join("&")).parse().unwrap();
+        let Ok(Query(read)) = Query::<DeployParams>::try_from_uri(&uri) else { return Ok(()) };
+        match read.options() {
+            Err(error) => prop_assert_eq!(error.0.as_u16(), 400),
+            Ok(options) => {
+                let Some(share) = options.share else { return Ok(()) };
+                prop_assert!((1..=100).contains(&share.weight));
+                prop_assert!(share.rule.is_none_or(|rule| (0.0..=100.0).contains(&rule.max_errors) && rule.min_calls > 0));
             }
         }
     }
