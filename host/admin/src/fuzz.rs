@@ -34,7 +34,10 @@ proptest! {
     #[test]
     fn a_deploy_is_refused_or_has_numbers_within_their_ranges(
         parameters in prop::collection::vec(
-            ("weight|max-errors|min-calls|promote-after|accept-grants|[a-z]{0,4}", "[0-9]{1,4}|[0-9.e+-]{0,8}|true|NaN|inf|-inf|1e999"),
+            (
+                "weight|max-errors|min-calls|promote-after|accept-grants|[a-z]{0,4}",
+                "[0-9]{1,4}|[0-9.e+-]{0,8}|true|NaN|inf|-inf|1e999",
+            ),
             0..5,
         ),
     ) {

@@ -34,13 +34,17 @@ proptest! {
     #[test]
     fn a_changed_token_is_none(damage in damage()) {
         let keys = Keys::new(b"secret");
-        let token = keys.sign("_id", "42", &[("mail".to_owned(), "a@b.c".to_owned())], "s1", NOW / 1_000, NOW / 1_000 + 60).unwrap();
+        let claims = [("mail".to_owned(), "a@b.c".to_owned())];
+        let token = keys.sign("_id", "42", &claims, "s1", NOW / 1_000, NOW / 1_000 + 60).unwrap();
         let changed = damage.of_text(token.reveal());
         prop_assert_eq!(keys.read(&changed, "_id", NOW).is_some(), changed == token.reveal());
     }
 
     #[test]
-    fn no_parts_of_two_tokens_make_a_third(subjects in ("[0-9]{1,4}", "[0-9]{1,4}"), parts in prop::array::uniform3(any::<bool>())) {
+    fn no_parts_of_two_tokens_make_a_third(
+        subjects in ("[0-9]{1,4}", "[0-9]{1,4}"),
+        parts in prop::array::uniform3(any::<bool>()),
+    ) {
         let keys = Keys::new(b"secret");
         let sign = |subject: &str| keys.sign("_id", subject, &[], "s1", 1, NOW).unwrap().reveal().to_owned();
         let both = [sign(&subjects.0), sign(&subjects.1)];

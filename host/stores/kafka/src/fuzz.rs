@@ -20,6 +20,10 @@ fn named() -> impl Strategy<Value = (String, String)> {
     (name, "\\PC{0,20}")
 }
 
+fn bytes() -> impl Strategy<Value = Option<Vec<u8>>> {
+    prop::option::of(prop::collection::vec(any::<u8>(), 0..20))
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let texts = ("\\PC{0,20}", "[a-z.-]{1,20}", "\\PC{0,20}", "[A-Z_]{0,20}");
     let value = prop::collection::vec(any::<u8>(), 0..100);
@@ -41,8 +45,8 @@ proptest! {
 
     #[test]
     fn another_programs_message_is_an_event(
-        (key, value) in (prop::option::of(prop::collection::vec(any::<u8>(), 0..20)), prop::option::of(prop::collection::vec(any::<u8>(), 0..20))),
-        foreign in prop::collection::vec(("[^\0]{1,12}", prop::option::of(prop::collection::vec(any::<u8>(), 0..20))), 0..5),
+        (key, value) in (bytes(), bytes()),
+        foreign in prop::collection::vec(("[^\0]{1,12}", bytes()), 0..5),
         (partition, offset, at) in (any::<i32>(), any::<i64>(), any::<i64>()),
     ) {
         let add = |headers: OwnedHeaders, (name, value): &(String, Option<Vec<u8>>)| {

@@ -52,7 +52,10 @@ proptest! {
         let kept = sent_back(&set_cookie);
         prop_assert!(kept.is_some(), "what nobody keeps is not set");
         let other = "theme=dark".to_owned();
-        let cookies: Vec<String> = if first { kept.into_iter().chain([other]).collect() } else { [other].into_iter().chain(kept).collect() };
+        let mut cookies: Vec<String> = kept.into_iter().chain([other]).collect();
+        if !first {
+            cookies.reverse();
+        }
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_str(&cookies.join("; ")).unwrap());
         prop_assert_eq!(session_token(&headers, SESSION), None, "{:?}", cookies);
@@ -63,7 +66,9 @@ proptest! {
     }
 
     #[test]
-    fn the_first_cookie_of_the_name_has_the_token(lines in prop::collection::vec("([ -:<-~]{0,6}=?[ -:<-~]{0,6};? ?|token=[a-z]{0,3}; ?){0,4}", 0..3)) {
+    fn the_first_cookie_of_the_name_has_the_token(
+        lines in prop::collection::vec("([ -:<-~]{0,6}=?[ -:<-~]{0,6};? ?|token=[a-z]{0,3}; ?){0,4}", 0..3),
+    ) {
         let mut headers = HeaderMap::new();
         for line in &lines {
             headers.append(header::COOKIE, HeaderValue::from_str(line).unwrap());
@@ -118,7 +123,10 @@ proptest! {
     #[test]
     fn a_clients_address_is_the_last_one_that_no_trusted_proxy_could_have_made_up(
         peer in address(),
-        forwarded in prop::collection::vec(prop_oneof![5 => address().prop_map(|address| address.to_string()), 1 => "[ -+--~]{0,6}"], 0..5),
+        forwarded in prop::collection::vec(
+            prop_oneof![5 => address().prop_map(|address| address.to_string()), 1 => "[ -+--~]{0,6}"],
+            0..5,
+        ),
     ) {
         // What a proxy of this network says is believed.
         let proxies = Proxies::parse("10.0.0.0/8, fd00::/8").unwrap();
