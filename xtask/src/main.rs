@@ -1,11 +1,13 @@
 //! `cargo xtask`: the chores of the workspace. Arguments only; each chore has a module.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod attacks;
 mod bench;
 mod build;
 mod child;
+mod fuzzing;
 mod run;
 mod sbom;
 mod servers;
@@ -70,6 +72,18 @@ enum Chore {
         #[arg(long)]
         list: bool,
     },
+    /// Feed each parser what nobody would write, until the time is over. `test` does the same with a few hundred cases.
+    Fuzz {
+        /// Parts of the names of targets; `--list` names them. None means all of them.
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+        /// For how long, without building.
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        minutes: u64,
+        /// Name the targets and end.
+        #[arg(long)]
+        list: bool,
+    },
     /// Format, lints and licences: what `test` checks before it runs anything.
     Lint,
     /// Build components and the host (`target/components/`, `target/release/devconnect`).
@@ -124,6 +138,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Test { words, full, verbose, quick, list: false } => {
             test::run(&Workspace::read(root)?, &words, test::Options { full, verbose, quick })
         }
+        Chore::Fuzz { targets, minutes, list } => fuzzing::run(&Workspace::read(root)?, &targets, minutes, list),
         Chore::Lint => {
             let suites = ["format", "deny", "lint"].map(str::to_owned);
             test::run(&Workspace::read(root)?, &suites, test::Options::default())

@@ -320,6 +320,42 @@ checksum = "cc33"
         assert_eq!(serde["dependsOn"], json!(["pkg:cargo/cc@1.2.0"]));
     }
 
+    /// The shape of the schema of CycloneDX 1.5: the keys that it knows, and the texts that it takes for them.
+    #[test]
+    fn the_document_has_the_shape_of_its_schema() {
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+        let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+        let (document, _) = document(&sample(), LOCK).unwrap();
+        let top = all(&["$schema", "bomFormat", "specVersion", "version", "metadata", "components", "dependencies"]);
+        assert_eq!(keys(&document), top);
+        assert!(document["version"].as_u64().is_some_and(|version| version >= 1));
+        let components = document["components"].as_array().unwrap().iter();
+        let known = all(&["type", "bom-ref", "name", "version", "purl", "licenses", "hashes"]);
+        for component in components.chain([&document["metadata"]["component"]]) {
+            assert!(keys(component).is_subset(&known), "{component}");
+            assert!(["application", "library"].contains(&component["type"].as_str().unwrap()), "{component}");
+            assert!(
+                ["bom-ref", "name", "version"]
+                    .iter()
+                    .all(|key| component[*key].as_str().is_some_and(|text| !text.is_empty()))
+            );
+            assert!(
+                component.get("purl").is_none_or(|purl| purl.as_str().unwrap().starts_with("pkg:cargo/")),
+                "{component}"
+            );
+            // One expression of SPDX, and nothing beside it.
+            let licences = component.get("licenses").map(|licences| licences.as_array().unwrap());
+            assert!(licences.is_none_or(|licences| licences.len() == 1 && keys(&licences[0]) == all(&["expression"])));
+            for hash in component.get("hashes").into_iter().flat_map(|hashes| hashes.as_array().unwrap()) {
+                assert_eq!((&hash["alg"], keys(hash)), (&json!("SHA-256"), all(&["alg", "content"])));
+                assert!(hash["content"].as_str().unwrap().bytes().all(|byte| byte.is_ascii_hexdigit()), "{component}");
+            }
+        }
+        for dependency in document["dependencies"].as_array().unwrap() {
+            assert_eq!(keys(dependency), all(&["ref", "dependsOn"]));
+        }
+    }
+
     #[test]
     fn a_workspace_without_the_host_says_so() {
         let mut other = sample();

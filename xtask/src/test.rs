@@ -1,7 +1,7 @@
 //! `test`: first what is done one after the other, which ends with everything built; then all tests, side by side in jobs.
 //! Each suite and each job has a cap. At the end there are a table and the count.
 
-mod binaries;
+pub(crate) mod binaries;
 mod checks;
 mod costs;
 mod fetch;

@@ -1,9 +1,11 @@
 //! `tree`: which crate depends on which, from the ground up, and whether that goes in a circle anywhere: among crates, or
-//! among the top modules of one of the host's. And whether tests change the features that everything is compiled with.
+//! among the top modules of one of the host's. And whether tests change the features that everything is compiled with, and which
+//! crates may have unsafe code.
 
 mod circle;
 mod features;
 mod modules;
+mod unsafe_code;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ pub(crate) fn findings(workspace: &Workspace) -> Result<Vec<String>> {
     for line in features::of_tests_only(workspace)? {
         found.push(format!("a dev-dependency adds features, which `run` and `test` then build apart: {line}"));
     }
+    found.extend(unsafe_code::findings(workspace)?);
     Ok(found)
 }
 

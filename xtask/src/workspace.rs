@@ -38,6 +38,9 @@ pub(crate) struct Target {
     kind: Vec<String>,
     /// Whether it has tests, by its own words.
     pub(crate) test: bool,
+    /// The file that its modules begin in.
+    #[serde(default)]
+    pub(crate) src_path: PathBuf,
 }
 
 /// What a target is.
@@ -183,7 +186,12 @@ pub(crate) fn cargo(root: &Path) -> Command {
 /// For tests: a package as cargo tells it, with a library and, where they are named, tests.
 #[cfg(test)]
 pub(crate) fn package(name: &str, folder: &str, tests: Option<&str>) -> Package {
-    let target = |name: &str, kind: &str| Target { name: name.to_owned(), kind: vec![kind.to_owned()], test: true };
+    let target = |name: &str, kind: &str| Target {
+        name: name.to_owned(),
+        kind: vec![kind.to_owned()],
+        test: true,
+        src_path: PathBuf::new(),
+    };
     let mut targets = vec![target(name, "lib")];
     targets.extend(tests.map(|name| target(name, "test")));
     let manifest = Path::new("/w").join(folder).join("Cargo.toml");

@@ -5,6 +5,8 @@
 pub mod body;
 pub mod email;
 pub mod events;
+#[cfg(test)]
+mod fuzz;
 pub mod password;
 pub mod preferences;
 pub mod profile;

@@ -2,6 +2,8 @@
 //! touching more of it than needed. So a request allocates by moving a pointer through the heap that the linker left
 //! (see `link.rs`), and only what does not fit there goes to a general allocator that grows by a MiB at a time.
 
+#![allow(unsafe_code, reason = "an allocator is unsafe by its trait; it can harm nothing but its own sandbox")]
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
 

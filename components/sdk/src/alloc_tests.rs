@@ -139,22 +139,26 @@ fn no_more_memory_is_null_and_not_a_fault() {
     stretch.release();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+mod fuzz {
+    use super::*;
 
-    #[test]
-    fn blocks_keep_what_was_written(steps in prop::collection::vec((0_u8..4, any::<prop::sample::Index>(), 1_usize..6_000, 0_u32..7), 1..400)) {
-        let stretch = Stretch::new();
-        let heap = Heap::new(stretch);
-        let mut blocks: Vec<Block> = Vec::new();
-        for (number, (what, which, size, align)) in steps.into_iter().enumerate() {
-            match what {
-                2 if !blocks.is_empty() => blocks.swap_remove(which.index(blocks.len())).free(&heap),
-                3 if !blocks.is_empty() => { let at = which.index(blocks.len()); blocks[at].resize(&heap, size) }
-                _ => blocks.push(Block::new(&heap, size, 1 << align, number as u8)),
+    proptest! {
+        #![proptest_config(fuzzing::costly(4))]
+
+        #[test]
+        fn blocks_keep_what_was_written(steps in prop::collection::vec((0_u8..4, any::<prop::sample::Index>(), 1_usize..6_000, 0_u32..7), 1..400)) {
+            let stretch = Stretch::new();
+            let heap = Heap::new(stretch);
+            let mut blocks: Vec<Block> = Vec::new();
+            for (number, (what, which, size, align)) in steps.into_iter().enumerate() {
+                match what {
+                    2 if !blocks.is_empty() => blocks.swap_remove(which.index(blocks.len())).free(&heap),
+                    3 if !blocks.is_empty() => { let at = which.index(blocks.len()); blocks[at].resize(&heap, size) }
+                    _ => blocks.push(Block::new(&heap, size, 1 << align, number as u8)),
+                }
             }
+            blocks.into_iter().for_each(|block| block.free(&heap));
+            stretch.release();
         }
-        blocks.into_iter().for_each(|block| block.free(&heap));
-        stretch.release();
     }
 }

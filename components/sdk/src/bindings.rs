@@ -3,6 +3,10 @@
 //! A new trigger is a new `generate!` here, in a module of its own, and a macro like [`http_component!`](crate::http_component!).
 
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the WIT, where the documentation is")]
+#![allow(
+    unsafe_code,
+    reason = "generated: values cross between host and component at raw addresses of the sandbox's memory"
+)]
 #![allow(clippy::allow_attributes_without_reason, clippy::indexing_slicing, clippy::panic, reason = "generated code")]
 
 /// Everything a component may import. What its code does not call is not imported by the built component.

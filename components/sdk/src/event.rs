@@ -250,10 +250,16 @@ mod tests {
         assert!(matches!(other.user_id(), Err(Failure::Reject(_))));
     }
 
-    proptest::proptest! {
-        #[test]
-        fn no_value_makes_it_panic(kind in "[AB]?", value in "\\PC{0,60}") {
-            let _ = told(&kind, &value);
+    mod fuzz {
+        use super::*;
+
+        proptest::proptest! {
+            #![proptest_config(fuzzing::config())]
+
+            #[test]
+            fn no_value_makes_it_panic(kind in "[AB]?", value in "\\PC{0,60}") {
+                let _ = told(&kind, &value);
+            }
         }
     }
 }

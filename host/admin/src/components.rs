@@ -156,7 +156,7 @@ impl From<deploy::ChangeError> for ErrorResponse {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[into_params(parameter_in = Query)]
-struct DeployParams {
+pub(super) struct DeployParams {
     /// What the component may see or do beyond the version that serves is accepted.
     #[serde(default)]
     accept_grants: bool,
@@ -179,7 +179,7 @@ const MIN_CALLS: u64 = 100;
 const MAX_ERRORS: f64 = 1.0;
 
 impl DeployParams {
-    fn options(self) -> Result<deploy::DeployOptions, ErrorResponse> {
+    pub(super) fn options(self) -> Result<deploy::DeployOptions, ErrorResponse> {
         let Self { accept_grants, weight, max_errors, min_calls, promote_after } = self;
         let wrong = |why: &str| ErrorResponse(StatusCode::BAD_REQUEST, why.to_owned());
         let rule = (max_errors.is_some() || min_calls.is_some() || promote_after.is_some()).then(|| Rule {

@@ -3,11 +3,15 @@
 //! It shows and changes state, and serves no users. It may use every other crate; only the binary uses it. Metrics need no
 //! token; everything under `/v1` needs the operator's token.
 
+#![forbid(unsafe_code)]
+
 mod app;
 mod components;
 mod dead_letters;
 mod events;
 mod extract;
+#[cfg(test)]
+mod fuzz;
 mod lag;
 mod metrics;
 mod rebuilds;

@@ -108,14 +108,20 @@ impl Invalidations {
         }
     }
 
+    /// All of it, also after one that failed: a cache that takes no writes still deletes. The error is the last one's.
     async fn apply(&self, invalidation: &Invalidation) -> Result<(), String> {
+        let mut applied = Ok(());
         for key in &invalidation.stale.keys {
-            self.cache.invalidate(key, Ttl::clamped(HOLD.into())).await.map_err(|error| error.to_string())?;
+            if let Err(error) = self.cache.invalidate(key, Ttl::clamped(HOLD.into())).await {
+                applied = Err(error.to_string());
+            }
         }
         for subject in &invalidation.stale.subjects {
-            self.sessions.bury(subject, invalidation.at).await?;
+            if let Err(error) = self.sessions.bury(subject, invalidation.at).await {
+                applied = Err(error);
+            }
         }
-        Ok(())
+        applied
     }
 
     async fn delete(&self, ids: &[ObjectId]) {

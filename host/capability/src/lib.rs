@@ -5,6 +5,8 @@
 //! It may touch tokio and BSON, and `files` the paths that it is given. It knows no wasmtime, no server's driver, no trigger and
 //! nothing of the product.
 
+#![forbid(unsafe_code)]
+
 pub mod abort;
 pub mod budget;
 pub mod cache;

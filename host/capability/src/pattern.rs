@@ -204,39 +204,43 @@ mod tests {
         all
     }
 
-    proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+    mod fuzz {
+        use super::*;
 
-        #[test]
-        fn covering_is_what_a_pattern_means(pattern in "[ab:*]{0,6}", name in "[ab:]{0,9}") {
-            let (letters, of_name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-            proptest::prop_assert_eq!(covers(&pattern, &name), means(&letters, &of_name));
-        }
-    }
+        proptest::proptest! {
+            #![proptest_config(fuzzing::cheap(8))]
 
-    proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
-
-        // A shortest common name has at most one character for each of both patterns.
-        #[test]
-        fn patterns_intersect_when_a_short_name_is_covered_by_both(one in "[ab:*]{0,4}", other in "[ab:*]{0,4}") {
-            let both = names(&['a', 'b', ':'], 8).iter().any(|name| covers(&one, name) && covers(&other, name));
-            proptest::prop_assert_eq!(intersect(&one, &other), both, "{} and {}", one, other);
+            #[test]
+            fn covering_is_what_a_pattern_means(pattern in "[ab:*]{0,6}", name in "[ab:]{0,9}") {
+                let (letters, of_name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+                proptest::prop_assert_eq!(covers(&pattern, &name), means(&letters, &of_name));
+            }
         }
 
-        #[test]
-        fn a_prefix_is_reached_when_a_short_name_is_covered(pattern in "[ab:*]{0,4}", prefix in "[ab:]{0,3}") {
-            let names = names(&['a', 'b', ':'], 7);
-            let reached = names.iter().any(|name| name.starts_with(&prefix) && covers(&pattern, name));
-            proptest::prop_assert_eq!(reaches(&pattern, &prefix), reached, "{} and {}", pattern, prefix);
-        }
+        proptest::proptest! {
+            #![proptest_config(fuzzing::config())]
 
-        // No pattern here has a `c`: only a `*` covers it.
-        #[test]
-        fn a_pattern_includes_one_whose_names_it_covers(one in "[ab:*]{0,4}", other in "[ab:*]{0,4}") {
-            let names = names(&['a', 'b', 'c', ':'], 5);
-            let all = names.iter().all(|name| covers(&one, name) || !covers(&other, name));
-            proptest::prop_assert_eq!(includes(&one, &other), all, "{} and {}", one, other);
+            // A shortest common name has at most one character for each of both patterns.
+            #[test]
+            fn patterns_intersect_when_a_short_name_is_covered_by_both(one in "[ab:*]{0,4}", other in "[ab:*]{0,4}") {
+                let both = names(&['a', 'b', ':'], 8).iter().any(|name| covers(&one, name) && covers(&other, name));
+                proptest::prop_assert_eq!(intersect(&one, &other), both, "{} and {}", one, other);
+            }
+
+            #[test]
+            fn a_prefix_is_reached_when_a_short_name_is_covered(pattern in "[ab:*]{0,4}", prefix in "[ab:]{0,3}") {
+                let names = names(&['a', 'b', ':'], 7);
+                let reached = names.iter().any(|name| name.starts_with(&prefix) && covers(&pattern, name));
+                proptest::prop_assert_eq!(reaches(&pattern, &prefix), reached, "{} and {}", pattern, prefix);
+            }
+
+            // No pattern here has a `c`: only a `*` covers it.
+            #[test]
+            fn a_pattern_includes_one_whose_names_it_covers(one in "[ab:*]{0,4}", other in "[ab:*]{0,4}") {
+                let names = names(&['a', 'b', 'c', ':'], 5);
+                let all = names.iter().all(|name| covers(&one, name) || !covers(&other, name));
+                proptest::prop_assert_eq!(includes(&one, &other), all, "{} and {}", one, other);
+            }
         }
     }
 }

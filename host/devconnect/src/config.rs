@@ -19,6 +19,9 @@ use trigger::listener::ListenerOptions;
 use trigger::proxies::Proxies;
 use trigger::socket::SocketOptions;
 
+/// The longest time that a setting may have, in seconds: a year. The host adds it to the time that it is.
+const LONGEST: u64 = 365 * 24 * 3_600;
+
 /// Why the configuration is refused; the text says what to change.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -125,7 +128,7 @@ impl AdmissionFile {
             running_per_caller: self.running_per_caller.unwrap_or(default.running_per_caller).max(1),
             waiting_per_caller: self.waiting_per_caller.unwrap_or(default.waiting_per_caller),
             waiting: self.waiting.unwrap_or(default.waiting),
-            wait: self.wait_seconds.map_or(default.wait, |given| Duration::from_secs(given.max(1))),
+            wait: self.wait_seconds.map_or(default.wait, |given| Duration::from_secs(given.clamp(1, LONGEST))),
             bytes: bytes(self.bodies_mib, default.bytes),
             bytes_per_caller: bytes(self.bodies_mib_per_caller, default.bytes_per_caller),
             heavy_per_caller: self.heavy_per_caller.unwrap_or(default.heavy_per_caller).max(1),
@@ -149,7 +152,8 @@ struct ListenerFile {
 impl ListenerFile {
     fn options(&self, proxies: Proxies, count_loopback: bool) -> ListenerOptions {
         let default = ListenerOptions::default();
-        let seconds = |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.max(1)));
+        let seconds =
+            |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.clamp(1, LONGEST)));
         ListenerOptions {
             connections: self.connections.unwrap_or(default.connections).max(1),
             per_address: self.per_address.unwrap_or(default.per_address).max(1),
@@ -184,7 +188,8 @@ struct SocketFile {
 impl SocketFile {
     fn options(&self, count_loopback: bool) -> SocketOptions {
         let default = SocketOptions::default();
-        let seconds = |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.max(1)));
+        let seconds =
+            |given: Option<u64>, default| given.map_or(default, |given| Duration::from_secs(given.clamp(1, LONGEST)));
         SocketOptions {
             sockets: self.sockets.unwrap_or(default.sockets),
             per_user: self.per_user.unwrap_or(default.per_user),

@@ -13,9 +13,13 @@
 //! | [`trigger`] | what calls a component: HTTP, sockets, events, schedules |
 //! | [`admin`] | the operator's side: metrics, components, events |
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod command;
 pub mod config;
+#[cfg(test)]
+mod fuzz;
 pub mod harness;
 pub mod host;
 mod log;

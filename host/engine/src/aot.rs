@@ -8,28 +8,23 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use wasmtime::component::Component;
 use zeroize::Zeroizing;
 
-use crate::compile;
 use capability::files;
+use native::{Key, MachineCode, TAG};
 
 /// The cache, in a folder that only this host can read.
 pub struct CodeCache {
     folder: PathBuf,
-    key: Zeroizing<Vec<u8>>,
+    key: Key,
 }
-
-/// The length of a tag, in bytes.
-const TAG: usize = 32;
 
 impl CodeCache {
     /// In `folder`, which is created when it does not exist; `key` authenticates the code.
     pub fn open(folder: PathBuf, key: Zeroizing<Vec<u8>>) -> std::io::Result<Self> {
         files::folder(&folder)?;
-        Ok(Self { folder, key })
+        Ok(Self { folder, key: Key::new(key) })
     }
 
     /// The compiled code of a component, if there is one that this host wrote.
@@ -37,21 +32,19 @@ impl CodeCache {
         let path = self.path(engine, sha256);
         let bytes = std::fs::read(&path).ok()?;
         let (tag, code) = bytes.split_at_checked(TAG)?;
-        if self.mac(sha256, code)?.verify_slice(tag).is_err() {
+        let Some(code) = MachineCode::open(&self.key, sha256, tag, code) else {
             tracing::warn!(file = %path.display(), "this compiled code is not this host's own; compiling again");
             return None;
-        }
-        // SAFETY: the tag shows that this host compiled exactly these bytes, for this engine.
-        #[expect(unsafe_code, reason = "loading native code; authenticated just above")]
-        let component = unsafe { compile::component(engine, code) };
+        };
+        let component = code.load(engine);
         component.inspect_err(|error| tracing::warn!("compiled code does not load ({error:#}); compiling again")).ok()
     }
 
     /// Stores compiled code. A failure is only logged: the component runs without.
-    pub(super) fn store(&self, engine: &wasmtime::Engine, sha256: &str, code: &[u8]) {
+    pub(super) fn store(&self, engine: &wasmtime::Engine, sha256: &str, code: &MachineCode<'_>) {
         let path = self.path(engine, sha256);
-        let mac = self.mac(sha256, code).ok_or_else(|| std::io::Error::other("no key"));
-        let stored = mac.and_then(|mac| files::write_whole(&path, &[mac.finalize().into_bytes().as_slice(), code]));
+        let tag = code.tag(&self.key, sha256).ok_or_else(|| std::io::Error::other("no key"));
+        let stored = tag.and_then(|tag| files::write_whole(&path, &[tag.as_slice(), code.bytes()]));
         if let Err(error) = stored {
             tracing::warn!(file = %path.display(), %error, "compiled code is not stored; the next start compiles again");
         }
@@ -77,12 +70,5 @@ impl CodeCache {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         self.folder.join(format!("{sha256}-{:016x}.compiled", hasher.finish()))
-    }
-
-    fn mac(&self, sha256: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
-        mac.update(sha256.as_bytes());
-        mac.update(code);
-        Some(mac)
     }
 }

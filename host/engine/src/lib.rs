@@ -3,6 +3,8 @@
 //! It enforces a call's limits and counts its outcome. It may touch wasmtime, the manifest and the capabilities behind the WIT
 //! interfaces; it knows no trigger and no store.
 
+#![forbid(unsafe_code)]
+
 mod admission;
 mod aot;
 pub mod bindings;
@@ -217,10 +219,7 @@ impl Engine {
 
     fn compile(&self, wasm: &[u8], sha256: &str) -> Result<Component, EngineError> {
         let code = self.compiling.compile(&self.wasm, self.pooled, wasm)?;
-        // SAFETY: this program has just compiled it.
-        #[expect(unsafe_code, reason = "loading native code that was just compiled")]
-        let component = unsafe { compile::component(&self.wasm, &code) };
-        let component = component.map_err(|error| EngineError::Compile(compile::short(&error)))?;
+        let component = code.load(&self.wasm).map_err(|error| EngineError::Compile(compile::short(&error)))?;
         if let Some(cache) = &self.cache {
             cache.store(&self.wasm, sha256, &code);
         }

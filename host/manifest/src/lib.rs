@@ -3,8 +3,12 @@
 //! They are parsed and checked here, and immutable afterwards. It may touch the files that it reads and the grants of
 //! `capability`; it knows no wasmtime and no store.
 
+#![forbid(unsafe_code)]
+
 pub mod application;
 mod bundle;
+#[cfg(test)]
+mod fuzz;
 mod grants;
 mod imports;
 mod limits;

@@ -289,18 +289,4 @@ mod tests {
             assert!(matches!(with(&lines), Err(ManifestError::Malformed(_))), "{lines}");
         }
     }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_makes_it_panic(text in ".{0,200}") {
-            let _ = Manifest::parse(&text);
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
-            wasm.extend(bytes);
-            let _ = Manifest::of_component(&wasm);
-        }
-    }
 }

@@ -4,9 +4,13 @@
 //! the table waits for no request. Writers are serialised by a lock that no request takes. Touches the engine and, in
 //! `deploy`, the documents and a folder.
 
+#![forbid(unsafe_code)]
+
 pub mod deploy;
 mod draining;
 mod failing;
+#[cfg(test)]
+mod fuzz;
 mod routes;
 mod served;
 

@@ -3,6 +3,8 @@
 //! A trigger may touch the network, the registry, the engine and the capabilities that it needs (sessions, documents, the log
 //! of events). It knows no store's product, and of the application only `application.toml`.
 
+#![forbid(unsafe_code)]
+
 mod backoff;
 pub mod event;
 pub mod http;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measurements on this machine, each beside its reference in the same run.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 
 mod density;

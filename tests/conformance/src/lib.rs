@@ -4,6 +4,7 @@
 //! Real servers are those of `REDIS_URL` and its like, or else the ones that `cargo xtask stack` brings up. A case that
 //! does not hold panics: this is test code.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::panic,
     clippy::expect_used,

@@ -4,6 +4,7 @@
 //! killed by a signal. One that ends is asked for what it has left behind, and what the test has not [`Expected`] fails it.
 //! A server that can't start panics: this is test code.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::panic,
     clippy::expect_used,

@@ -4,6 +4,7 @@
 //! judges every answer: right, late, refused as it should be, or wrong. Hosts that die are the matter of [`crash`]: their
 //! members' [`traffic`] goes on, and an [`audit`] compares documents, events and effects in the end. What can't be set up panics: this is test code.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::panic,
     clippy::expect_used,

@@ -10,6 +10,7 @@
 //! A failed expectation of the harness itself (no component, no build, a host that ends) panics with what the host logged:
 //! this is test code.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::panic, reason = "a test that can't be set up should fail loudly, right here")]
 
 mod base64;

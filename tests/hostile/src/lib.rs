@@ -2,6 +2,7 @@
 //!
 //! It knows a host by its two addresses only. What fails to be set up panics: this is test code.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
 pub mod good;

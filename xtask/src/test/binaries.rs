@@ -15,12 +15,12 @@ use crate::workspace::{Kind, Package, Target, Workspace, cargo};
 
 /// A test executable.
 #[derive(Debug)]
-pub(super) struct Binary {
+pub(crate) struct Binary {
     /// The package it belongs to.
-    pub(super) package: String,
+    pub(crate) package: String,
     /// The library, the program, or the folder under `tests/`.
-    pub(super) target: String,
-    pub(super) kind: Kind,
+    pub(crate) target: String,
+    pub(crate) kind: Kind,
     folder: PathBuf,
     executable: PathBuf,
     /// The built host.
@@ -29,7 +29,7 @@ pub(super) struct Binary {
 
 impl Binary {
     /// What `cargo test` would run.
-    pub(super) fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.package);
         // The harness builds components that are older than their sources; here that has been done.
@@ -42,7 +42,7 @@ impl Binary {
     }
 
     /// The paths of its tests.
-    pub(super) fn tests(&self) -> Result<Vec<String>> {
+    pub(crate) fn tests(&self) -> Result<Vec<String>> {
         let output = self.command().arg("--list").output();
         let output = output.with_context(|| format!("{} can't be run", self.executable.display()))?;
         let said = || String::from_utf8_lossy(&output.stderr);
@@ -51,7 +51,7 @@ impl Binary {
     }
 
     /// For people.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self.kind {
             Kind::Library => self.package.clone(),
             Kind::Program => format!("{} (program)", self.package),
@@ -68,7 +68,7 @@ fn listed(text: &str) -> Vec<String> {
 
 /// Builds the host and the tests of `packages`, and answers the test executables. `quick`: the host's own crates are compiled
 /// soon instead of well. For the tests inside of them they always are: those test what a crate does, not how fast.
-pub(super) fn build(
+pub(crate) fn build(
     workspace: &Workspace,
     packages: &[&Package],
     quick: bool,

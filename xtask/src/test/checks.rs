@@ -52,3 +52,37 @@ pub(super) fn deny(root: &Path, deadline: Instant, cap: Duration) -> Result<(Cou
         }),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list of `deny.toml`; empty when it is not there.
+    fn list<'a>(deny: &'a toml::Table, section: &str, name: &str) -> &'a [toml::Value] {
+        deny[section].get(name).and_then(toml::Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_exception_of_deny_has_its_reason() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deny.toml")).unwrap();
+        let deny: toml::Table = text.parse().unwrap();
+        for (section, name) in [
+            ("advisories", "ignore"),
+            ("bans", "deny"),
+            ("bans", "skip"),
+            ("bans", "skip-tree"),
+            ("licenses", "exceptions"),
+        ] {
+            for exception in list(&deny, section, name) {
+                let reason = exception.get("reason").and_then(toml::Value::as_str).unwrap_or_default();
+                assert!(reason.len() > 10, "[{section}] {name}: {exception} has no reason");
+            }
+        }
+        for licence in list(&deny, "licenses", "allow") {
+            let quoted = format!("{licence},");
+            let line = text.lines().find(|line| line.trim_start().starts_with(&quoted)).unwrap_or_default();
+            assert!(line.split_once('#').is_some_and(|(_, why)| why.trim().len() > 3), "{licence}: who needs it?");
+        }
+        assert!(list(&deny, "sources", "allow-git").is_empty(), "what is built is what everybody can read");
+    }
+}

@@ -33,7 +33,7 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_source = path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
-        if is_source && name != "tests" {
+        if is_source && !["tests", "fuzz"].contains(&name.as_str()) {
             found.push((path, name));
         }
     }
@@ -162,6 +162,7 @@ mod tests {
             ("a/mod.rs", "use super::b::B; use crate::Shared;"),
             ("a/deep.rs", "use super::super::c::C;\nuse super::own;"),
             ("a/tests.rs", "use crate::d::D;"),
+            ("a/fuzz.rs", "use crate::d::D;"),
             ("b.rs", "use crate::a::A;\nuse crate::b::own;"),
             ("c.rs", ""),
             ("d.rs", ""),

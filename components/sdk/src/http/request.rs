@@ -196,4 +196,33 @@ mod tests {
         assert_eq!(request.header("user-agent"), Some("test"));
         assert_eq!(request.identity().unwrap_err().status(), 500);
     }
+
+    mod fuzz {
+        use super::*;
+
+        proptest::proptest! {
+            #![proptest_config(fuzzing::config())]
+
+            #[test]
+            fn a_value_comes_back_from_its_query(name in "[a-z]{1,8}", value in "\\PC{0,20}") {
+                let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                let request = request(&format!("x&{name}={encoded}&{name}=second"));
+                proptest::prop_assert_eq!(request.query(&name).unwrap_or_default(), if name == "x" { String::new() } else { value });
+            }
+
+            #[test]
+            fn any_query_is_read(query in "[a-c%&=+0-9]{0,30}|\\PC{0,20}") {
+                let request = request(&query);
+                let pairs: Vec<(String, String)> = request.query_pairs().collect();
+                proptest::prop_assert_eq!(pairs.len(), query.split('&').filter(|pair| !pair.is_empty()).count());
+                for (name, _) in &pairs {
+                    let first = pairs.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+                    proptest::prop_assert_eq!(request.query(name), first);
+                }
+                // A number, or an answer that says what is none.
+                let number = request.query_as::<u32>("a").map_err(|error| error.status());
+                proptest::prop_assert!(matches!(number, Ok(_) | Err(400)));
+            }
+        }
+    }
 }

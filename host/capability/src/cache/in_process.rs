@@ -1,27 +1,42 @@
 //! The cache inside the process: bounded by weight, expiring by the host's clock.
 //!
-//! One `moka` entry per key; its per-key lock makes every operation here atomic.
+//! Values, counters and invalidations have a room each: limits rest on counters, and ended sessions on invalidations, so that
+//! no number of values may push one out. A lock per key makes every operation here atomic.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
 
 use crate::cache::{Cache, Error, Ttl, check_entry, check_length};
 use crate::clocks::Clock;
 
 /// The most memory that all values take together, in bytes.
 const CAPACITY: u64 = 64 << 20;
+/// The most memory that all counters take together, and all invalidations, in bytes: about 100,000 of each.
+const SMALL_CAPACITY: u64 = 16 << 20;
+/// Keys share locks: with more of them fewer operations wait for each other.
+const LOCKS: usize = 64;
 /// What an entry costs besides its key and value, about.
 const OVERHEAD: usize = 96;
 
 /// The embedded cache.
 pub struct InProcess {
-    entries: moka::sync::Cache<String, Entry>,
+    /// Values and lists. One that was never asked for may be refused in favour of one that often is.
+    values: Room,
+    /// Counters. A new one is never refused; when they are too many, the one that was used least recently goes.
+    counters: Room,
+    /// Invalidated keys; as counters.
+    invalidated: Room,
+    locks: [Mutex<()>; LOCKS],
+    hasher: RandomState,
     clock: Arc<dyn Clock>,
 }
+
+type Room = moka::sync::Cache<String, Entry>;
 
 #[derive(Clone)]
 struct Entry {
@@ -42,13 +57,49 @@ enum Value {
 impl InProcess {
     /// An empty cache whose times run by `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let entries = moka::sync::Cache::builder().max_capacity(CAPACITY).weigher(weight).build();
-        Self { entries, clock }
+        let room = |capacity: u64, policy: EvictionPolicy| -> Room {
+            moka::sync::Cache::builder().max_capacity(capacity).eviction_policy(policy).weigher(weight).build()
+        };
+        Self {
+            values: room(CAPACITY, EvictionPolicy::tiny_lfu()),
+            counters: room(SMALL_CAPACITY, EvictionPolicy::lru()),
+            invalidated: room(SMALL_CAPACITY, EvictionPolicy::lru()),
+            locks: [const { Mutex::new(()) }; LOCKS],
+            hasher: RandomState::new(),
+            clock,
+        }
+    }
+
+    /// In the order in which a key is looked for. What is put where another room has the key counts once it is gone there; one
+    /// that is looked for first counts at once.
+    fn rooms(&self) -> [&Room; 3] {
+        [&self.invalidated, &self.counters, &self.values]
     }
 
     fn live(&self, key: &str) -> Option<Value> {
-        let entry = self.entries.get(key)?;
-        (entry.until > self.clock.now()).then_some(entry.value)
+        self.entry(key, self.clock.now()).map(|entry| entry.value)
+    }
+
+    fn entry(&self, key: &str, now: u64) -> Option<Entry> {
+        self.rooms().into_iter().find_map(|room| room.get(key).filter(|entry| entry.until > now))
+    }
+
+    /// Puts an entry into the room of its kind, and no other room has the key any more. The caller has the key's lock.
+    fn put(&self, key: &str, entry: Entry) {
+        let home = match &entry.value {
+            Value::Bytes(_) | Value::Recent(_) => &self.values,
+            Value::Counter(_) => &self.counters,
+            Value::Invalidated => &self.invalidated,
+        };
+        home.insert(key.to_owned(), entry);
+        for other in self.rooms().into_iter().filter(|room| !std::ptr::eq(*room, home)) {
+            other.invalidate(key);
+        }
+    }
+
+    fn lock(&self, key: &str) -> Option<MutexGuard<'_, ()>> {
+        let at = usize::try_from(self.hasher.hash_one(key) % LOCKS as u64).unwrap_or_default();
+        self.locks.get(at).map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces the unexpired value under `key` by the one that `change` returns; `None` leaves it as it is.
@@ -58,32 +109,17 @@ impl InProcess {
         ttl: Ttl,
         change: impl FnOnce(Option<&Value>) -> Result<(Option<Value>, T), Error>,
     ) -> Result<T, Error> {
+        let _lock = self.lock(key);
         let now = self.clock.now();
-        let mut answer = Err(Error::Unavailable("the entry was not reached".into()));
-        self.entries.entry_by_ref(key).and_compute_with(|entry| {
-            let entry = entry.map(moka::Entry::into_value).filter(|entry| entry.until > now);
+        let old = self.entry(key, now);
+        let (value, result) = change(old.as_ref().map(|entry| &entry.value))?;
+        if let Some(value) = value {
+            let fresh = now.saturating_add(ttl.millis());
             // A counter keeps its expiry; every other value gets a new one.
-            let expiry = entry.as_ref().map(|entry| entry.until);
-            match change(entry.as_ref().map(|entry| &entry.value)) {
-                Ok((value, result)) => {
-                    answer = Ok(result);
-                    match value {
-                        Some(value) => {
-                            let fresh = now.saturating_add(ttl.millis());
-                            let until =
-                                if matches!(value, Value::Counter(_)) { expiry.unwrap_or(fresh) } else { fresh };
-                            Op::Put(Entry { value, until })
-                        }
-                        None => Op::Nop,
-                    }
-                }
-                Err(error) => {
-                    answer = Err(error);
-                    Op::Nop
-                }
-            }
-        });
-        answer
+            let expiry = old.map(|entry| entry.until).filter(|_| matches!(value, Value::Counter(_)));
+            self.put(key, Entry { value, until: expiry.unwrap_or(fresh) });
+        }
+        Ok(result)
     }
 }
 
@@ -100,7 +136,8 @@ impl Cache for InProcess {
 
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {
         let until = self.clock.now().saturating_add(ttl.millis());
-        self.entries.insert(key.to_owned(), Entry { value: Value::Bytes(value), until });
+        let _lock = self.lock(key);
+        self.put(key, Entry { value: Value::Bytes(value), until });
         Ok(())
     }
 
@@ -125,12 +162,16 @@ impl Cache for InProcess {
 
     async fn delete(&self, key: &str) -> Result<bool, Error> {
         let now = self.clock.now();
-        Ok(self.entries.remove(key).is_some_and(|entry| entry.until > now))
+        let _lock = self.lock(key);
+        let there = self.entry(key, now).is_some();
+        self.rooms().into_iter().for_each(|room| room.invalidate(key));
+        Ok(there)
     }
 
     async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error> {
         let until = self.clock.now().saturating_add(hold.millis());
-        self.entries.insert(key.to_owned(), Entry { value: Value::Invalidated, until });
+        let _lock = self.lock(key);
+        self.put(key, Entry { value: Value::Invalidated, until });
         Ok(())
     }
 
@@ -205,6 +246,7 @@ fn weight(key: &String, entry: &Entry) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::MAX_VALUE;
     use crate::clocks::Manual;
 
     fn cache() -> (InProcess, Arc<Manual>) {
@@ -275,6 +317,67 @@ mod tests {
         clock.advance(10_000);
         assert!(cache.fill_recent("l", values(9), ttl(10)).await.unwrap());
         assert!(cache.fill_recent("m", Vec::new(), ttl(10)).await.is_err());
+    }
+
+    /// More values than there is room for, each asked for often.
+    async fn flood(cache: &InProcess, round: u64) {
+        let large = Bytes::from(vec![0; MAX_VALUE]);
+        for n in 0..CAPACITY / MAX_VALUE as u64 + 8 {
+            let key = format!("value:{round}:{n}");
+            cache.set(&key, large.clone(), ttl(60)).await.unwrap();
+            for _ in 0..8 {
+                cache.get(&key).await.unwrap();
+            }
+        }
+        cache.rooms().into_iter().for_each(Room::run_pending_tasks);
+        assert!(cache.values.weighted_size() <= CAPACITY);
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_is_full_of_values_loses_no_counter_and_no_invalidation() {
+        let (cache, _) = cache();
+        flood(&cache, 0).await;
+        cache.invalidate("session", ttl(60)).await.unwrap();
+        for n in 1..=5 {
+            assert_eq!(cache.increment("attempts", 1, ttl(60)).await.unwrap(), n);
+            flood(&cache, n.unsigned_abs()).await;
+            assert_eq!(cache.get("attempts").await.unwrap(), Some(Bytes::from(n.to_string())));
+            let filled = cache.set_if_absent("session", Bytes::from_static(b"living"), ttl(60)).await.unwrap();
+            assert!(!filled, "round {n}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_counter_counts_when_there_are_too_many_already() {
+        let (cache, _) = cache();
+        let room = SMALL_CAPACITY / OVERHEAD as u64;
+        for n in 0..room {
+            cache.increment(&format!("other:{n}"), 1, ttl(60)).await.unwrap();
+        }
+        for n in 1..=5 {
+            assert_eq!(cache.increment("attempts", 1, ttl(60)).await.unwrap(), n);
+            cache.rooms().into_iter().for_each(Room::run_pending_tasks);
+        }
+        assert!(cache.counters.weighted_size() < 2 * SMALL_CAPACITY);
+    }
+
+    #[tokio::test]
+    async fn a_key_has_one_value_whatever_kind_it_had_before() {
+        let (cache, _) = cache();
+        let value = |text: &'static str| Bytes::from_static(text.as_bytes());
+        cache.set("k", value("5"), ttl(60)).await.unwrap();
+        assert_eq!(cache.increment("k", 1, ttl(60)).await.unwrap(), 6);
+        assert_eq!(cache.get("k").await.unwrap(), Some(value("6")));
+        cache.set("k", value("v"), ttl(60)).await.unwrap();
+        assert_eq!(cache.get("k").await.unwrap(), Some(value("v")));
+        cache.invalidate("k", ttl(60)).await.unwrap();
+        assert_eq!(cache.get("k").await.unwrap(), None);
+        cache.set("k", value("w"), ttl(60)).await.unwrap();
+        assert_eq!(cache.get("k").await.unwrap(), Some(value("w")));
+        assert!(cache.delete("k").await.unwrap());
+        assert!(!cache.delete("k").await.unwrap());
+        assert_eq!(cache.push_recent("k", value("a"), 3, ttl(60)).await.unwrap(), 1);
+        assert_eq!(cache.recent("k", 9).await.unwrap(), Some(vec![value("a")]));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 mod derived;
 mod distinct;
 pub mod filter;
+#[cfg(test)]
+mod fuzz;
 mod grant;
 pub mod indexed;
 pub mod key_locks;

@@ -469,15 +469,7 @@ impl Deployments {
 /// Returns free memory of the allocator to the system: by itself the allocator keeps most of what versions and their files had
 /// taken, in fragments.
 async fn trim_memory() {
-    #[cfg(target_env = "gnu")]
-    let _ = tokio::task::spawn_blocking(|| {
-        // SAFETY: it takes a number and touches only free memory, under the allocator's own locks.
-        #[expect(unsafe_code, reason = "a function of the C library")]
-        unsafe {
-            libc::malloc_trim(0)
-        }
-    })
-    .await;
+    let _ = tokio::task::spawn_blocking(native::trim_memory).await;
 }
 
 /// Runs work that blocks, such as compiling and reading files, on a thread for blocking work.

@@ -3,7 +3,11 @@
 //! The broker need not be up at the start: topics are created in the background once it answers, appends fail until then,
 //! and subscriptions start by themselves. Every call that waits for the broker does so off the async workers.
 
+#![forbid(unsafe_code)]
+
 mod cluster;
+#[cfg(test)]
+mod fuzz;
 mod member;
 mod message;
 mod producer;

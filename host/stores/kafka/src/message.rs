@@ -1,6 +1,8 @@
 //! The mapping of events to messages: key, value and timestamp are the message's own, the rest are headers.
 
-use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 
 use capability::events::{Event, Record};
 
@@ -21,17 +23,15 @@ pub(super) fn time(event: &Event) -> i64 {
 }
 
 /// The record of a message. A message of another program may lack the id: its position is the id then.
-pub(super) fn record(topic: &str, message: &BorrowedMessage<'_>) -> Record {
+pub(super) fn record(topic: &str, message: &impl Message) -> Record {
     let partition = message.partition().max(0).cast_unsigned();
     let offset = message.offset().max(0).cast_unsigned();
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let (mut id, mut kind, mut headers) = (None, None, Vec::new());
-    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-        let value = text(header.value);
-        match header.key {
+    for (name, value) in message.headers().map(readable).unwrap_or_default() {
+        match name.as_str() {
             ID if id.is_none() => id = Some(value),
             KIND if kind.is_none() => kind = Some(value),
-            name => headers.push((name.to_owned(), value)),
+            _ => headers.push((name, value)),
         }
     }
     let event = Event {
@@ -44,4 +44,40 @@ pub(super) fn record(topic: &str, message: &BorrowedMessage<'_>) -> Record {
         at: message.timestamp().to_millis().unwrap_or(0).max(0).cast_unsigned(),
     };
     Record { partition, offset, event }
+}
+
+/// The headers of a message, without those whose names are no UTF-8: `rdkafka` panics at one, and any program that may write to
+/// the topic would stop its consumers.
+fn readable(headers: &impl Headers) -> Vec<(String, String)> {
+    let read = |at: usize| headers.try_get(at).map(|header| (header.key.to_owned(), text(header.value)));
+    (0..headers.count()).filter_map(|at| catch_unwind(AssertUnwindSafe(|| read(at))).ok().flatten()).collect()
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three headers. The library does the same at a name that is no UTF-8 as at the second one here.
+    struct Foreign;
+
+    impl Headers for Foreign {
+        fn count(&self) -> usize {
+            3
+        }
+
+        fn try_get(&self, at: usize) -> Option<Header<'_, &[u8]>> {
+            assert_ne!(at, 1, "on purpose");
+            Some(Header { key: if at == 0 { "first" } else { "third" }, value: Some(b"\xff") })
+        }
+    }
+
+    #[test]
+    fn a_header_whose_name_can_not_be_read_is_left_out() {
+        let value = || "\u{fffd}".to_owned();
+        assert_eq!(readable(&Foreign), [("first".to_owned(), value()), ("third".to_owned(), value())]);
+    }
 }

@@ -4,6 +4,8 @@
 //! transaction that read the document. The outbox is in the same database. Every call runs in a task of its own: when the
 //! caller stops waiting, the call goes on to its end.
 
+#![forbid(unsafe_code)]
+
 mod background_commits;
 mod commit;
 mod explain;

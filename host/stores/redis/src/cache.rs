@@ -96,6 +96,20 @@ impl RedisCache {
         Ok(done?)
     }
 
+    /// A write after which the value before must not be read: where Redis takes no writes, it is deleted. That a full Redis
+    /// does, too.
+    async fn replace<T>(&self, key: &str, write: impl Future<Output = Result<T, Failure>>) -> Result<T, Error> {
+        self.write(key, async {
+            let done = write.await;
+            if matches!(done, Err(Failure::WritesRefused(_))) {
+                // The write has failed either way, and the caller repeats it where it has to.
+                let _: Result<(), Failure> = self.redis.ask(::redis::cmd("DEL").arg(self.key(key))).await;
+            }
+            done
+        })
+        .await
+    }
+
     /// Reads a key from Redis.
     async fn read(&self, key: &str) -> Result<Option<Bytes>, Failure> {
         let Some(version) = self.redis.client_cache().version(key) else {
@@ -119,7 +133,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(why) => Self::Invalid(why),
-            Failure::Away(_) => Self::Unavailable(failure.to_string()),
+            Failure::Away(_) | Failure::WritesRefused(_) => Self::Unavailable(failure.to_string()),
         }
     }
 }
@@ -147,7 +161,7 @@ impl Cache for RedisCache {
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {
         let mut command = ::redis::cmd("SET");
         command.arg(self.key(key)).arg(&*value).arg("PX").arg(ttl.millis());
-        self.write(key, self.redis.ask(&command)).await
+        self.replace(key, self.redis.ask(&command)).await
     }
 
     async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
@@ -187,7 +201,7 @@ impl Cache for RedisCache {
         check_entry(&value)?;
         let mut script = self.scripts.push_recent.key(self.key(key));
         script.arg(&*value).arg(keep).arg(ttl.millis());
-        self.write(key, self.redis.run(&script)).await
+        self.replace(key, self.redis.run(&script)).await
     }
 
     async fn fill_recent(&self, key: &str, values: Vec<Bytes>, ttl: Ttl) -> Result<bool, Error> {

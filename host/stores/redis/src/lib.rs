@@ -3,6 +3,8 @@
 //! All calls share one connection that reconnects by itself; while Redis does not answer they fail at once instead of waiting.
 //! `listening` is a second connection, for push messages. Nothing here knows what the keys are for.
 
+#![forbid(unsafe_code)]
+
 mod cache;
 mod client_cache;
 mod connection;
@@ -10,8 +12,8 @@ mod flights;
 mod leases;
 mod listening;
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use ::redis::{Cmd, FromRedisValue, RedisError, ScriptInvocation};
 use async_trait::async_trait;
@@ -33,6 +35,8 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Redis is pinged when no call was answered for this long.
 const QUIET: Duration = Duration::from_secs(1);
+/// For how long a refused write counts as the state of Redis.
+const NOTED: Duration = Duration::from_secs(5);
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,9 @@ pub enum Error {
     /// Redis refused it, and would again: a value of another type, a value that is no number.
     #[error("{0}")]
     Refused(String),
+    /// Redis answers, but takes no writes for now: it is full, it can't save, or it is a replica. Reads go on.
+    #[error("Redis takes no writes now: {0}")]
+    WritesRefused(String),
     /// Redis did not answer; whether a write happened is not known.
     #[error("Redis is not available: {0}")]
     Away(String),
@@ -74,6 +81,8 @@ pub struct Redis {
     circuit: Circuit,
     client_cache: Arc<ClientCache>,
     deploys: watch::Sender<()>,
+    /// When it refused a write last, and why.
+    refused_write: Mutex<Option<(Instant, String)>>,
 }
 
 impl Redis {
@@ -88,7 +97,7 @@ impl Redis {
         let client_cache = Arc::new(ClientCache::new(prefixes));
         let (messages, received) = tokio::sync::mpsc::unbounded_channel();
         let (prefix, circuit, deploys) = (options.prefix, Circuit::new(PAUSE), watch::Sender::new(()));
-        let redis = Self { connection, prefix, circuit, client_cache, deploys };
+        let redis = Self { connection, prefix, circuit, client_cache, deploys, refused_write: Mutex::default() };
         listening::start(&redis, messages);
         let redis = Arc::new(redis);
         tokio::spawn(watch(Arc::downgrade(&redis)));
@@ -106,7 +115,20 @@ impl Redis {
 
     /// Its health, by the last calls; there is one about every second.
     pub fn health(&self) -> Health {
-        self.circuit.health()
+        let refused = self.refused_write.lock().unwrap_or_else(PoisonError::into_inner);
+        match (self.circuit.health(), refused.as_ref()) {
+            (Health::Up, Some((at, why))) if at.elapsed() < NOTED => Health::Degraded(why.clone()),
+            (health, _) => health,
+        }
+    }
+
+    /// Says that Redis takes no writes, once until it takes them for a while.
+    fn note_refused_write(&self, why: &str) {
+        let mut refused = self.refused_write.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.as_ref().is_none_or(|(at, _)| at.elapsed() >= NOTED) {
+            tracing::warn!(why, "Redis answers, but takes no writes; if it is full, give it more memory");
+        }
+        *refused = Some((Instant::now(), why.to_owned()));
     }
 
     /// Runs one command.
@@ -129,6 +151,10 @@ impl Redis {
         };
         match &answer {
             Err(Error::Away(why)) => pass.failed(why),
+            Err(Error::WritesRefused(why)) => {
+                pass.answered();
+                self.note_refused_write(why);
+            }
             Ok(_) | Err(Error::Refused(_)) => pass.answered(),
         }
         answer
@@ -164,9 +190,15 @@ async fn watch(redis: Weak<Redis>) {
     }
 }
 
-/// An error about a value is refused; every other one counts as no answer.
+/// An error about a value is refused, and so is a write where reads go on; every other one counts as no answer.
 fn redis_error(error: &RedisError) -> Error {
     let text = error.to_string();
     let of_the_value = ["WRONGTYPE", "not an integer", "would overflow"];
-    if of_the_value.iter().any(|words| text.contains(words)) { Error::Refused(text) } else { Error::Away(text) }
+    if of_the_value.iter().any(|words| text.contains(words)) {
+        return Error::Refused(text);
+    }
+    match error.code() {
+        Some("OOM" | "MISCONF" | "READONLY" | "NOREPLICAS") => Error::WritesRefused(text),
+        _ => Error::Away(text),
+    }
 }

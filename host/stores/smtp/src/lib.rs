@@ -3,6 +3,8 @@
 //! An outlet gets one mail at a time from the mailer, and returns whether it was sent, can be retried or is refused for
 //! ever. It touches nothing else.
 
+#![forbid(unsafe_code)]
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 

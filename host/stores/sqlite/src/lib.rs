@@ -3,6 +3,8 @@
 //! A collection is a table of BSON documents by the key of their `_id`, an index is an SQLite index over keys of their
 //! fields. SQLite selects candidates, and [`Filter::matches`] decides. It touches its folder only.
 
+#![forbid(unsafe_code)]
+
 mod budget;
 mod checkpoint;
 mod commit;

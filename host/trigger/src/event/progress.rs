@@ -70,17 +70,23 @@ mod tests {
         assert_eq!((progress.ahead(), progress.to_commit()), (0, Some(11)));
     }
 
-    proptest::proptest! {
-        #[test]
-        fn nothing_open_is_ever_remembered(order in proptest::collection::vec(0_u64..50, 1..200)) {
-            let mut progress = Progress::default();
-            (0..50).for_each(|offset| progress.start(offset));
-            let mut done = BTreeSet::new();
-            for offset in order {
-                progress.finish(offset);
-                done.insert(offset);
-                let finished = progress.finished();
-                assert!((0..finished).all(|offset| done.contains(&offset)) && !done.contains(&finished));
+    mod fuzz {
+        use super::*;
+
+        proptest::proptest! {
+            #![proptest_config(fuzzing::config())]
+
+            #[test]
+            fn nothing_open_is_ever_remembered(order in proptest::collection::vec(0_u64..50, 1..200)) {
+                let mut progress = Progress::default();
+                (0..50).for_each(|offset| progress.start(offset));
+                let mut done = BTreeSet::new();
+                for offset in order {
+                    progress.finish(offset);
+                    done.insert(offset);
+                    let finished = progress.finished();
+                    assert!((0..finished).all(|offset| done.contains(&offset)) && !done.contains(&finished));
+                }
             }
         }
     }

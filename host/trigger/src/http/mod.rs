@@ -5,6 +5,8 @@
 
 mod accept;
 mod cookies;
+#[cfg(test)]
+mod fuzz;
 mod origin;
 mod pages;
 mod reply;

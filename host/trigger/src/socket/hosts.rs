@@ -3,6 +3,9 @@
 //! An emit goes to this host's sockets at once and to the channel in order; every other host emits it like those of its own
 //! components. While the channel is not available a host reaches its own sockets only.
 
+#[cfg(test)]
+mod fuzz;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

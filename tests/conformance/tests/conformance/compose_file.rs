@@ -183,7 +183,8 @@ fn production() -> Vec<(String, String)> {
 fn production_demands_its_settings_and_says_which() {
     let text = read(PRODUCTION);
     let mut demanded = BTreeSet::new();
-    for (name, rest) in variables(&text) {
+    // An image has its version without them.
+    for (name, rest) in variables(&text).into_iter().filter(|(name, _)| !name.ends_with("_IMAGE")) {
         let words = rest.strip_prefix(":?").and_then(|rest| rest.split('}').next());
         assert!(words.is_some_and(|words| words.len() > 20), "{name} is not demanded with words");
         demanded.insert(name.to_owned());
@@ -201,6 +202,27 @@ fn production_demands_its_settings_and_says_which() {
         let name = server.name();
         assert!(text.contains(&format!("\n  {name}:\n    ports: !reset []\n")), "{name} publishes its port");
     }
+}
+
+#[test]
+fn production_takes_other_images_of_the_servers_and_has_the_same_without() {
+    let (text, base) = (read(PRODUCTION), compose());
+    for server in Server::ALL {
+        let name = server.name();
+        let image = base["services"][name]["image"].as_str().unwrap();
+        let line = format!("    image: \"${{{}_IMAGE:-{image}}}\"\n", name.to_uppercase());
+        assert!(text.contains(&line), "{name} has no line {line}");
+    }
+    let Some(way) = installed() else {
+        eprintln!("compose is not installed: it was not asked about {PRODUCTION}");
+        return;
+    };
+    let pinned = format!("redis:7.2.16-alpine@sha256:{}", "0".repeat(64));
+    let mut command = called(way);
+    command.args(["-f", "docker-compose.yml", "-f", PRODUCTION, "config"]).envs(production());
+    let output = command.env("REDIS_IMAGE", &pinned).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains(&pinned), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

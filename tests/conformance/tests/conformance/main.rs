@@ -2,6 +2,8 @@
 //! A module is a capability or a server that misbehaves; within it, a test's path says on which engine it runs.
 //! They are one executable: each further one would compile the host's generic code and link the host once more.
 
+#![forbid(unsafe_code)]
+
 mod cache;
 mod changes_property;
 mod compose_file;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use capability::cache::{Cache as _, Error, Ttl};
+use capability::hosts::Peers as _;
 use conformance::redis_server::RedisServer;
 use conformance::servers;
 use store_redis as redis;
@@ -67,6 +68,64 @@ async fn a_redis_that_comes_later_freezes_and_dies_is_away_and_heals() {
     is_away(&cache).await;
     server.start();
     heals(&cache).await;
+}
+
+/// A Redis that is full answers each write with an error, and everything else as before. That is no Redis that is away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_redis_refuses_writes_and_nothing_else() {
+    if !there_is_redis().await {
+        return;
+    }
+    let mut server = RedisServer::absent();
+    server.start();
+    let redis = open(&server.url()).unwrap();
+    let cache = RedisCache::new(redis.clone());
+    heals(&cache).await;
+    let value = |text: &'static str| Bytes::from_static(text.as_bytes());
+    for key in ["kept", "replaced", "ended", "near:ended"] {
+        cache.set(key, value("old"), ttl()).await.unwrap();
+    }
+    cache.push_recent("list", value("1"), 9, ttl()).await.unwrap();
+    server.cli(&["config", "set", "maxmemory-policy", "noeviction"]);
+    server.cli(&["config", "set", "maxmemory", "1"]);
+
+    let refused =
+        |answer: Result<(), Error>| matches!(answer, Err(Error::Unavailable(why)) if why.contains("takes no writes"));
+    for n in 1..=20 {
+        assert!(refused(cache.set("new", value("1"), ttl()).await), "a write is refused by name");
+        assert!(refused(cache.set_if_absent("new", value("1"), ttl()).await.map(drop)));
+        assert!(refused(cache.compare_and_set("new", None, value("1"), ttl()).await.map(drop)));
+        assert!(refused(cache.fill_recent("new", vec![value("1")], ttl()).await.map(drop)));
+        assert_eq!(cache.get("kept").await, Ok(Some(value("old"))), "reads go on");
+        assert_eq!(cache.get("new").await, Ok(None));
+        assert_eq!(cache.increment("limit", 1, ttl()).await, Ok(n), "a limit goes on");
+        assert!(redis.is_up(), "it is not away for what needs no memory");
+    }
+    assert_eq!(redis.health().name(), "degraded");
+
+    // What would be old now is not read any more, by any host.
+    assert!(refused(cache.set("replaced", value("new"), ttl()).await));
+    for key in ["ended", "near:ended"] {
+        assert!(refused(cache.invalidate(key, ttl()).await), "it is repeated until it holds");
+    }
+    assert!(refused(cache.push_recent("list", value("2"), 9, ttl()).await.map(drop)));
+    let other = RedisCache::new(open(&server.url()).unwrap());
+    let begun = Instant::now();
+    while other.get("kept").await != Ok(Some(value("old"))) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "another host can't read");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for host in [&cache, &other] {
+        for key in ["replaced", "ended", "near:ended"] {
+            assert_eq!(host.get(key).await, Ok(None), "{key}");
+        }
+        assert_eq!(host.recent("list", 9).await, Ok(None));
+    }
+    assert_eq!(cache.delete("kept").await, Ok(true), "deleting goes on");
+
+    server.cli(&["config", "set", "maxmemory", "0"]);
+    heals(&cache).await;
+    becomes_known(&redis, "up").await;
 }
 
 /// Waits until what is known of a Redis that nobody calls is this; panics when it is not within ten seconds.

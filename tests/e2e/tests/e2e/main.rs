@@ -2,6 +2,8 @@
 //! A module is a matter, and the first part of a test's path: `cargo test --release -p e2e deploy::` runs one of them.
 //! They are one executable: each further one would compile the host's generic code and link the host once more.
 
+#![forbid(unsafe_code)]
+
 mod canary;
 mod deploy;
 mod draining;

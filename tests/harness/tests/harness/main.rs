@@ -2,6 +2,8 @@
 //! A module is a matter. What the product's components do is tested beside each of them.
 //! They share nothing but the executable.
 
+#![forbid(unsafe_code)]
+
 mod consuming;
 mod grants;
 mod http;

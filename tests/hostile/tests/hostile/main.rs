@@ -1,5 +1,7 @@
 //! Attacks: each with what it must come to, and with the others' requests beside it. A module is who attacks.
 
+#![forbid(unsafe_code)]
+
 mod components;
 mod members;
 mod strangers;

@@ -52,51 +52,55 @@ fn any_value() -> impl Strategy<Value = Bson> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+mod fuzz {
+    use super::*;
 
-    #[test]
-    fn keys_are_in_the_order_of_their_values(a in any_value(), b in any_value()) {
-        let (a, b) = (value(a), value(b));
-        let (a, b) = (a.as_raw_bson_ref(), b.as_raw_bson_ref());
-        prop_assert_eq!(key(a).cmp(&key(b)), compare(a, b));
-        prop_assert_eq!(compare(a, b), compare(b, a).reverse());
-    }
+    proptest! {
+        #![proptest_config(fuzzing::cheap(16))]
 
-    #[test]
-    fn numbers_are_in_order_without_rounding(a in number(), b in number()) {
-        let (a, b) = (value(a), value(b));
-        let (a, b) = (a.as_raw_bson_ref(), b.as_raw_bson_ref());
-        prop_assert_eq!(key(a).cmp(&key(b)), compare(a, b));
-    }
+        #[test]
+        fn keys_are_in_the_order_of_their_values(a in any_value(), b in any_value()) {
+            let (a, b) = (value(a), value(b));
+            let (a, b) = (a.as_raw_bson_ref(), b.as_raw_bson_ref());
+            prop_assert_eq!(key(a).cmp(&key(b)), compare(a, b));
+            prop_assert_eq!(compare(a, b), compare(b, a).reverse());
+        }
 
-    #[test]
-    fn no_key_begins_another(a in any_value(), b in any_value()) {
-        let (a, b) = (key(value(a).as_raw_bson_ref()), key(value(b).as_raw_bson_ref()));
-        prop_assert!(a == b || !a.starts_with(&b));
-    }
+        #[test]
+        fn numbers_are_in_order_without_rounding(a in number(), b in number()) {
+            let (a, b) = (value(a), value(b));
+            let (a, b) = (a.as_raw_bson_ref(), b.as_raw_bson_ref());
+            prop_assert_eq!(key(a).cmp(&key(b)), compare(a, b));
+        }
 
-    #[test]
-    fn what_the_library_writes_is_valid(fields in prop::collection::btree_map("[a-z]{1,3}", any_value(), 0..4)) {
-        prop_assert_eq!(validate(&raw(fields.into_iter().collect())), Ok(()));
-    }
+        #[test]
+        fn no_key_begins_another(a in any_value(), b in any_value()) {
+            let (a, b) = (key(value(a).as_raw_bson_ref()), key(value(b).as_raw_bson_ref()));
+            prop_assert!(a == b || !a.starts_with(&b));
+        }
 
-    #[test]
-    fn hostile_bytes_get_an_answer(mut bytes in prop::collection::vec(any::<u8>(), 1..200)) {
-        seal(&mut bytes);
-        use_all(&bytes);
-    }
+        #[test]
+        fn what_the_library_writes_is_valid(fields in prop::collection::btree_map("[a-z]{1,3}", any_value(), 0..4)) {
+            prop_assert_eq!(validate(&raw(fields.into_iter().collect())), Ok(()));
+        }
 
-    #[test]
-    fn damaged_documents_get_an_answer(
-        fields in prop::collection::btree_map("[a-z]{1,3}", any_value(), 1..4),
-        at in any::<prop::sample::Index>(),
-        byte in any::<u8>(),
-    ) {
-        let mut bytes = raw(fields.into_iter().collect()).into_bytes();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        use_all(&bytes);
+        #[test]
+        fn hostile_bytes_get_an_answer(mut bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+            seal(&mut bytes);
+            use_all(&bytes);
+        }
+
+        #[test]
+        fn damaged_documents_get_an_answer(
+            fields in prop::collection::btree_map("[a-z]{1,3}", any_value(), 1..4),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = raw(fields.into_iter().collect()).into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            use_all(&bytes);
+        }
     }
 }
 
