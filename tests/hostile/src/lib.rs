@@ -1,6 +1,7 @@
 //! What attacks on a host are made of: raw connections, frames and streams, and the times of good requests beside them.
 //!
-//! But for [`shared`], which starts one, it knows a host by its two addresses only. What fails to be set up panics: this is test code.
+//! But for [`shared`], which starts one, it knows a host by its two addresses only. What fails to be set up panics: this is
+//! test code.
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 

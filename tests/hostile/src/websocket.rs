@@ -100,7 +100,8 @@ impl Socket {
         }
     }
 
-    /// Waits until the host has closed it, by a packet of Socket.IO or of Engine.IO or by the connection, whatever it says before.
+    /// Waits until the host has closed it, by a packet of Socket.IO or of Engine.IO or by the connection, whatever it says
+    /// before.
     pub async fn until_closed(mut self) {
         while let Some(text) = self.read().await {
             if ["41", "1"].contains(&text.as_str()) {

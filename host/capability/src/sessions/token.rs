@@ -131,6 +131,7 @@ mod tests {
         assert!(keys.read(&token, "uid", NOW).is_none());
     }
 
+    /// Attack (JWT): forged and unsigned tokens. Outcome: they are none.
     #[test]
     fn forged_and_unsigned_tokens_are_none() {
         let keys = Keys::new(b"secret");

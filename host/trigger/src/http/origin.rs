@@ -63,6 +63,7 @@ mod tests {
         rules.judge(&headers)
     }
 
+    /// Attack (CSRF): origins that begin or end like an allowed one, `null`, several. Outcome: foreign.
     #[test]
     fn only_listed_origins_and_the_own_one_may_call() {
         assert_eq!(judge(&[]), Verdict::Absent);

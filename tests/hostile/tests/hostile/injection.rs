@@ -58,8 +58,8 @@ fn bodies(member: &Member) -> Vec<(Method, String, Value)> {
     ]
 }
 
-/// Attack (API8, injection): operators of a database, lists and objects in every field of every body, beside good fields. Outcome: 400,
-/// nobody is logged in, nothing is changed or made.
+/// Attack (API8, injection): operators of a database, lists and objects in every field of every body, beside good fields.
+/// Outcome: 400, nobody is logged in, nothing is changed or made.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_field_takes_an_operator() {
     let host = HOST.get().await;
@@ -82,8 +82,8 @@ async fn no_field_takes_an_operator() {
     assert!(mallory.is_err(), "an account was made");
 }
 
-/// Attack (injection): zero bytes, line ends and escapes in texts that end up in headers of mails, in terminals and in keys. Outcome:
-/// 400 that names the field, nothing is changed.
+/// Attack (injection): zero bytes, line ends and escapes in texts that end up in headers of mails, in terminals and in
+/// keys. Outcome: 400 that names the field, nothing is changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_line_takes_a_control_character() {
     let host = HOST.get().await;
@@ -127,8 +127,8 @@ async fn no_line_takes_a_control_character() {
     assert_eq!(ada.read("/profile/view").await, before);
 }
 
-/// Attack (injection): markup as a name, as text about oneself, as a skill, as a field's name, in a path. Outcome: it comes back as a
-/// value of JSON that no browser takes for a page, or not at all.
+/// Attack (injection): markup as a name, as text about oneself, as a skill, as a field's name, in a path. Outcome: it comes
+/// back as a value of JSON that no browser takes for a page, or not at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn markup_comes_back_as_data_only() {
     const MARKUP: &str = "<img src=x onerror=alert(1)>";
@@ -162,8 +162,8 @@ async fn markup_comes_back_as_data_only() {
     assert!(page.status().is_client_error() && !page.text().await.unwrap().contains("<script"));
 }
 
-/// Attack (injection): ids that are none: operators, paths, zero bytes, twelve characters, lists, on each route that takes one. Outcome:
-/// a refusal in the one shape.
+/// Attack (injection): ids that are none: operators, paths, zero bytes, twelve characters, lists, on each route that takes
+/// one. Outcome: a refusal in the one shape.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_is_an_id_and_nothing_else() {
     let host = HOST.get().await;
@@ -217,8 +217,8 @@ async fn an_id_is_an_id_and_nothing_else() {
     }
 }
 
-/// Attack (injection): lines of a log, forged in every place that a host might write down: paths, headers, fields, e-mail addresses, names
-/// of events. Outcome: no line of the log begins with them, and nothing of it is a warning.
+/// Attack (injection): lines of a log, forged in every place that a host might write down: paths, headers, fields, e-mail
+/// addresses, names of events. Outcome: no line of the log begins with them, and nothing of it is a warning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_client_writes_a_line_of_the_log() {
     const LINE: &str = "2026-01-01T00:00:00.000000Z ERROR forged: the admin token is wrong";

@@ -65,8 +65,8 @@ fn is_readable_elsewhere(answer: &Response) -> bool {
         .any(|name| answer.headers().contains_key(*name))
 }
 
-/// Attack (CSRF): changing, logging out, signing up and calling a socket from a page of another site, whose origin looks like a good one.
-/// Outcome: 403, nothing is changed, and no header lets the page read an answer.
+/// Attack (CSRF): changing, logging out, signing up and calling a socket from a page of another site, whose origin looks
+/// like a good one. Outcome: 403, nothing is changed, and no header lets the page read an answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_of_another_site_changes_and_reads_nothing() {
     let host = HOST.get().await;
@@ -115,8 +115,8 @@ async fn a_page_of_another_site_changes_and_reads_nothing() {
     assert!(Member::try_log_in(&host.server.url, "mal@example.com", PASSWORD).await.is_err());
 }
 
-/// Attack (CSRF): forms and simple requests, which a browser sends to other sites without asking; requests that only the browser itself
-/// calls cross-site. Outcome: 415 or 403, nothing is changed.
+/// Attack (CSRF): forms and simple requests, which a browser sends to other sites without asking; requests that only the
+/// browser itself calls cross-site. Outcome: 415 or 403, nothing is changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_form_is_taken_for_json() {
     let host = HOST.get().await;
@@ -164,8 +164,8 @@ async fn no_form_is_taken_for_json() {
     assert_eq!(answer.status().as_u16(), 200);
 }
 
-/// Attack (API8, CORS): an allowed origin, to be told more than it is: other origins, a wildcard with credentials. Outcome: each gets its
-/// own name back and nothing else, and answers vary by it.
+/// Attack (API8, CORS): an allowed origin, to be told more than it is: other origins, a wildcard with credentials. Outcome:
+/// each gets its own name back and nothing else, and answers vary by it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_allowed_origin_gets_its_own_name_back() {
     let host = HOST.get().await;

@@ -139,8 +139,8 @@ async fn ids_of_others_open_nothing() {
     assert!(ada.read("/profile/view").await["firstName"].as_str().unwrap().starts_with("Ada"));
 }
 
-/// Attack (API2): who has an account, asked by wrong passwords of an account and of nobody; guesses without end. Outcome: the same
-/// statuses and words for both, one after the other, and from the tenth on both wait, told by `Retry-After`.
+/// Attack (API2): who has an account, asked by wrong passwords of an account and of nobody; guesses without end. Outcome:
+/// the same statuses and words for both, one after the other, and from the tenth on both wait, told by `Retry-After`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_in_tells_nobody_who_has_an_account() {
     let host = HOST.get().await;
@@ -166,8 +166,8 @@ async fn a_log_in_tells_nobody_who_has_an_account() {
     ada.read("/profile/view").await;
 }
 
-/// Attack (API3): fields that are not a client's to set, in the body of every route that takes one: ids, tiers, dates, operators,
-/// dotted names, prototypes. Outcome: 400, or they have no effect; the member is as before.
+/// Attack (API3): fields that are not a client's to set, in the body of every route that takes one: ids, tiers, dates,
+/// operators, dotted names, prototypes. Outcome: 400, or they have no effect; the member is as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_sets_what_is_not_theirs_to_set() {
     let host = HOST.get().await;
@@ -224,8 +224,8 @@ async fn nobody_sets_what_is_not_theirs_to_set() {
     assert_eq!(ada.read("/profile/view").await, before);
 }
 
-/// Attack (API3): reading every answer for what is not meant for who reads it: hashes, keys, e-mail addresses of others. Outcome:
-/// none has them.
+/// Attack (API3): reading every answer for what is not meant for who reads it: hashes, keys, e-mail addresses of others.
+/// Outcome: none has them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_shows_what_is_hidden() {
     let host = HOST.get().await;
@@ -297,8 +297,8 @@ async fn a_page_has_its_bound_whatever_is_asked_for() {
     }
 }
 
-/// Attack (API4): JSON that is deep, long, odd or twice itself, and compressed bodies that grow. Outcome: a refusal in the one shape,
-/// nothing changed; of a name that is there twice the last one counts, as in every browser.
+/// Attack (API4): JSON that is deep, long, odd or twice itself, and compressed bodies that grow. Outcome: a refusal in the
+/// one shape, nothing changed; of a name that is there twice the last one counts, as in every browser.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_costs_what_its_route_allows() {
     let host = HOST.get().await;
@@ -352,8 +352,8 @@ async fn a_body_costs_what_its_route_allows() {
     assert_eq!((&after["about"], &after["age"]), (&json!("second"), &json!(40)));
 }
 
-/// Attack (API5): what is for operators, asked with a member's session on either side. Outcome: on the public side there is nothing,
-/// on the operators' side a member's session is no token.
+/// Attack (API5): what is for operators, asked with a member's session on either side. Outcome: on the public side there is
+/// nothing, on the operators' side a member's session is no token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_is_no_operator() {
     let host = HOST.get().await;
@@ -376,8 +376,8 @@ async fn a_member_is_no_operator() {
     assert_eq!(ada.get("/analytics/network").send().await.unwrap().status(), 404);
 }
 
-/// Attack (API7): the address of something inside as the URL of a photo. Outcome: it is kept as text or refused, and nobody fetches
-/// it, whatever shows the member.
+/// Attack (API7): the address of something inside as the URL of a photo. Outcome: it is kept as text or refused, and nobody
+/// fetches it, whatever shows the member.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_url_of_a_member_is_fetched() {
     let host = HOST.get().await;
@@ -420,9 +420,9 @@ async fn no_url_of_a_member_is_fetched() {
     assert!(fetched.is_err(), "somebody has connected: {fetched:?}");
 }
 
-/// Attack (API8): looking for what a careless set-up gives away: versions in headers, pages that may be framed or sniffed, cookies that
-/// scripts read, answers in caches, echoes of requests, words of failures. Outcome: every answer has the headers against it, and an
-/// error has one shape.
+/// Attack (API8): looking for what a careless set-up gives away: versions in headers, pages that may be framed or sniffed,
+/// cookies that scripts read, answers in caches, echoes of requests, words of failures. Outcome: every answer has the
+/// headers against it, and an error has one shape.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_is_as_careful_as_the_others() {
     let host = HOST.get().await;
@@ -481,8 +481,8 @@ async fn every_answer_is_as_careful_as_the_others() {
     assert!(!cookie.to_lowercase().contains("domain"), "{cookie}");
 }
 
-/// Attack (API9): routes that nobody documents: earlier versions, panels, metrics, debuggers, files of the host, on the public side.
-/// Outcome: there is nothing, by any method.
+/// Attack (API9): routes that nobody documents: earlier versions, panels, metrics, debuggers, files of the host, on the
+/// public side. Outcome: there is nothing, by any method.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_there_that_is_not_documented() {
     let host = HOST.get().await;
@@ -539,8 +539,8 @@ async fn nothing_is_there_that_is_not_documented() {
     }
 }
 
-/// Attack (API2, API5): a protected route by another writing of its path, by another method, or by headers that make other servers take
-/// another one. Outcome: 401 or nothing there; what is asked for is decided once, by the line of the request.
+/// Attack (API2, API5): a protected route by another writing of its path, by another method, or by headers that make other
+/// servers take another one. Outcome: 401 or nothing there; what is asked for is decided once, by the line of the request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_writing_of_a_path_gets_around_its_session() {
     let host = HOST.get().await;

@@ -52,8 +52,8 @@ async fn is_refused(host: &Host, what: &str, token: &str) {
     assert_eq!(reason["message"], "Please login", "{what}");
 }
 
-/// Attack (JWT): tokens without a signature, with other algorithms in their header, with keys of an attacker's choice named in it.
-/// Outcome: `Please login` everywhere.
+/// Attack (JWT): tokens without a signature, with other algorithms in their header, with keys of an attacker's choice named
+/// in it. Outcome: `Please login` everywhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_header_of_a_token_chooses_nothing() {
     let host = HOST.get().await;
@@ -98,8 +98,9 @@ async fn the_header_of_a_token_chooses_nothing() {
     assert_eq!(ada.read("/profile/view").await["_id"], ada.id.as_str());
 }
 
-/// Attack (JWT): a token with the claims of another time, another member or another session, signed with the very secret; one that was
-/// changed after it was signed; one written in another way. Outcome: `Please login`: only the text that was given is a session.
+/// Attack (JWT): a token with the claims of another time, another member or another session, signed with the very secret;
+/// one that was changed after it was signed; one written in another way. Outcome: `Please login`: only the text that was
+/// given is a session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_token_that_was_given_is_one() {
     let host = HOST.get().await;
@@ -175,8 +176,8 @@ async fn only_the_token_that_was_given_is_one() {
     assert_eq!(ada.read("/profile/view").await["_id"], ada.id.as_str());
 }
 
-/// Attack (JWT): a token of a session that has ended, by every way of showing it, and a socket that was opened with it. Outcome: the
-/// token is dead and the socket is closed; other sessions of the member live.
+/// Attack (JWT): a token of a session that has ended, by every way of showing it, and a socket that was opened with it.
+/// Outcome: the token is dead and the socket is closed; other sessions of the member live.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_dead_once_its_member_has_logged_out() {
     let host = HOST.get().await;
@@ -213,8 +214,8 @@ async fn check(what: &str, answer: reqwest::Response, who: Who<'_>) {
     }
 }
 
-/// Attack (API2): cookies that are there twice, long, quoted, in other cases, under names that are nearly the session's; a bearer beside
-/// a cookie. Outcome: one member, always the same one: the first token, a bearer before a cookie.
+/// Attack (API2): cookies that are there twice, long, quoted, in other cases, under names that are nearly the session's; a
+/// bearer beside a cookie. Outcome: one member, always the same one: the first token, a bearer before a cookie.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_is_one_member() {
     let host = HOST.get().await;
