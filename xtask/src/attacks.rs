@@ -14,7 +14,7 @@ const FOLDERS: [&str; 3] = ["tests", "components", "host"];
 const TABLE: &str = "docs/attacks.md";
 const INTRODUCTION: &str = "# Attacks\n\nEach line is a test that CI runs. `cargo xtask attacks` writes this file from the \
 tests' doc comments, and the suite `layers` fails when it is out of date. [SECURITY.md](../SECURITY.md) says who is trusted with \
-what.\n\n| Kind | Attack | Outcome | Test |\n|---|---|---|---|\n";
+what. A kind is the number of a fault that was found, an entry of the OWASP API Security Top 10 (2023), or a word.\n\n| Kind | Attack | Outcome | Test |\n|---|---|---|---|\n";
 
 /// One line of the table.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -211,7 +211,7 @@ async fn a_handshake_shows_a_session_or_is_refused() {
 }
 
 /// Attack (smuggling): upgrades to a WebSocket that are no handshakes, over HTTP/1 and HTTP/2: other versions, without the
-/// headers that a proxy knows it by. Outcome: 400 and no upgrade; the connection counts as any other.
+/// headers that a proxy knows it by. Outcome: 400 and no upgrade.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_but_a_handshake_is_upgraded() {
     let host = HOST.get().await;
