@@ -88,7 +88,7 @@ pub async fn exchange(url: &str, bytes: &[u8]) -> Vec<u8> {
 /// The statuses of the responses in what came, without `100 Continue`. Bytes that are in no response count as one of status 0.
 pub fn statuses(bytes: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(bytes);
-    let (mut rest, mut statuses) = (text.as_ref(), Vec::new());
+    let (mut rest, mut statuses) = (&*text, Vec::new());
     while !rest.is_empty() {
         let Some((head, body)) = rest.split_once("\r\n\r\n").filter(|(head, _)| head.starts_with("HTTP/1.")) else {
             statuses.push(0);

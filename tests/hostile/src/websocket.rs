@@ -71,7 +71,7 @@ impl Socket {
         let next = async {
             loop {
                 let (kind, payload) = self.frame().await?;
-                match String::from_utf8_lossy(&payload).as_ref() {
+                match &*String::from_utf8_lossy(&payload) {
                     "2" if kind == TEXT => _ = self.text("3").await,
                     text if kind == TEXT => return Some(text.to_owned()),
                     _ if kind == CLOSE => return None,
