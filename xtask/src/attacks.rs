@@ -1,6 +1,7 @@
 //! `attacks`: the table of docs/attacks.md, from the doc comments of the tests that try them.
 //!
-//! Such a comment reads `Attack (44, 45): what is tried. Outcome: what it comes to.` The numbers group the lines.
+//! Such a comment reads `Attack (44, API1): what is tried. Outcome: what it comes to.` The kinds group the lines: numbers of
+//! faults that were found, entries of the OWASP API Security Top 10 (2023), and words.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,35 @@ const FOLDERS: [&str; 3] = ["tests", "components", "host"];
 const TABLE: &str = "docs/attacks.md";
 const INTRODUCTION: &str = "# Attacks\n\nEach line is a test that CI runs. `cargo xtask attacks` writes this file from the \
 tests' doc comments, and the suite `layers` fails when it is out of date. [SECURITY.md](../SECURITY.md) says who is trusted with \
-what.\n\n| Kind | Attack | Outcome | Test |\n|---|---|---|---|\n";
+what. A kind is the number of a fault that was found, an entry of the OWASP API Security Top 10 (2023), or a word.\n\n| Kind | Attack | Outcome | Test |\n|---|---|---|---|\n";
 
 /// One line of the table.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Attack {
-    kinds: Vec<u32>,
+    kinds: Vec<Kind>,
     attack: String,
     outcome: String,
     test: String,
+}
+
+/// What an attack is of. Numbers come first, then words by the alphabet, those with a number by that: `API2` before `API10`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// In lower case, without the number.
+    order: String,
+    number: Option<u32>,
+    /// As it is shown.
+    name: String,
+}
+
+impl Kind {
+    /// None: it is neither a number nor a word.
+    fn of(name: &str) -> Option<Self> {
+        let word = name.trim_end_matches(|character: char| character.is_ascii_digit());
+        let is_kind = !name.is_empty() && word.chars().all(|character| character.is_ascii_alphabetic());
+        let number = name.strip_prefix(word)?.parse().ok();
+        is_kind.then(|| Self { order: word.to_ascii_lowercase(), number, name: name.to_owned() })
+    }
 }
 
 /// Writes the table.
@@ -48,7 +69,7 @@ fn table(root: &Path) -> Result<String> {
     }
     attacks.sort();
     let lines = attacks.iter().map(|Attack { kinds, attack, outcome, test }| {
-        let kinds: Vec<String> = kinds.iter().map(u32::to_string).collect();
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
         format!("| {} | {attack} | {outcome} | {test} |\n", kinds.join(", "))
     });
     Ok(format!("{INTRODUCTION}{}", lines.collect::<String>()))
@@ -94,7 +115,7 @@ fn function(line: &str) -> Option<&str> {
 fn attack(comment: &str, test: &str) -> Option<Attack> {
     let (kinds, rest) = comment.split_once("Attack (")?.1.split_once("): ")?;
     let (attack, outcome) = rest.split_once(". Outcome: ")?;
-    let kinds = kinds.split(", ").map(str::parse).collect::<Result<_, _>>().ok()?;
+    let kinds = kinds.split(", ").map(Kind::of).collect::<Option<_>>()?;
     let cell = |text: &str| text.trim_end_matches('.').replace('|', "\\|");
     Some(Attack { kinds, attack: cell(attack), outcome: cell(outcome), test: test.to_owned() })
 }
@@ -106,13 +127,25 @@ mod tests {
     #[test]
     fn a_comment_above_a_test_is_a_line_of_the_table() {
         let text = "/// Attack (44, 45): silence,\n/// for ever. Outcome: it is | cut.\n#[test]\nasync fn a_test() {}\n\n\
-                    /// Attack (1): of a type. Outcome: none.\nstruct Kind;\nfn other() {}\n/// Attack (2): no outcome.\nfn third() {}\n";
+                    /// Attack (1): of a type. Outcome: none.\nstruct Type;\nfn other() {}\n/// Attack (2): no outcome.\nfn third() {}\n";
         let line = Attack {
-            kinds: vec![44, 45],
+            kinds: ["44", "45"].into_iter().map(|name| Kind::of(name).unwrap()).collect(),
             attack: "silence, for ever".into(),
             outcome: "it is \\| cut".into(),
             test: "`a_test` in a.rs".into(),
         };
         assert_eq!(found(text, "a.rs"), [line]);
+    }
+
+    #[test]
+    fn kinds_are_numbers_and_words_in_an_order_that_people_expect() {
+        let mut kinds: Vec<Kind> =
+            ["smuggling", "API10", "JWT", "100", "API2", "9", "CSRF"].map(|name| Kind::of(name).unwrap()).into();
+        kinds.sort();
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
+        assert_eq!(names, ["9", "100", "API2", "API10", "CSRF", "JWT", "smuggling"]);
+        assert!(["", "API 1", "44)", "a-b", "4a"].iter().all(|name| Kind::of(name).is_none()));
+        let both = attack("Attack (46, API6): a. Outcome: b.", "t").unwrap();
+        assert_eq!(both.kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>(), ["46", "API6"]);
     }
 }

@@ -57,6 +57,8 @@ mod tests {
         Proxies::parse(proxies).unwrap().client(peer.parse().unwrap(), &headers).to_string()
     }
 
+    /// Attack (API2): another address in `X-Forwarded-For`, to have limits of its own. Outcome: only a trusted proxy is
+    /// believed.
     #[test]
     fn only_a_trusted_proxy_is_believed() {
         assert_eq!(client("", "10.0.0.1", "1.2.3.4"), "10.0.0.1");

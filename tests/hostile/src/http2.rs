@@ -56,6 +56,15 @@ impl Connection {
         self.stream.write_all(&bytes).await.is_ok()
     }
 
+    /// Begins a request of these fields, pseudo-fields first, and this body.
+    pub async fn ask_with(&mut self, fields: &[(&str, &str)], body: &[u8]) -> bool {
+        let mut bytes = frame(HEADERS, END_HEADERS, self.next, &block(fields));
+        bytes.extend(frame(DATA, END_STREAM, self.next, body));
+        self.open.insert(self.next);
+        self.next += 2;
+        self.stream.write_all(&bytes).await.is_ok()
+    }
+
     /// Begins `count` requests and takes each back at once.
     pub async fn ask_and_reset(&mut self, count: usize, path: &str, token: &str) -> bool {
         let block = headers(path, token);
@@ -128,15 +137,19 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// A header block of literals that enter no table.
 fn headers(path: &str, token: &str) -> Vec<u8> {
     let cookie = format!("token={token}");
-    let all = [
+    block(&[
         (":method", "GET"),
         (":scheme", "http"),
         (":authority", "localhost"),
         (":path", path),
         ("cookie", if token.is_empty() { "none=1" } else { &cookie }),
-    ];
+    ])
+}
+
+/// The same of any fields.
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
-    for (name, value) in all {
+    for (name, value) in fields {
         block.push(0);
         for text in [name, value] {
             length(&mut block, text.len());

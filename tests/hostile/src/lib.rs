@@ -1,13 +1,17 @@
-//! What attacks on a host are made of: raw connections, and the times of good requests beside them.
+//! What attacks on a host are made of: raw connections, frames and streams, and the times of good requests beside them.
 //!
-//! It knows a host by its two addresses only. What fails to be set up panics: this is test code.
+//! But for [`shared`], which starts one, it knows a host by its two addresses only. What fails to be set up panics: this is
+//! test code.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
 pub mod good;
+pub mod gzip;
 pub mod http2;
 pub mod raw;
+pub mod shared;
+pub mod websocket;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// A host answers or closes within this time, or the test says that it did not.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `127.0.0.1:PORT` of `http://127.0.0.1:PORT`.
 pub fn address(url: &str) -> &str {
@@ -75,4 +75,34 @@ pub async fn response(stream: &mut TcpStream) -> Option<(u16, String)> {
         }
     };
     timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("the host has not answered in {PATIENCE:?}"))
+}
+
+/// What comes to these bytes on a connection of their own, until the host closes it.
+pub async fn exchange(url: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(url).await;
+    // It may have closed before it has all of them.
+    send(&mut stream, bytes).await;
+    rest(&mut stream).await
+}
+
+/// The statuses of the responses in what came, without `100 Continue`. Bytes that are in no response count as one of status 0.
+pub fn statuses(bytes: &[u8]) -> Vec<u16> {
+    let text = String::from_utf8_lossy(bytes);
+    let (mut rest, mut statuses) = (&*text, Vec::new());
+    while !rest.is_empty() {
+        let Some((head, body)) = rest.split_once("\r\n\r\n").filter(|(head, _)| head.starts_with("HTTP/1.")) else {
+            statuses.push(0);
+            return statuses;
+        };
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        });
+        rest = body.get(length.unwrap_or(0)..).unwrap_or_default();
+        if status != 100 {
+            statuses.push(status);
+        }
+    }
+    statuses
 }

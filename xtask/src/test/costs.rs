@@ -24,7 +24,10 @@ const TABLE: &[(&str, Cost, u64)] = &[
     // They measure the host and the times of good requests.
     ("hostile/components", ALONE, 30),
     ("hostile/members", ALONE, 15),
+    ("hostile/sockets", ALONE, 30),
     ("hostile/strangers", ALONE, 60),
+    // It waits for connections to be closed.
+    ("hostile/smuggling", NONE, 10),
     // The order of messages and the swarm are among them: they want a quiet machine.
     ("e2e/live", ALONE, 120),
     ("e2e/fuzz", CORE, 90),

@@ -94,7 +94,7 @@ pub(super) const SUITES: &[Suite] = &[
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),
     suite("e2e", "the product over HTTP", 20, Work::Packages(&["e2e"])),
     suite("faults", "crashes, stores that fail, deploys under load", 30, Work::Packages(&["faults"])),
-    suite("hostile", "strangers, members and components that attack", 15, Work::Packages(&["hostile"])),
+    suite("hostile", "strangers, members, clients and components that attack", 15, Work::Packages(&["hostile"])),
     suite("rest", "packages that no other suite has", 8, Work::Rest),
 ];
 

@@ -23,6 +23,7 @@ fn network(app: &App, query: &str) -> Value {
     reply.json()["data"].clone()
 }
 
+/// Attack (API5): the figures of the whole network, asked by a member. Outcome: 404; operators have them.
 #[test]
 fn it_is_for_operators_alone() {
     let app = app();

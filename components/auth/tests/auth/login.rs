@@ -83,6 +83,8 @@ fn one_event_tells_of_the_log_in() {
     assert_eq!(event.value, expected);
 }
 
+/// Attack (API2, injection): log-ins of nobody, with wrong passwords, operators, lists and zero bytes. Outcome: the
+/// same words for all, and no session.
 #[test]
 fn every_refusal_has_the_same_words() {
     let app = App::with(&["auth"]);
@@ -227,7 +229,7 @@ fn waits(app: &App, address: &str, email: &str, password: &str) -> (u16, Option<
     (reply.status, reply.header("retry-after").and_then(|seconds| seconds.parse().ok()))
 }
 
-/// Attack (46): guesses of a password from one address. Outcome: from the tenth on it waits longer and longer.
+/// Attack (46, API2): guesses of a password from one address. Outcome: from the tenth on it waits longer and longer.
 #[test]
 fn after_ten_failures_an_address_waits_longer_and_longer() {
     let app = App::with(&["auth"]);

@@ -9,6 +9,7 @@ fn log_out(app: &App, token: &str) -> Reply {
     app.post("/logout").token(token).send()
 }
 
+/// Attack (JWT): a token after its log-out. Outcome: it is dead at once.
 #[test]
 fn logging_out_kills_the_token_at_once() {
     let app = App::with(&["auth"]);

@@ -242,6 +242,7 @@ fn a_missing_field_is_named() {
     assert!(is_untouched(&app));
 }
 
+/// Attack (API3): a sign-up with tiers, ids, keys and prototypes. Outcome: 400, no account.
 #[test]
 fn an_unknown_field_is_refused_so_that_nobody_makes_themselves_premium() {
     let app = App::with(&["auth"]);
@@ -298,7 +299,7 @@ fn from(app: &App, address: &str, email: &str) -> Reply {
     app.post("/signup").json(&with("emailId", email)).from(address.parse().unwrap()).send()
 }
 
-/// Attack (46): sign-ups from one address, one after the other, to learn who has an account. Outcome: after forty in an
+/// Attack (46, API6): sign-ups from one address, one after the other, to learn who has an account. Outcome: after forty in an
 /// hour: 429 with `Retry-After`.
 #[test]
 fn an_address_signs_up_so_often_in_an_hour_also_where_an_e_mail_is_taken() {
@@ -346,7 +347,7 @@ fn asking_who_has_an_account_has_an_end() {
     assert_eq!(statuses, [[200; 40].as_slice(), &[429]].concat());
 }
 
-/// Attack (46): sign-ups as `victim+N@…`, in other cases and with dots, to send mails to one mailbox. Outcome: five a day.
+/// Attack (46, API6): sign-ups as `victim+N@…`, in other cases and with dots, to send mails to one mailbox. Outcome: five a day.
 #[test]
 fn a_mailbox_has_so_few_new_accounts_in_a_day_however_it_is_written() {
     let spellings: [fn(usize) -> String; 3] = [

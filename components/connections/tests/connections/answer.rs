@@ -108,6 +108,7 @@ fn a_request_that_is_not_there_can_not_be_answered() {
     assert!(app.events(TOPIC).is_empty());
 }
 
+/// Attack (API1): answering a request as its sender or as somebody else. Outcome: refused, and it still waits.
 #[test]
 fn only_whom_a_request_went_to_can_answer_it() {
     let app = app();

@@ -139,6 +139,7 @@ fn the_limit_of_one_member_is_not_anothers() {
 /// The words of who does too much in a minute.
 const TOO_FAST: &str = "You are sending or answering requests too fast, please slow down";
 
+/// Attack (API6): requests and answers as fast as they go. Outcome: a pace, then 429 with `Retry-After`.
 #[test]
 fn whatever_a_member_sends_or_answers_there_is_a_pace() {
     let app = app();

@@ -269,6 +269,8 @@ fn odd_users() -> Vec<Document> {
     ]
 }
 
+/// Attack (API10): documents of an earlier program with anything in any field. Outcome: everybody's feed has the
+/// others.
 #[test]
 fn odd_old_documents_spoil_nothing() {
     let app = app();
@@ -310,6 +312,7 @@ fn an_odd_caller_gets_a_feed() {
     }
 }
 
+/// Attack (API3): reading the feed for hashes, e-mail addresses and dates. Outcome: the safe fields and no others.
 #[test]
 fn nothing_private_is_shown() {
     let app = app();

@@ -68,6 +68,8 @@ fn who_does_not_want_a_kind_of_mail_gets_the_others() {
     no_dead_letters(&app);
 }
 
+/// Attack (injection): markup, line ends and headers in a name that mails show. Outcome: text, in one line of the
+/// subject.
 #[test]
 fn a_hostile_name_is_no_markup_and_no_header() {
     let app = app();

@@ -54,6 +54,7 @@ fn a_message_is_stored_told_and_shown_to_both() {
     assert_eq!(told[0].value["data"], data);
 }
 
+/// Attack (API1): messages to strangers. Outcome: refused, nothing is stored or sent.
 #[test]
 fn only_connected_members_write_to_each_other() {
     let app = app();

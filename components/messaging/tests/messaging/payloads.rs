@@ -37,6 +37,7 @@ fn payload(ids: Vec<String>) -> impl Strategy<Value = Value> {
     })
 }
 
+/// Attack (injection): generated payloads of any shape for every event. Outcome: a refusal in words; no handler fails.
 #[test]
 fn no_payload_makes_a_handler_fail() {
     let app = App::with(&["messaging"]);

@@ -7,6 +7,7 @@ fn app() -> App {
     App::with(&["messaging"])
 }
 
+/// Attack (API1): registering a socket as somebody else. Outcome: refused, nobody comes online.
 #[test]
 fn a_member_registers_as_nobody_else() {
     let app = app();

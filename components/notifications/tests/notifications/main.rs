@@ -230,6 +230,7 @@ fn the_list_goes_on_page_by_page_newest_first() {
     }
 }
 
+/// Attack (API1): marking another member's notification as read. Outcome: 403, and it stays unread.
 #[test]
 fn only_the_own_ones_are_read_and_once() {
     let app = app();

@@ -80,6 +80,7 @@ fn a_mail_scanner_that_only_looks_changes_nothing() {
     assert_eq!(stored(&app, id), user(id));
 }
 
+/// Attack (API2): links to unsubscribe somebody with tokens that are made up. Outcome: 403, nothing changes.
 #[test]
 fn a_link_that_is_not_genuine_changes_nothing() {
     let app = App::with(&["preferences"]);

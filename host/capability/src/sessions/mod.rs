@@ -113,7 +113,8 @@ impl Sessions {
     pub async fn check(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         let now = self.clock.now();
         let Some(claims) = self.keys.read(token, &self.rules.subject_claim, now) else { return Ok(None) };
-        let key = self.cache_key(&token::hash(token));
+        let hash = token::hash(token);
+        let key = self.cache_key(&hash);
         // When the cache does not answer or has a pending log-out, the store is read.
         if !self.pending.has_subject(&claims.subject) {
             match self.cache.get(&key).await {
@@ -123,7 +124,13 @@ impl Sessions {
             }
         }
         let fields = &self.rules.fields;
-        let filter = doc! { &fields.id: &claims.id, &fields.subject: subject(&claims.subject), &fields.revoked: null };
+        // Only the token that was issued has a cache entry that the end of its session replaces.
+        let filter = doc! {
+            &fields.id: &claims.id,
+            &fields.subject: subject(&claims.subject),
+            &fields.hash: &hash,
+            &fields.revoked: null,
+        };
         let living = !self.find(filter, 1).await.map_err(unavailable)?.is_empty();
         if !living {
             return Ok(None);

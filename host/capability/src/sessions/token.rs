@@ -104,8 +104,9 @@ impl Keys {
         }
         let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &self.decoding, &self.validation).ok()?.claims;
         let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
+        let is_begun = claims.get("nbf").is_none_or(|from| from.as_u64().is_some_and(|from| from <= now / 1_000));
         let claims = Claims { id: text("jti")?, subject: text(subject_claim)?, expires: claims.get("exp")?.as_u64()? };
-        (claims.expires > now / 1_000).then_some(claims)
+        (is_begun && claims.expires > now / 1_000).then_some(claims)
     }
 }
 
@@ -130,6 +131,7 @@ mod tests {
         assert!(keys.read(&token, "uid", NOW).is_none());
     }
 
+    /// Attack (JWT): forged and unsigned tokens. Outcome: they are none.
     #[test]
     fn forged_and_unsigned_tokens_are_none() {
         let keys = Keys::new(b"secret");
@@ -140,6 +142,34 @@ mod tests {
             assert!(keys.read(&forged, "_id", NOW).is_none(), "{forged}");
         }
         assert!(keys.read(&"x".repeat(5_000), "_id", NOW).is_none());
+    }
+
+    /// Attack (JWT): a token that is signed and whose times are in the future, or are no times. Outcome: it is none.
+    #[test]
+    fn a_token_of_another_time_is_none() {
+        let keys = Keys::new(b"secret");
+        let now = NOW / 1_000;
+        let read = |times: Value| {
+            let mut claims = Map::from_iter([("_id".to_owned(), "42".into()), ("jti".to_owned(), "s1".into())]);
+            claims.extend(times.as_object().cloned().unwrap());
+            let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys.encoding).unwrap();
+            keys.read(&token, "_id", NOW).is_some()
+        };
+        assert!(read(serde_json::json!({ "exp": now + 1 })));
+        assert!(read(serde_json::json!({ "exp": now + 1, "nbf": now })));
+        for times in [
+            serde_json::json!({}),
+            serde_json::json!({ "exp": now }),
+            serde_json::json!({ "exp": -1 }),
+            serde_json::json!({ "exp": 1e300 }),
+            serde_json::json!({ "exp": (now + 1).to_string() }),
+            serde_json::json!({ "exp": null }),
+            serde_json::json!({ "exp": now + 1, "nbf": now + 1 }),
+            serde_json::json!({ "exp": now + 1, "nbf": "yesterday" }),
+            serde_json::json!({ "exp": now + 1, "nbf": null }),
+        ] {
+            assert!(!read(times.clone()), "{times}");
+        }
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl HttpTrigger {
     {
         let id = Call::new_id();
         let verdict = self.site.origins.judge(request.headers());
+        // A proxy before the host may have taken another one of them for the site (RFC 9112, section 3.2).
+        if request.headers().get_all(header::HOST).iter().count() > 1 {
+            let error = ErrorReply::new(StatusCode::BAD_REQUEST, "A request has one Host header");
+            return error.with(header::CONNECTION, "close").into_reply().finish(&id, &verdict);
+        }
         if SocketTrigger::answers(request.uri().path()) && *request.method() != Method::OPTIONS {
             return self.socket(request, peer, &id, &verdict).await;
         }

@@ -28,7 +28,9 @@ impl OriginRules {
     /// Judges a request by its headers. Several `Origin` headers, or an unreadable one, are foreign.
     pub fn judge(&self, headers: &HeaderMap) -> Verdict {
         let mut origins = headers.get_all(header::ORIGIN).iter();
-        let Some(value) = origins.next() else { return Verdict::Absent };
+        let Some(value) = origins.next() else {
+            return if is_cross_site(headers) { Verdict::Foreign } else { Verdict::Absent };
+        };
         let Ok(origin) = value.to_str() else { return Verdict::Foreign };
         if origins.next().is_some() {
             return Verdict::Foreign;
@@ -40,6 +42,11 @@ impl OriginRules {
             });
         if own || self.allowed.contains(origin) { Verdict::Allowed(value.clone()) } else { Verdict::Foreign }
     }
+}
+
+/// Whether a browser says of a request without an origin that a page of another site caused it (Fetch Metadata).
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers.get_all("sec-fetch-site").iter().any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
 }
 
 #[cfg(test)]
@@ -56,6 +63,7 @@ mod tests {
         rules.judge(&headers)
     }
 
+    /// Attack (CSRF): origins that begin or end like an allowed one, `null`, several. Outcome: foreign.
     #[test]
     fn only_listed_origins_and_the_own_one_may_call() {
         assert_eq!(judge(&[]), Verdict::Absent);
@@ -65,5 +73,24 @@ mod tests {
             assert_eq!(judge(&[foreign]), Verdict::Foreign, "{foreign}");
         }
         assert_eq!(judge(&["https://a.example", "https://a.example"]), Verdict::Foreign);
+    }
+
+    #[test]
+    fn what_another_site_caused_is_foreign_without_an_origin_too() {
+        let site = |origin: Option<&str>, site: &str| {
+            let rules = OriginRules { allowed: BTreeSet::from(["https://a.example".into()]), own_host: false };
+            let mut headers = HeaderMap::new();
+            headers.insert("sec-fetch-site", site.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            rules.judge(&headers)
+        };
+        assert_eq!(site(None, "cross-site"), Verdict::Foreign);
+        for own in ["same-origin", "same-site", "none"] {
+            assert_eq!(site(None, own), Verdict::Absent, "{own}");
+        }
+        let allowed = Verdict::Allowed("https://a.example".parse().unwrap());
+        assert_eq!(site(Some("https://a.example"), "cross-site"), allowed, "a front end of another site");
     }
 }

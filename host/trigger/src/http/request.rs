@@ -159,6 +159,8 @@ mod tests {
         Parts(parts.iter().copied())
     }
 
+    /// Attack (API4): bodies beyond the limit, announced or not, in one part or in many. Outcome: 413, and the rest is
+    /// not read.
     #[tokio::test]
     async fn a_body_stays_in_its_bounds() {
         let none = HeaderMap::new();

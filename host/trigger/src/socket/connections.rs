@@ -14,6 +14,9 @@ use crate::listener::ConnectionHandle;
 /// How long a connection is kept for a socket that is still being opened.
 const OPENING: Duration = Duration::from_secs(60);
 
+/// The most sockets whose connections are recorded before they are open: anybody can make their ids up.
+const MAX_UNOPENED: usize = 65_536;
+
 /// The connections of all sockets.
 #[derive(Debug, Default)]
 pub struct Connections(Mutex<HashMap<Sid, State>>);
@@ -30,6 +33,9 @@ impl Connections {
     /// Records the connection of a socket's newest request; false when the socket was cut and its requests are refused.
     pub fn used(&self, socket: Sid, connection: &ConnectionHandle) -> bool {
         let mut connections = self.connections();
+        if connections.len() >= MAX_UNOPENED && !connections.contains_key(&socket) {
+            return true;
+        }
         let new = || State { connection: ConnectionHandle::default(), cut: false, since: Instant::now() };
         let state = connections.entry(socket).or_insert_with(new);
         state.connection = connection.clone();
@@ -64,5 +70,25 @@ impl Connections {
 
     fn connections(&self) -> MutexGuard<'_, HashMap<Sid, State>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attack (45): requests for sockets that are not there, each under another id. Outcome: so many are recorded and no more;
+    /// one that is opened is.
+    #[test]
+    fn ids_that_are_made_up_are_not_kept_without_end() {
+        let connections = Connections::default();
+        for _ in 0..MAX_UNOPENED + 1_000 {
+            assert!(connections.used(Sid::new(), &ConnectionHandle::default()));
+        }
+        assert_eq!(connections.connections().len(), MAX_UNOPENED);
+        let opened = Sid::new();
+        connections.opened(opened, &ConnectionHandle::default());
+        connections.cut(opened);
+        assert!(!connections.used(opened, &ConnectionHandle::default()), "it was cut");
     }
 }

@@ -20,13 +20,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::Service as _;
-use socketioxide::SocketIo;
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::Sid;
+use socketioxide::{ParserConfig, SocketIo};
 
 pub use hosts::SocketsOfHosts;
 pub use messages::{Incoming, MessageReply, answer};
@@ -54,6 +54,10 @@ const NAMESPACE: &str = "/";
 const SWEEP: Duration = Duration::from_secs(10);
 /// How long a client may take from its first request to its session's token.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the body of a polling request may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(15);
+/// The most binary attachments of a message. Payloads are JSON: a message with any is refused when it is whole.
+const MAX_ATTACHMENTS: usize = 16;
 /// How long [`SocketTrigger::close`] waits until the users that went offline are reported.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -127,7 +131,13 @@ pub struct SocketServer {
 impl SocketServer {
     /// A server whose namespace is not open yet.
     pub fn new(options: SocketOptions, clock: Arc<dyn Clock>, leases: Arc<dyn Leases>) -> Self {
+        // Attachments are kept until the last one has come, on connections of strangers, too.
+        let parser = ParserConfig::common()
+            .max_incoming_binary_buf_size(options.message)
+            .max_incoming_binaries(MAX_ATTACHMENTS)
+            .packet_completion_timeout(HANDSHAKE_TIMEOUT);
         let (service, io) = SocketIo::builder()
+            .with_parser(parser)
             .req_path(PATH)
             .max_payload(options.message as u64)
             .ws_max_message_size(options.message)
@@ -190,6 +200,9 @@ impl SocketTrigger {
         B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
         B::Error: std::fmt::Debug,
     {
+        if asks_for_websocket(request.uri()) && !is_websocket_handshake(&request) {
+            return reply(StatusCode::BAD_REQUEST, r#"{"code":3,"message":"Bad request"}"#);
+        }
         let connection = request.extensions().get::<ConnectionHandle>().cloned().unwrap_or_default();
         let token = session_token(request.headers(), &self.registry.engine().shared().application.session.cookie);
         match socket_of(request.uri()) {
@@ -209,7 +222,17 @@ impl SocketTrigger {
             },
         }
         request.extensions_mut().insert(handshake::Client(client));
-        match self.service.call(request).await {
+        let has_body = request.method() == Method::POST;
+        let answering = self.service.call(request);
+        let answered = if has_body {
+            match tokio::time::timeout(BODY_TIME, answering).await {
+                Ok(answered) => answered,
+                Err(_) => return too_slow(),
+            }
+        } else {
+            answering.await
+        };
+        match answered {
             Ok(response) => response.map(|body| body.map_err(|never| match never {}).boxed_unsync()),
             Err(never) => match never {},
         }
@@ -261,13 +284,45 @@ fn socket_of(uri: &http::Uri) -> Option<Sid> {
     pairs.find(|(name, _)| *name == "sid").and_then(|(_, value)| value.parse().ok())
 }
 
+/// Whether the Socket.IO server would answer a request with an upgrade to a WebSocket.
+fn asks_for_websocket(uri: &http::Uri) -> bool {
+    let mut pairs = uri.query().unwrap_or_default().split('&');
+    pairs.any(|pair| pair.strip_prefix("transport=").is_some_and(|value| value.split('=').next() == Some("websocket")))
+}
+
+/// Whether a request is the opening handshake of a WebSocket (RFC 6455, section 4.2.1). The response to another one would be an
+/// upgrade that its client, or a proxy between the two, takes for something else; on HTTP/2 there is none at all.
+fn is_websocket_handshake<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let has = |name: header::HeaderName, token: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    };
+    // 16 bytes in Base64.
+    let has_key = headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(|key| key.len() == 24);
+    let is_upgrade = has(header::UPGRADE, "websocket") && has(header::CONNECTION, "upgrade");
+    let is_known = request.version() == Version::HTTP_11 && request.method() == Method::GET;
+    is_known && is_upgrade && has_key && has(header::SEC_WEBSOCKET_VERSION, "13")
+}
+
+/// A response of the host's own, with this JSON.
+fn reply(status: StatusCode, body: &'static str) -> Response<ServerBody> {
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())).boxed_unsync());
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
 /// Engine.IO's response for an unknown session; the client opens a new one.
 fn unknown_session() -> Response<ServerBody> {
-    let body = Full::new(Bytes::from_static(br#"{"code":1,"message":"Session ID unknown"}"#));
-    let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = http::StatusCode::BAD_REQUEST;
-    let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    reply(StatusCode::BAD_REQUEST, r#"{"code":1,"message":"Session ID unknown"}"#)
+}
+
+/// The response to a body that does not end. The rest of it would follow on this connection.
+fn too_slow() -> Response<ServerBody> {
+    let mut response = reply(StatusCode::REQUEST_TIMEOUT, r#"{"message":"The body did not arrive in time"}"#);
+    response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
     response
 }
 
@@ -275,19 +330,16 @@ fn unknown_session() -> Response<ServerBody> {
 fn too_many(refusal: Refusal) -> Response<ServerBody> {
     let (status, body) = match refusal {
         Refusal::HandshakeCaller => (
-            http::StatusCode::TOO_MANY_REQUESTS,
-            br#"{"message":"You are opening too many connections; try again in a moment"}"#.as_slice(),
+            StatusCode::TOO_MANY_REQUESTS,
+            r#"{"message":"You are opening too many connections; try again in a moment"}"#,
         ),
         _ => (
-            http::StatusCode::SERVICE_UNAVAILABLE,
-            br#"{"message":"This host has too many connections; try again in a moment"}"#.as_slice(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            r#"{"message":"This host has too many connections; try again in a moment"}"#,
         ),
     };
-    let mut response = Response::new(Full::new(Bytes::from_static(body)).boxed_unsync());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+    let mut response = reply(status, body);
+    response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
     response
 }
 
@@ -346,6 +398,46 @@ mod tests {
         }
         for path in ["/socket.iox", "/", "/socket"] {
             assert!(!SocketTrigger::answers(path), "{path}");
+        }
+    }
+
+    /// Attack (smuggling): an upgrade to a WebSocket that its client did not ask for in words that a proxy knows. Outcome: it
+    /// is no handshake.
+    #[test]
+    fn only_a_whole_handshake_opens_a_websocket() {
+        const WHOLE: [(&str, &str); 4] = [
+            ("upgrade", "WebSocket"),
+            ("connection", "keep-alive, Upgrade"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let request = |version, method: Method, change: Option<(&str, Option<&str>)>| {
+            let mut request = Request::builder().version(version).method(method).uri("/socket.io/");
+            for (name, value) in WHOLE {
+                let changed = change.filter(|(changed, _)| *changed == name);
+                if let Some(value) = changed.map_or(Some(value), |(_, value)| value) {
+                    request = request.header(name, value);
+                }
+            }
+            is_websocket_handshake(&request.body(()).unwrap())
+        };
+        assert!(request(Version::HTTP_11, Method::GET, None));
+        assert!(!request(Version::HTTP_2, Method::GET, None));
+        assert!(!request(Version::HTTP_10, Method::GET, None));
+        assert!(!request(Version::HTTP_11, Method::POST, None));
+        for (name, _) in WHOLE {
+            assert!(!request(Version::HTTP_11, Method::GET, Some((name, None))), "{name}");
+            assert!(!request(Version::HTTP_11, Method::GET, Some((name, Some("777")))), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_a_websocket_is_known_as_the_server_knows_it() {
+        for asks in ["transport=websocket", "EIO=4&transport=websocket&sid=x", "transport=websocket=x"] {
+            assert!(asks_for_websocket(&format!("/socket.io/?{asks}").parse().unwrap()), "{asks}");
+        }
+        for other in ["", "?", "?transport=polling", "?transport=websockets", "?xtransport=websocket"] {
+            assert!(!asks_for_websocket(&format!("/socket.io/{other}").parse().unwrap()), "{other}");
         }
     }
 

@@ -60,6 +60,7 @@ async fn summary(member: &Member, name: &str, expected: u64) {
     }
 }
 
+/// Attack (API10): records of others in Kafka that are no events. Outcome: dead letters; everything else is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_in_kafka_stops_nobody_and_operators_see_to_it() {
     let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };

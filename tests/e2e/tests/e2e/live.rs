@@ -52,6 +52,8 @@ async fn the_official_client_over_every_transport(stack: Stack) {
     run(stack, "live.test.mjs", ServerOptions::default()).await;
 }
 
+/// Attack (API4): more sockets, messages and bytes than a member may have, and a client that reads nothing. Outcome:
+/// refused in words, or the connection is cut and nothing is lost.
 async fn limits_have_a_defined_outcome(stack: Stack) {
     // A client that does not read hears no ping either: it is to be cut off before it gives up by itself.
     let config = "[sockets]\nper-user = 4\nburst = 200\npace = 1000\nunread = 1024\nping-seconds = 80\n";

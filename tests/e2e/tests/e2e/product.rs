@@ -56,6 +56,8 @@ async fn a_member_signs_up_connects_and_logs_out(stack: Stack) {
     server.settled().await;
 }
 
+/// Attack (API4, injection): bodies that are malformed, deep, large, of another type, or operators of a database.
+/// Outcome: 400, 413 or 415 in the one shape; nobody is logged in.
 async fn malformed_and_hostile_bodies_are_refused(stack: Stack) {
     let server = stack.start("host").await;
     let nobody = Member::nobody(&server.url);
@@ -106,6 +108,7 @@ async fn malformed_and_hostile_bodies_are_refused(stack: Stack) {
     }
 }
 
+/// Attack (API1): editing another member, answering requests to others. Outcome: 403 or 404, nothing changes.
 async fn other_peoples_things_stay_theirs(stack: Stack) {
     let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
@@ -141,6 +144,7 @@ async fn eight_racing_requests_in_both_directions_make_one(stack: Stack) {
     assert_eq!(won, 1);
 }
 
+/// Attack (API6): more requests at once than a day allows. Outcome: exactly the limit, 429 beyond.
 async fn the_days_limit_holds_when_it_is_raced(stack: Stack) {
     let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
@@ -194,6 +198,8 @@ fn sign(claims: &e2e::Value, secret: &str, algorithm: &str) -> String {
     format!("{message}.{}", BASE64.encode(signature))
 }
 
+/// Attack (JWT): tokens of another secret, another algorithm, another time, an unknown session. Outcome: `Please
+/// login`, on all stores.
 async fn a_token_that_is_not_a_living_one_is_refused(stack: Stack) {
     let server = stack.start("host").await;
     let ada = Member::sign_up(&server.url, "Ada").await;
