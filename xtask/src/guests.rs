@@ -1,7 +1,7 @@
 //! Building components: each crate with a `component.toml` becomes one `.wasm` file that deploys.
 //! Cargo links a core module, `wit-component` wraps it, and the manifest and what the SDK says of the routes go in as custom
-//! sections. Any number of callers may build at once (test binaries do): they take turns, and a file is there whole or not at all. What no crate
-//! makes any more is removed.
+//! sections. Any number of callers may build at once (test binaries do): they take turns, and a file is there whole or not at
+//! all. What no crate makes any more is removed.
 
 mod leftover;
 mod linking;
