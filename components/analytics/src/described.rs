@@ -1,4 +1,4 @@
-//! The public route as `GET /openapi.json` describes it. The one for operators is not public, and is not described there.
+//! The public route as `GET /openapi.json` describes it. The one for operators is not public, and not described.
 
 use devconnect_sdk::openapi::{Answer, Description, Field, Named, Schema};
 

@@ -22,11 +22,7 @@ pub(crate) const HISTORY: Description = Description {
     parameters: &[
         Parameter::Path("targetUserId", Schema::Id, "The other member"),
         Parameter::Query("limit", Schema::IntegerFrom(1), "Messages of a page: 50, at most 200"),
-        Parameter::Query(
-            "before",
-            Schema::Pattern("^([0-9a-fA-F]{24})?$"),
-            "The `_id` of a message of the conversation",
-        ),
+        Parameter::Query("before", Schema::Id, "The `_id` of a message of the conversation"),
     ],
     answers: &[
         Answer::Json(

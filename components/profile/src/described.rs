@@ -20,7 +20,7 @@ const EDIT_FORM: Named = Named {
 
 const WHOLE_FORM: Named = Named {
     name: "ProfileForm",
-    about: "A form with all of its inputs: an empty text in age, gender, photoUrl or about is not given, and age may be text",
+    about: "All inputs of a form: an empty text in age, gender, photoUrl or about is not given, and age may be text",
     schema: Schema::Closed(&[
         Field::Optional("firstName", NAME),
         Field::Optional("lastName", NAME),

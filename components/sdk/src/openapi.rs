@@ -1,8 +1,8 @@
-//! What a component says of its routes: the custom section `devconnect:openapi` of the built file, a line of JSON for each
-//! route. The host puts the lines of all components together and answers them at `GET /openapi.json`.
+//! What a component says of its routes: the custom section `devconnect:openapi` of the built file, a line of JSON a route.
+//! The host puts the lines of all components together and answers them at `GET /openapi.json`.
 //!
-//! The lines are made while the component is compiled. A custom section is no part of an instance's memory: a description costs
-//! bytes of the file, and nothing of a call.
+//! The lines are made while the component is compiled. A custom section is no part of an instance's memory: a description
+//! costs bytes of the file, and nothing of a call.
 //!
 //! ```
 //! use devconnect_sdk::openapi::{Answer, Description, Field, Named, Parameter, Schema};
@@ -15,7 +15,10 @@
 //! const GREETING: Named = Named {
 //!     name: "Greeting",
 //!     about: "What somebody says",
-//!     schema: Schema::Object(&[Field::Required("text", Schema::TextOf(1, 100)), Field::Optional("seenAt", Schema::Date)]),
+//!     schema: Schema::Object(&[
+//!         Field::Required("text", Schema::TextOf(1, 100)),
+//!         Field::Optional("seenAt", Schema::Date),
+//!     ]),
 //! };
 //! const SHOW: Description = Description {
 //!     summary: "Show a greeting",
@@ -33,8 +36,8 @@
 //! }
 //! ```
 
-/// What one route takes and answers. The host adds what it answers itself before a component is called (401, 413, 415 and the
-/// like), and whether a session is wanted.
+/// What one route takes and answers. The host adds what it answers itself before a component is called (401, 413, 415 and
+/// the like), and whether a session is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
     /// One line.
@@ -59,7 +62,7 @@ impl Description {
 pub enum Parameter {
     /// Of the path.
     Path(&'static str, Schema, &'static str),
-    /// Of the query, where it may be left out.
+    /// Of the query, where it may be left out, or be empty, which is the same.
     Query(&'static str, Schema, &'static str),
     /// Of the query, where it has to be.
     RequiredQuery(&'static str, Schema, &'static str),
@@ -297,17 +300,17 @@ impl<const N: usize> Sink<N> {
     }
 
     const fn parameter(&mut self, parameter: &Parameter) {
-        let (place, required, name, schema, about) = match parameter {
-            Parameter::Path(name, schema, about) => ("path", "true", *name, schema, *about),
-            Parameter::Query(name, schema, about) => ("query", "false", *name, schema, *about),
-            Parameter::RequiredQuery(name, schema, about) => ("query", "true", *name, schema, *about),
+        let (place, is_required, name, schema, about) = match parameter {
+            Parameter::Path(name, schema, about) => ("path", true, *name, schema, *about),
+            Parameter::Query(name, schema, about) => ("query", false, *name, schema, *about),
+            Parameter::RequiredQuery(name, schema, about) => ("query", true, *name, schema, *about),
         };
         self.raw("{\"name\":");
         self.text(name);
         self.name(false, "in");
         self.text(place);
-        self.name(false, "required");
-        self.raw(required);
+        self.name(false, if is_required { "required" } else { "empty" });
+        self.raw("true");
         self.name(false, "description");
         self.text(about);
         self.name(false, "schema");
@@ -587,7 +590,7 @@ mod tests {
             },
             "parameters": [
                 { "name": "id", "in": "path", "required": true, "description": "Which", "schema": { "type": "string", "pattern": "^[0-9a-fA-F]{24}$" } },
-                { "name": "page", "in": "query", "required": false, "description": "From 1", "schema": { "type": "integer", "minimum": 1 } },
+                { "name": "page", "in": "query", "empty": true, "description": "From 1", "schema": { "type": "integer", "minimum": 1 } },
                 { "name": "token", "in": "query", "required": true, "description": "", "schema": {} },
             ],
             "answers": [

@@ -1,4 +1,4 @@
-//! What a component says of its routes: the custom section `devconnect:openapi`, a line of JSON a route, as the SDK writes it.
+//! What a component says of its routes: the custom section `devconnect:openapi`, a line of JSON a route.
 //!
 //! It is read and checked with the manifest; a component without one has routes all the same. The trigger puts the
 //! descriptions of all components together.
@@ -61,6 +61,9 @@ pub struct DescribedParameter {
     /// Whether it has to be there.
     #[serde(default)]
     pub required: bool,
+    /// Of the query: whether it may be empty, which is as if it were not there.
+    #[serde(default)]
+    pub empty: bool,
     /// What it is for.
     #[serde(default)]
     pub description: String,

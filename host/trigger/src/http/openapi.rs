@@ -1,5 +1,5 @@
-//! `GET /openapi.json`: the description of all public routes as OpenAPI 3.1, put together from what each component says of its
-//! own and from what the host answers itself. It is made once for a route table. Pure.
+//! `GET /openapi.json`: the description of all public routes as OpenAPI 3.1. It is put together from what each component says
+//! of its own and from what the host answers itself, once for a route table. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -151,7 +151,7 @@ impl Paths {
     }
 }
 
-/// The schemas with a name. Two components may have different ones of the same name: the second gets its component's in front.
+/// The schemas with a name. Two components may have different ones of one name: the second gets its component's in front.
 #[derive(Default)]
 struct NamedSchemas<'a> {
     schemas: Map<String, Value>,
@@ -454,6 +454,9 @@ fn all_parameters<'a>(
     for known in known().filter(|known| known.place == Place::Query) {
         let schema = named.schema(&known.schema, component);
         let mut parameter = json!({ "name": known.name, "in": "query", "required": known.required, "schema": schema });
+        if let (Value::Object(fields), true) = (&mut parameter, known.empty) {
+            fields.insert("allowEmptyValue".to_owned(), true.into());
+        }
         describe(&mut parameter, &known.description);
         all.push(parameter);
     }
@@ -618,7 +621,7 @@ revoked = 'r'
         }
     }
 
-    const SHOW: &str = r#"{"method":"GET","path":"/things/{id}","summary":"Show","parameters":[{"name":"id","in":"path","required":true,"description":"Which","schema":{"type":"string","pattern":"^x$"}},{"name":"q","in":"query","schema":{"type":"integer"}}],"answers":[{"status":200,"type":"application/json","schema":{"title":"Thing","type":"object","properties":{"of":{"title":"Inner","type":"null"}}}},{"status":404,"description":"No such thing"},{"status":403,"type":"text/html","description":"A page"},{"status":429,"type":"application/json","schema":{"type":"object","properties":{"used":{"type":"integer"}}}}]}"#;
+    const SHOW: &str = r#"{"method":"GET","path":"/things/{id}","summary":"Show","parameters":[{"name":"id","in":"path","required":true,"description":"Which","schema":{"type":"string","pattern":"^x$"}},{"name":"q","in":"query","empty":true,"schema":{"type":"integer"}}],"answers":[{"status":200,"type":"application/json","schema":{"title":"Thing","type":"object","properties":{"of":{"title":"Inner","type":"null"}}}},{"status":404,"description":"No such thing"},{"status":403,"type":"text/html","description":"A page"},{"status":429,"type":"application/json","schema":{"type":"object","properties":{"used":{"type":"integer"}}}}]}"#;
     const OTHER: &str = r#"{"method":"POST","path":"/others","body":{"title":"Thing","type":"object","additionalProperties":false},"answers":[{"status":200,"type":"text/plain"},{"status":201,"type":"application/json","schema":{"title":"Inner","type":"null"}}]}"#;
 
     #[test]
@@ -633,10 +636,9 @@ revoked = 'r'
         assert_eq!((&show["summary"], &show["operationId"]), (&json!("Show"), &json!("getThingsById")));
         assert_eq!(show["security"], json!([{ "cookie": [] }, { "bearer": [] }]));
         assert_eq!(show["parameters"][0]["schema"]["pattern"], "^x$");
-        assert_eq!(
-            (&show["parameters"][1]["in"], &show["parameters"][1]["required"]),
-            (&json!("query"), &json!(false))
-        );
+        let schema = json!({ "type": "integer" });
+        let query = json!({ "name": "q", "in": "query", "required": false, "allowEmptyValue": true, "schema": schema });
+        assert_eq!(show["parameters"][1], query);
         let schema = |value: &Value| value["content"]["application/json"]["schema"].clone();
         assert_eq!(schema(&show["responses"]["200"]), json!({ "$ref": "#/components/schemas/Thing" }));
         // The component and the host both say 404, and with the same words in the same shape it is said once.

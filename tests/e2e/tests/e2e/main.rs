@@ -4,6 +4,7 @@
 
 mod canary;
 mod deploy;
+mod described;
 mod draining;
 mod durability;
 mod events;
