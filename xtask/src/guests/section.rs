@@ -1,5 +1,5 @@
-//! Custom sections: the manifest goes into a component, and what the SDK wrote into the linked module comes out of it. Both are at
-//! the component's top level then, where the host looks for them.
+//! Custom sections: the manifest goes into a component, and what the SDK wrote into the linked module comes out of it. Both
+//! are at the component's top level then, where the host looks for them.
 
 use std::borrow::Cow;
 
@@ -22,8 +22,8 @@ pub(super) fn with_description(component: Vec<u8>, description: &[u8]) -> Vec<u8
     if description.is_empty() { component } else { with_section(component, OPENAPI, description) }
 }
 
-/// A linked module without the description of its routes, and that description: empty where there is none. Several sections are
-/// one after the other.
+/// A linked module without the description of its routes, and that description: empty where there is none. Several sections
+/// are one after the other.
 pub(super) fn without_description(core: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<u8>)> {
     let (mut rest, mut description, mut found) = (Module::new(), Vec::new(), false);
     for payload in Parser::new(0).parse_all(core) {
