@@ -1,7 +1,7 @@
 //! Building components: each crate with a `component.toml` becomes one `.wasm` file that deploys.
-//! Cargo links a core module, `wit-component` wraps it, and the manifest goes in as a custom section. Any number of
-//! callers may build at once (test binaries do): they take turns, and a file is there whole or not at all. What no crate
-//! makes any more is removed.
+//! Cargo links a core module, `wit-component` wraps it, and the manifest and what the SDK says of the routes go in as custom
+//! sections. Any number of callers may build at once (test binaries do): they take turns, and a file is there whole or not at
+//! all. What no crate makes any more is removed.
 
 mod leftover;
 mod linking;
@@ -190,7 +190,9 @@ fn finish(root: &Path, linked: &Path, guest: &Guest) -> Result<Built> {
     if guest.served {
         linking::check(&core)?;
     }
-    let component = with_manifest(encode(&core)?, &guest.manifest);
+    let (core, description) = section::without_description(&core)?;
+    let component = section::with_description(encode(&core)?, &description);
+    let component = with_manifest(component, &guest.manifest);
     let wasm = root.join(guest.place).join(&guest.name).with_extension("wasm");
     let changed = place(&wasm, &component)?;
     Ok(Built { name: guest.name.clone(), wasm, size: component.len(), changed })

@@ -4,6 +4,7 @@
 //! All counts of a delivery go up in one commit with the marks of its events, so that whatever comes again or late is counted once and
 //! in its own window.
 
+mod described;
 mod network;
 mod rollup;
 mod skills;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use rollup::{Counted, count};
 
 devconnect_sdk::http_component! {
-    GET "/analytics/summary" => summary::summary,
+    GET "/analytics/summary" as described::SUMMARY => summary::summary,
     GET "/analytics/network" => network::network,
 }
 

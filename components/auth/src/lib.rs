@@ -3,6 +3,7 @@
 
 mod attempts;
 mod client;
+mod described;
 mod login;
 mod signup;
 
@@ -10,9 +11,9 @@ use devconnect_sdk::prelude::*;
 use model::events::{Logout, USER_EVENTS};
 
 devconnect_sdk::http_component! {
-    POST "/signup" => signup::sign_up,
-    POST "/login" => login::log_in,
-    POST "/logout" => log_out,
+    POST "/signup" as described::SIGN_UP => signup::sign_up,
+    POST "/login" as described::LOG_IN => login::log_in,
+    POST "/logout" as described::LOG_OUT => log_out,
 }
 
 fn log_out(request: &Request) -> Result<Response, Error> {

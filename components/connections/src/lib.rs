@@ -3,6 +3,7 @@
 
 mod allowance;
 mod answer;
+mod described;
 mod expiry;
 mod lists;
 mod page;
@@ -10,11 +11,11 @@ mod request;
 mod send;
 
 devconnect_sdk::http_component! {
-    POST "/request/send/{status}/{toUserId}" => send::send,
-    POST "/request/review/{status}/{requestId}" => answer::review,
-    PATCH "/user/requests/{requestId}/respond" => answer::respond,
-    GET "/user/requests/received" => lists::received,
-    GET "/user/connections" => lists::connections,
+    POST "/request/send/{status}/{toUserId}" as described::SEND => send::send,
+    POST "/request/review/{status}/{requestId}" as described::REVIEW => answer::review,
+    PATCH "/user/requests/{requestId}/respond" as described::RESPOND => answer::respond,
+    GET "/user/requests/received" as described::RECEIVED => lists::received,
+    GET "/user/connections" as described::CONNECTIONS => lists::connections,
 }
 
 devconnect_sdk::schedule_component! {

@@ -5,6 +5,7 @@
 mod answer;
 mod available;
 mod catalogue;
+mod described;
 mod headcount;
 mod page;
 mod plain;
@@ -21,7 +22,7 @@ use crate::available::Available;
 use crate::page::Page;
 
 devconnect_sdk::http_component! {
-    GET "/feed" => feed,
+    GET "/feed" as described::FEED => feed,
 }
 
 fn feed(request: &Request) -> Result<Response, Error> {

@@ -4,6 +4,7 @@
 
 mod contacts;
 mod conversation;
+mod described;
 mod history;
 mod message;
 mod presence;
@@ -12,7 +13,7 @@ mod send;
 mod stamp;
 
 devconnect_sdk::http_component! {
-    GET "/chat/{targetUserId}/history" => history::history,
+    GET "/chat/{targetUserId}/history" as described::HISTORY => history::history,
 }
 
 devconnect_sdk::socket_component! {

@@ -2,14 +2,15 @@
 //! sent to sockets by that event or when the member comes (`push`), listed and marked as read over HTTP (`list`).
 //! Whatever is stored and not delivered is sent when the member comes, so that nobody misses one.
 
+mod described;
 mod list;
 mod push;
 mod stored;
 mod told;
 
 devconnect_sdk::http_component! {
-    GET "/notifications" => list::list,
-    POST "/notifications/{id}/read" => list::read,
+    GET "/notifications" as described::LIST => list::list,
+    POST "/notifications/{id}/read" as described::READ => list::read,
 }
 
 devconnect_sdk::event_component! {

@@ -1,5 +1,6 @@
 //! Which mails a user wants: seen and chosen when signed in, or all ended by the link that each mail carries.
 
+mod described;
 mod unsubscribe;
 
 use devconnect_sdk::prelude::*;
@@ -8,9 +9,9 @@ use model::rate::Rate;
 use model::{preferences, user};
 
 devconnect_sdk::http_component! {
-    GET "/email-preferences" => show,
-    PATCH "/email-preferences" => choose,
-    GET "/unsubscribe/{userId}" => unsubscribe::unsubscribe,
+    GET "/email-preferences" as described::SHOW => show,
+    PATCH "/email-preferences" as described::CHOOSE => choose,
+    GET "/unsubscribe/{userId}" as described::UNSUBSCRIBE => unsubscribe::unsubscribe,
 }
 
 fn show(request: &Request) -> Result<Response, Error> {

@@ -2,6 +2,8 @@
 //! its commit: a profile that was just changed is never seen as it was. Which skills a member has is told as an event. The password is not granted to this component and
 //! so never in a document here.
 
+mod described;
+
 use devconnect_sdk::prelude::*;
 use model::body::Body;
 use model::events::{Skills, USER_EVENTS};
@@ -19,9 +21,9 @@ const EMAIL_CHANGES: Rate = Rate {
 };
 
 devconnect_sdk::http_component! {
-    GET "/profile/view" => view,
-    PATCH "/profile/edit" => edit,
-    PATCH "/user/{userId}" => edit_by_form,
+    GET "/profile/view" as described::VIEW => view,
+    PATCH "/profile/edit" as described::EDIT => edit,
+    PATCH "/user/{userId}" as described::EDIT_BY_FORM => edit_by_form,
 }
 
 fn view(request: &Request) -> Result<Response, Error> {

@@ -46,6 +46,7 @@
 //!     Ok(Response::json(&doc! { "_id": id, "text": new.text }))
 //! }
 //! ```
+//! What a route takes and answers can be described for `GET /openapi.json`: see [`openapi`].
 //! `cargo xtask build-components greeting` makes `target/components/greeting.wasm` of it.
 
 #[cfg(any(target_arch = "wasm32", test))]
@@ -62,6 +63,7 @@ pub mod http;
 pub mod json;
 pub mod log;
 pub mod mail;
+pub mod openapi;
 pub mod passwords;
 pub mod presence;
 pub mod random;

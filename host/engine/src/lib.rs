@@ -37,7 +37,7 @@ pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, Failure, Outcome};
 pub use state::{Call, CookieChange, Shared, State};
 
-use manifest::{Bundle, Limits, Manifest};
+use manifest::{Bundle, Description, Limits, Manifest};
 
 /// Why an engine can't be built or a component can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,8 @@ pub struct Engine {
 pub struct Loaded {
     /// Its manifest.
     pub manifest: Arc<Manifest>,
+    /// What it says of its routes.
+    pub description: Arc<Description>,
     /// The hex SHA-256 of its file, which is its version for the host.
     pub sha256: String,
     /// Its calls since it was loaded.
@@ -196,7 +198,7 @@ impl Engine {
     ///
     /// Compiling takes tens of milliseconds per 100 KB: call it off the request path.
     pub fn load(&self, bundle: &Bundle) -> Result<Loaded, EngineError> {
-        let Bundle { manifest, sha256, wasm } = bundle;
+        let Bundle { manifest, description, sha256, wasm } = bundle;
         if let Some((name, requested, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, requested, most });
         }
@@ -208,6 +210,7 @@ impl Engine {
         let total = self.total(&manifest.component.name);
         Ok(Loaded {
             manifest: manifest.clone(),
+            description: description.clone(),
             sha256: sha256.clone(),
             counts: Counts::default(),
             total,

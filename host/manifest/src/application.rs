@@ -33,6 +33,9 @@ pub enum ApplicationError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Application {
+    /// What it is called.
+    #[serde(default)]
+    pub application: ApplicationName,
     /// The format of sessions.
     pub session: SessionRules,
     /// The origins that may call from a browser.
@@ -53,6 +56,25 @@ pub struct Application {
     /// The settings for components, which the operator may override.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+}
+
+/// The application's name and version, for who reads the description of its API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ApplicationName {
+    /// For people.
+    pub name: String,
+    /// For people.
+    pub version: String,
+    /// A few sentences.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl Default for ApplicationName {
+    fn default() -> Self {
+        Self { name: "Application".to_owned(), version: "0".to_owned(), description: String::new() }
+    }
 }
 
 /// Browser origins in addition to the operator's list.

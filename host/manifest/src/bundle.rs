@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Manifest, ManifestError};
+use crate::{Description, Manifest, ManifestError};
 
 /// Why a file is not a bundle.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +20,12 @@ pub enum BundleError {
         /// The error of the system.
         why: std::io::Error,
     },
-    /// Its manifest is refused.
+    /// Its manifest is refused, or its description.
     #[error("{name} is refused: {why}")]
     Manifest {
         /// The component, or the file where the component's name is not known.
         name: String,
-        /// The error of the manifest.
+        /// What is wrong.
         why: ManifestError,
     },
 }
@@ -35,6 +35,8 @@ pub enum BundleError {
 pub struct Bundle {
     /// Its manifest.
     pub manifest: Arc<Manifest>,
+    /// What it says of its routes.
+    pub description: Arc<Description>,
     /// The hex SHA-256 of the file, which is its version for the host.
     pub sha256: String,
     /// The bytes of the file.
@@ -45,12 +47,14 @@ impl Bundle {
     /// Reads a bundle from bytes; `origin` is its name in errors of the manifest.
     ///
     /// # Errors
-    /// There is not exactly one manifest, or it is wrong. The component's code is not checked.
+    /// There is not exactly one manifest, or it is wrong, or the description of its routes is. The component's code is not
+    /// checked.
     pub fn read(origin: &str, wasm: Vec<u8>) -> Result<Self, BundleError> {
-        let manifest =
-            Manifest::of_component(&wasm).map_err(|why| BundleError::Manifest { name: origin.to_owned(), why })?;
+        let refused = |why| BundleError::Manifest { name: origin.to_owned(), why };
+        let manifest = Manifest::of_component(&wasm).map_err(refused)?;
+        let description = Description::of_component(&wasm, &manifest).map_err(refused)?;
         let sha256 = hex::encode(Sha256::digest(&wasm));
-        Ok(Self { manifest: Arc::new(manifest), sha256, wasm })
+        Ok(Self { manifest: Arc::new(manifest), description: Arc::new(description), sha256, wasm })
     }
 
     /// Reads a bundle from a file.

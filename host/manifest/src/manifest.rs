@@ -38,6 +38,9 @@ pub enum ManifestError {
     /// The TOML or a value in it is wrong; the text has line and column.
     #[error("its manifest is wrong: {0}")]
     Malformed(String),
+    /// What it says of its routes is wrong.
+    #[error("what it says of its routes (the custom section `devconnect:openapi`) is wrong: {0}")]
+    Description(String),
     /// The manifest contradicts itself.
     #[error("its manifest contradicts itself: {0}")]
     Contradiction(String),

@@ -1,4 +1,4 @@
-//! The manifest section: reads and adds the custom section at the top level of a component.
+//! The sections of a bundle: reads the custom sections at the top level of a component, and adds the manifest's.
 
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
@@ -34,7 +34,22 @@ impl Manifest {
 /// The text of a component's manifest; none when it has none.
 fn find(wasm: &[u8]) -> Result<Option<&str>, ManifestError> {
     let mut found = None;
-    let mut depth = 0_u32;
+    for (depth, data) in sections(wasm, SECTION)? {
+        if depth > 0 {
+            return Err(ManifestError::Ambiguous("one is nested inside it"));
+        }
+        if found.replace(data).is_some() {
+            return Err(ManifestError::Ambiguous("there are two"));
+        }
+    }
+    let Some(bytes) = found else { return Ok(None) };
+    let text = std::str::from_utf8(bytes);
+    text.map(Some).map_err(|error| ManifestError::Malformed(format!("not UTF-8 from byte {}", error.valid_up_to())))
+}
+
+/// The custom sections of a component with this name, and how deep each is nested.
+pub(super) fn sections<'a>(wasm: &'a [u8], name: &str) -> Result<Vec<(u32, &'a [u8])>, ManifestError> {
+    let (mut found, mut depth) = (Vec::new(), 0_u32);
     for payload in wasmparser::Parser::new(0).parse_all(wasm) {
         use wasmparser::Payload;
         match payload.map_err(|error| ManifestError::NotAComponent(error.to_string()))? {
@@ -43,20 +58,11 @@ fn find(wasm: &[u8]) -> Result<Option<&str>, ManifestError> {
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if section.name() == SECTION => {
-                if depth > 0 {
-                    return Err(ManifestError::Ambiguous("one is nested inside it"));
-                }
-                if found.replace(section.data()).is_some() {
-                    return Err(ManifestError::Ambiguous("there are two"));
-                }
-            }
+            Payload::CustomSection(section) if section.name() == name => found.push((depth, section.data())),
             _ => {}
         }
     }
-    let Some(bytes) = found else { return Ok(None) };
-    let text = std::str::from_utf8(bytes);
-    text.map(Some).map_err(|error| ManifestError::Malformed(format!("not UTF-8 from byte {}", error.valid_up_to())))
+    Ok(found)
 }
 
 #[cfg(test)]

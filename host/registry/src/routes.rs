@@ -77,6 +77,7 @@ struct RouteTable(BTreeMap<Method, matchit::Router<Arc<Route>>>);
 #[derive(Default)]
 pub struct Routes {
     public: RouteTable,
+    listed: Vec<(Method, Arc<Route>)>,
     operators: RouteTable,
     events: BTreeMap<String, Served>,
     presence: Vec<Served>,
@@ -95,9 +96,13 @@ impl Routes {
                     let trigger = canary.version.manifest.http.iter().find(same)?;
                     Some((canary.clone(), Arc::new(Route::of(&canary.version, trigger))))
                 });
-                let operators = route.session == SessionRule::Operator;
-                let table = if operators { &mut routes.operators } else { &mut routes.public };
-                table.insert(trigger.method, Arc::new(route))?;
+                let route = Arc::new(route);
+                if route.session == SessionRule::Operator {
+                    routes.operators.insert(trigger.method, route)?;
+                } else {
+                    routes.listed.push((trigger.method, route.clone()));
+                    routes.public.insert(trigger.method, route)?;
+                }
             }
             for trigger in &manifest.socket {
                 routes.insert_event(&trigger.event, served)?;
@@ -130,6 +135,11 @@ impl Routes {
     /// The components that are called when a user comes online or goes offline.
     pub fn presence(&self) -> &[Served] {
         &self.presence
+    }
+
+    /// The routes of the public listener, those that only canaries have left out.
+    pub fn listed(&self) -> impl Iterator<Item = (Method, &Route)> {
+        self.listed.iter().map(|(method, route)| (*method, &**route))
     }
 
     /// The route of a request to the public listener.

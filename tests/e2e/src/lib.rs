@@ -12,6 +12,7 @@
     reason = "a test that can't be set up should fail loudly, right here"
 )]
 
+pub mod described;
 mod left;
 pub mod mailbox;
 mod member;

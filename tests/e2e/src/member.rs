@@ -1,7 +1,10 @@
-//! A member of the network, as a front end acts for one: an HTTP client with a session cookie.
+//! A member of the network, as a front end acts for one: an HTTP client with a session cookie. Each answer is checked against
+//! what the host says of itself.
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+
+use crate::described::Asked;
 
 /// A password that every rule accepts.
 pub const PASSWORD: &str = "Str0ng!Pass";
@@ -79,23 +82,23 @@ impl Member {
     }
 
     /// A `GET` with this member's session.
-    pub fn get(&self, path: &str) -> RequestBuilder {
+    pub fn get(&self, path: &str) -> Asked {
         self.request(Method::GET, path)
     }
 
     /// A `POST` with this member's session.
-    pub fn post(&self, path: &str) -> RequestBuilder {
+    pub fn post(&self, path: &str) -> Asked {
         self.request(Method::POST, path)
     }
 
     /// A `PATCH` with this member's session.
-    pub fn patch(&self, path: &str) -> RequestBuilder {
+    pub fn patch(&self, path: &str) -> Asked {
         self.request(Method::PATCH, path)
     }
 
     /// Any method with this member's session.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.url));
+    pub fn request(&self, method: Method, path: &str) -> Asked {
+        let request = Asked::new(&self.client, method, &self.url, path);
         if self.token.is_empty() { request } else { request.header("cookie", format!("token={}", self.token)) }
     }
 

@@ -268,7 +268,7 @@ impl Shared {
     async fn ask(
         &self,
         what: &'static str,
-        request: reqwest::RequestBuilder,
+        request: e2e::described::Asked,
         judge: impl FnOnce(&Value) -> Result<(), String>,
     ) -> bool {
         let (begun, before) = (Instant::now(), self.away());

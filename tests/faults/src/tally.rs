@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use e2e::Value;
-use reqwest::{RequestBuilder, StatusCode, header};
+use e2e::described::Asked;
+use reqwest::{StatusCode, header};
 
 /// An answer that takes longer is late.
 const LATE: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ pub enum Answer {
 
 impl Answer {
     /// Sends a request and sees what comes.
-    pub async fn of(request: RequestBuilder) -> Self {
+    pub async fn of(request: Asked) -> Self {
         let response = match request.timeout(NEVER).send().await {
             Ok(response) => response,
             Err(error) => return Self::Wrong(format!("no answer: {error:?}")),

@@ -30,7 +30,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("hostile/smuggling", NONE, 10),
     // The order of messages and the swarm are among them: they want a quiet machine.
     ("e2e/live", ALONE, 120),
-    ("e2e/fuzz", CORE, 90),
+    ("e2e/fuzz", CORE, 300),
     ("e2e/watching", CORE, 50),
     ("e2e/canary", CORE, 30),
     ("e2e/deploy", CORE, 30),

@@ -46,15 +46,17 @@ macro_rules! routes {
     };
 }
 
-/// Makes this crate a component with `[[http]]` triggers: `http_component! { GET "/profile/view" => view, … }`.
+/// Makes this crate a component with `[[http]]` triggers: `http_component! { GET "/profile/view" as VIEW => view, … }`.
 ///
-/// Each pattern is written as in `component.toml`, each handler is a `fn(&Request) -> Result<Response, Error>`.
+/// Each pattern is written as in `component.toml`, each handler is a `fn(&Request) -> Result<Response, Error>`. What stands behind
+/// `as`, and may be left out, is the constant that describes the route for `GET /openapi.json`: a
+/// [`Description`](crate::openapi::Description).
 /// Used once in a crate, at its top; it may stand beside the macro of another kind of trigger.
 #[macro_export]
 macro_rules! http_component {
-    ($($routes:tt)*) => {
+    ($($method:ident $pattern:literal $(as $description:expr)? => $handler:expr),* $(,)?) => {
         const _: () = {
-            const ROUTES: &[$crate::http::Route] = $crate::routes! { $($routes)* };
+            const ROUTES: &[$crate::http::Route] = $crate::routes! { $($method $pattern => $handler),* };
             struct HttpHandler;
             impl $crate::bindings::http::Guest for HttpHandler {
                 fn handle(request: $crate::bindings::http::Request) -> $crate::bindings::http::Response {
@@ -67,6 +69,19 @@ macro_rules! http_component {
             // in use all the same.
             #[cfg(not(target_arch = "wasm32"))]
             const _: (&[$crate::http::Route], HttpHandler) = (ROUTES, HttpHandler);
+
+            const DESCRIBED: &[$crate::openapi::Listed] =
+                &[$($((stringify!($method), $pattern, &$description),)?)*];
+            const LENGTH: usize = $crate::openapi::length(DESCRIBED);
+            const LINES: [u8; LENGTH] = $crate::openapi::lines(DESCRIBED);
+            // On this target a static with a section is a custom section, and no data of an instance. `#[used]` would make it
+            // data as well.
+            #[cfg(target_arch = "wasm32")]
+            #[allow(unsafe_code, reason = "a custom section has no meaning to the linker")]
+            #[unsafe(link_section = "devconnect:openapi")]
+            static _LINES: [u8; LENGTH] = LINES;
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: [u8; LENGTH] = LINES;
         };
     };
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use manifest::{About, Imports, Manifest};
+use manifest::{About, Description, Imports, Manifest};
 
 /// Prints a line for each permission that the component in a file asks for, and a warning for each grant that it can't use.
 ///
@@ -14,6 +14,7 @@ pub fn perform(file: &Path) -> anyhow::Result<()> {
     let wasm = std::fs::read(file).with_context(|| format!("can't read {}", file.display()))?;
     let refused = || format!("{} is refused", file.display());
     let manifest = Manifest::of_component(&wasm).with_context(refused)?;
+    Description::of_component(&wasm, &manifest).with_context(refused)?;
     let imports = Imports::of_component(&wasm).with_context(refused)?;
     let About { name, version, description } = &manifest.component;
     println!("{name} {version}: {description}");

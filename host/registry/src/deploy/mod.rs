@@ -392,7 +392,7 @@ impl Deployments {
         let mut writes = vec![component_row::raise_head(cluster.revision)?];
         let fits = |seed: &Arc<Bundle>| loaded.iter().any(|version| version.sha256 == seed.sha256);
         let fitting: Vec<Arc<Bundle>> = unknown.into_iter().filter(fits).collect();
-        for Bundle { manifest, sha256, wasm } in fitting.iter().map(AsRef::as_ref) {
+        for Bundle { manifest, sha256, wasm, .. } in fitting.iter().map(AsRef::as_ref) {
             self.blobs.put(sha256, wasm, self.clock.now()).await?;
             writes.push(Blobs::mark_named(sha256)?);
             if let Some(local_copy) = &self.local_copy {

@@ -7,12 +7,13 @@ mod accept;
 mod cookies;
 #[cfg(test)]
 mod fuzz;
+mod openapi;
 mod origin;
 mod pages;
 mod reply;
 mod request;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -28,6 +29,7 @@ use capability::health::Store;
 use capability::sessions::Identity;
 use engine::{Call, Caller, Entered, Failure};
 use manifest::{Method as RouteMethod, SessionRule};
+use openapi::Published;
 use registry::{Found, Registry, Route};
 use reply::{ErrorReply, Reply};
 use request::Origin;
@@ -59,6 +61,8 @@ pub struct HttpTrigger {
     registry: Arc<Registry>,
     site: Site,
     sockets: Arc<SocketTrigger>,
+    /// The description of the routes that were served when it was last asked for.
+    published: Mutex<Option<Arc<Published>>>,
 }
 
 /// The body of every response: a component's or the host's own, or the Socket.IO server's.
@@ -67,7 +71,7 @@ pub type Body = Either<Full<Bytes>, ServerBody>;
 impl HttpTrigger {
     /// For the components of a registry, with the sockets on the same port.
     pub fn new(registry: Arc<Registry>, site: Site, sockets: Arc<SocketTrigger>) -> Self {
-        Self { registry, site, sockets }
+        Self { registry, site, sockets, published: Mutex::default() }
     }
 
     /// The sockets on the same port.
@@ -130,7 +134,7 @@ impl HttpTrigger {
         let method = RouteMethod::of(&parts.method);
         let path = parts.uri.path();
         if method == Some(RouteMethod::Get)
-            && let Some(reply) = self.health(path)
+            && let Some(reply) = self.own(path, &parts.headers)
         {
             return Ok(reply);
         }
@@ -139,6 +143,9 @@ impl HttpTrigger {
         }
         if *verdict == Verdict::Foreign && method.is_none_or(RouteMethod::changes_state) {
             return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
+        }
+        if is_own(path) {
+            return Err(other_methods(&[RouteMethod::Get]));
         }
         let (route, params) = route(self.registry.routes().find(method, path))?;
         let identity = self.identity(&route, &parts.headers).await?;
@@ -242,12 +249,29 @@ impl HttpTrigger {
         cookies::CookieRules { name: &rules.cookie, age: rules.cookie_age, https: self.site.https }
     }
 
-    fn health(&self, path: &str) -> Option<Reply> {
+    /// What the host answers itself at one of its own paths.
+    fn own(&self, path: &str, headers: &http::HeaderMap) -> Option<Reply> {
         match path {
             "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
             "/readyz" => Some(readiness(&self.site.stores, &self.registry.failing().names())),
+            openapi::PATH => {
+                let published = self.published();
+                let is_known = openapi::is_known(headers.get(header::IF_NONE_MATCH), &published.etag);
+                Some(Reply::tagged(published.body.clone(), published.etag.clone(), is_known))
+            }
             _ => None,
         }
+    }
+
+    /// The description of the routes that are served now; made once for a route table.
+    fn published(&self) -> Arc<Published> {
+        let routes = self.registry.routes();
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = published.as_ref().filter(|known| known.is_of(&routes)) {
+            return known.clone();
+        }
+        let application = &self.registry.engine().shared().application;
+        published.insert(Arc::new(Published::new(&routes, application))).clone()
     }
 
     fn options(&self, path: &str, verdict: &Verdict) -> Result<Reply, ErrorReply> {
@@ -256,6 +280,9 @@ impl HttpTrigger {
         }
         if SocketTrigger::answers(path) {
             return Ok(Reply::preflight("GET, POST, OPTIONS"));
+        }
+        if is_own(path) {
+            return Ok(Reply::preflight(&allow(&[RouteMethod::Get])));
         }
         let methods = match self.registry.routes().find(None, path) {
             Found::OtherMethods(methods) => allow(&methods),
@@ -274,12 +301,22 @@ type Matched = (Arc<Route>, Vec<(String, String)>);
 fn route(found: Found) -> Result<Matched, ErrorReply> {
     match found {
         Found::Route(route, params) => Ok((route, params)),
-        Found::OtherMethods(methods) => {
-            let error = ErrorReply::new(StatusCode::METHOD_NOT_ALLOWED, "This path has other methods");
-            Err(error.with(header::ALLOW, &allow(&methods)))
-        }
+        Found::OtherMethods(methods) => Err(other_methods(&methods)),
         Found::Nothing => Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here")),
     }
+}
+
+/// The paths that the host answers itself; a component's route of such a path is not reached.
+const OWN_PATHS: [&str; 3] = ["/healthz", "/readyz", openapi::PATH];
+
+fn is_own(path: &str) -> bool {
+    OWN_PATHS.contains(&path)
+}
+
+/// The answer to another method than these.
+fn other_methods(methods: &[RouteMethod]) -> ErrorReply {
+    let error = ErrorReply::new(StatusCode::METHOD_NOT_ALLOWED, "This path has other methods");
+    error.with(header::ALLOW, &allow(methods))
 }
 
 fn or_error(answer: Result<Reply, ErrorReply>, id: &str) -> Reply {

@@ -107,6 +107,18 @@ impl Reply {
         Self::new(status, "application/json", value.to_string().into())
     }
 
+    /// JSON that a client may keep; it asks each time whether that is still the one with this tag. `is_known`: it has it.
+    pub(super) fn tagged(body: Bytes, etag: HeaderValue, is_known: bool) -> Self {
+        let mut reply = if is_known {
+            Self { status: StatusCode::NOT_MODIFIED, headers: HeaderMap::new(), body: Bytes::new() }
+        } else {
+            Self::new(StatusCode::OK, "application/json", body)
+        };
+        reply.headers.insert(header::ETAG, etag);
+        reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        reply
+    }
+
     /// The response to `OPTIONS`.
     pub(super) fn preflight(methods: &str) -> Self {
         let mut headers = HeaderMap::new();

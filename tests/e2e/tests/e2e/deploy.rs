@@ -110,6 +110,14 @@ pub(crate) fn with_manifest(text: &str) -> Result<Vec<u8>, ManifestError> {
     Manifest::bundle(without_manifest(), text)
 }
 
+/// A component with a description of its routes, of at most 100 bytes.
+fn described(component: &[u8], description: &[u8]) -> Vec<u8> {
+    let name = b"devconnect:openapi";
+    let size = 1 + name.len() + description.len();
+    assert!(size < 128, "its size is one byte");
+    [component, &[0, size as u8, name.len() as u8], name, description].concat()
+}
+
 /// A component around a core module, with these sections after it.
 fn around(module: &[u8], rest: &[u8]) -> Vec<u8> {
     let mut component = b"\0asm\x0d\0\x01\0\x01".to_vec();
@@ -184,6 +192,12 @@ async fn what_is_refused_changes_nothing(stack: Stack) {
             "its limits.table-elements is 10001, and at most 10000 is allowed here",
         ),
         ("trapping", trapping(), "it can't be instantiated"),
+        ("garbage", described(&bundled(format!("{head}{route}")), b"{}"), "says of its routes"),
+        (
+            "lying",
+            described(&bundled(format!("{head}{route}")), br#"{"method":"GET","path":"/healthz"}"#),
+            "the manifest has no route GET \"/healthz\"",
+        ),
         ("later", of_another_interface(), "it imports what this host does not have"),
         ("conflict", bundled(format!("{other}{route}")), "stamped has /stamp already"),
     ] {

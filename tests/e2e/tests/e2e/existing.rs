@@ -109,7 +109,7 @@ async fn use_everything(server: &Server) {
     let ada = Member::sign_up(&server.url, "Ada").await;
     let bob = Member::sign_up(&server.url, "Bob").await;
     let cleo = Member::log_in(&server.url, &Member::sign_up(&server.url, "Cleo").await.email, e2e::PASSWORD).await;
-    let done = |request: reqwest::RequestBuilder| async move {
+    let done = |request: e2e::described::Asked| async move {
         let answer = request.send().await.unwrap();
         let (url, status) = (answer.url().clone(), answer.status());
         assert_eq!(status, StatusCode::OK, "{url}");

@@ -1,13 +1,58 @@
-//! The operator's side under what nobody would send: Schemathesis, driven by the description that the host gives of itself.
+//! Both sides of a host under what nobody would send: Schemathesis, driven by the description that the host gives of itself.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails where it stands")]
 
-use e2e::{Site, Stack, Value, schemathesis, stamp, stamp_of};
+use e2e::{Member, Server, Site, Stack, Value, schemathesis, stamp, stamp_of};
+
+e2e::on_both_stacks! {
+    whatever_is_asked_of_the_product_it_answers_as_it_says,
+}
 
 /// What must hold of each answer: none that is the host's failure, none that the description does not have, and none without
 /// the token.
 const CHECKS: &str =
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,ignored_auth";
+
+/// The routes that end the session of who asks, or may: whoever goes on asking needs another one.
+const ENDS_SESSIONS: &str = "^/(logout|sessions.*|account.*|profile/password)$";
+/// Which checks are off, and why.
+const CONFIG: &str = "tests/e2e/schemathesis.toml";
+
+/// The product's side, asked by members and by strangers. `--full` asks much more.
+async fn whatever_is_asked_of_the_product_it_answers_as_it_says(stack: Stack) {
+    let server = stack.start("host").await;
+    let member = Member::sign_up(&server.url, "Ada").await;
+    ask(&server, &["--header", &bearer(&member), "--exclude-path-regex", ENDS_SESSIONS]);
+    assert_eq!(member.read("/profile/view").await["_id"], member.id.as_str(), "it was the member all the time");
+    let leaving = Member::sign_up(&server.url, "Bob").await;
+    if ask(&server, &["--header", &bearer(&leaving), "--include-path-regex", ENDS_SESSIONS]) {
+        assert_eq!(leaving.get("/profile/view").send().await.unwrap().status(), 401, "it has logged out");
+    }
+    ask(&server, &[]);
+}
+
+fn bearer(member: &Member) -> String {
+    format!("Authorization: Bearer {}", member.token)
+}
+
+/// Lets Schemathesis ask a host, with these arguments; false where there is no Schemathesis. It draws the same each time.
+/// Panics, with what it found, when an answer is not as the host says.
+fn ask(server: &Server, arguments: &[&str]) -> bool {
+    let Some(mut command) = tokio::task::block_in_place(schemathesis::command) else { return false };
+    let examples = if std::env::var_os("DEVCONNECT_FULL").is_some() { "500" } else { "20" };
+    command.arg("--config-file").arg(e2e::root().join(CONFIG));
+    command.args(["run", &format!("{}/openapi.json", server.url), "--phases", "examples,coverage,fuzzing"]);
+    command.args(["--max-examples", examples, "--generation-deterministic", "--request-timeout", "30"]);
+    // A drawn cookie beside the member's token would say nothing.
+    command.args(["--generation-with-security-parameters", "false"]);
+    command.args(["--continue-on-failure", "--no-color", "--warnings", "off"]).args(arguments);
+    let output = tokio::task::block_in_place(|| command.output()).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    assert!(output.status.success(), "{arguments:?}: {said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("Fuzzing"), "it has fuzzed:\n{said}");
+    true
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_of_the_operators_side_nothing_fails_and_nothing_is_deployed() {

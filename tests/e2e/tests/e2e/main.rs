@@ -6,6 +6,7 @@
 
 mod canary;
 mod deploy;
+mod described;
 mod draining;
 mod durability;
 mod events;
