@@ -64,7 +64,7 @@ proptest! {
     #[test]
     fn a_damaged_manifest_is_refused_with_words_or_keeps_its_rules(at in any::<Index>(), damage in damage()) {
         let texts = manifests();
-        match Manifest::parse(&damage.of_text(at.get(&texts))) {
+        match Manifest::parse(&damage.of_text(at.get::<String>(&texts))) {
             Ok(manifest) => check(&manifest)?,
             Err(error) => prop_assert!(error.to_string().starts_with("its manifest "), "{error}"),
         }

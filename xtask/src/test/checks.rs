@@ -55,7 +55,6 @@ pub(super) fn deny(root: &Path, deadline: Instant, cap: Duration) -> Result<(Cou
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     /// A list of `deny.toml`; empty when it is not there.
     fn list<'a>(deny: &'a toml::Table, section: &str, name: &str) -> &'a [toml::Value] {

@@ -1,4 +1,4 @@
-//! Which crates forbid unsafe code: outside of `components/` all but one, each at its root, where no line below can allow it
+//! Which crates forbid unsafe code: outside of the sandbox all but one, each at its root, where no line below can allow it
 //! again. Components can't: their bindings are generated; the workspace's lints deny it there, and the sandbox is around them.
 
 use std::fs;
@@ -10,8 +10,8 @@ use crate::workspace::{Package, Workspace};
 
 /// The folder of the crate that may have it.
 const MAY: &str = "host/native";
-/// The folder of the crates that run in the sandbox.
-const COMPONENTS: &str = "components";
+/// The folders of the crates that run in the sandbox.
+const SANDBOXED: [&str; 2] = ["components", "tests/fixtures"];
 /// The line at a crate's root.
 const FORBID: &str = "#![forbid(unsafe_code)]";
 
@@ -33,7 +33,7 @@ pub(super) fn findings(workspace: &Workspace) -> Result<Vec<String>> {
 
 fn must_forbid(root: &Path, package: &Package) -> bool {
     let folder = package.folder();
-    folder != root.join(MAY) && !folder.starts_with(root.join(COMPONENTS))
+    folder != root.join(MAY) && !SANDBOXED.iter().any(|sandboxed| folder.starts_with(root.join(sandboxed)))
 }
 
 /// Whether a path stays below where it begins.
@@ -53,12 +53,10 @@ mod tests {
     #[test]
     fn all_crates_but_one_and_the_components_must_forbid_it() {
         let must = |folder: &str| must_forbid(Path::new("/w"), &package("any", folder, None));
-        for folder in
-            ["host/engine", "host/stores/redis", "host/native-too", "xtask", "tests/e2e", "tests/fixtures/rooms"]
-        {
+        for folder in ["host/engine", "host/stores/redis", "host/native-too", "xtask", "tests/e2e"] {
             assert!(must(folder), "{folder}");
         }
-        for folder in ["host/native", "components/sdk", "components/auth"] {
+        for folder in ["host/native", "components/sdk", "components/auth", "tests/fixtures/rooms"] {
             assert!(!must(folder), "{folder}");
         }
     }

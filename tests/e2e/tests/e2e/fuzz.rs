@@ -1,6 +1,12 @@
 //! Both sides of a host under what nobody would send: Schemathesis, driven by the description that the host gives of itself.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails where it stands"
+)]
 
 use e2e::{Member, Server, Site, Stack, Value, schemathesis, stamp, stamp_of};
 
