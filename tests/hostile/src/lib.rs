@@ -4,11 +4,14 @@
 
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
+mod attackers;
 pub mod good;
 pub mod http2;
 pub mod raw;
 
 use std::time::Duration;
+
+pub use attackers::attackers;
 
 /// How long an attack goes on: a few seconds, or with `DEVCONNECT_FULL` a minute.
 pub fn length() -> Duration {
