@@ -7,6 +7,7 @@
 mod attackers;
 pub mod good;
 pub mod http2;
+pub mod mixed;
 pub mod raw;
 
 use std::time::Duration;

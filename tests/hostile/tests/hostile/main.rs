@@ -2,4 +2,5 @@
 
 mod components;
 mod members;
+mod mixed;
 mod strangers;
