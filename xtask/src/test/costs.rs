@@ -24,6 +24,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     // They measure the host and the times of good requests.
     ("hostile/components", ALONE, 30),
     ("hostile/members", ALONE, 15),
+    ("hostile/mixed", ALONE, 45),
     ("hostile/strangers", ALONE, 60),
     // The order of messages and the swarm are among them: they want a quiet machine.
     ("e2e/live", ALONE, 120),

@@ -45,9 +45,10 @@ fn seeded() -> u64 {
     seed
 }
 
-/// Attack (44, 45, 46, 47, 49): a million requests and frames of seventy kinds, a fifth of them with a session: malformed, smuggled,
-/// half, forged, oversized, in HTTP/1, HTTP/2, WebSockets, Engine.IO and Socket.IO. Outcome: each is refused as its kind has to be,
-/// none hangs, memory stays below a number that is stated first, nothing is left behind; the others are served as before.
+/// Attack (44, 45, 46, 47, 49): a million requests and frames of seventy kinds, a quarter of them with a session:
+/// malformed, smuggled, half, forged, oversized, over HTTP/1, HTTP/2, WebSockets, Engine.IO and Socket.IO. Outcome:
+/// each is refused as its kind has to be, none hangs, memory stays below a number that is stated first, nothing is left
+/// behind; the others are served as before.
 #[test]
 fn a_million_hostile_things_harm_nobody() {
     let (count, quiet_time) = sizes();
