@@ -84,8 +84,8 @@ impl Beside {
     }
 }
 
-/// Good requests of a member, quiet and beside what `attack` makes, in rounds. An attack ends when it is over by itself. Needs
-/// a runtime of several threads.
+/// Good requests of a member, quiet and beside what `attack` makes, in rounds. An attack ends when it is over by itself.
+/// Needs a runtime of several threads.
 pub async fn beside<A: Future<Output = ()>>(
     member: &Member,
     length: Duration,

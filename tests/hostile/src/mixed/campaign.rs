@@ -178,7 +178,8 @@ impl Campaign {
             let (length, way, name, may) = (shot.bytes.len(), shot.way, kind.name, kind.may);
             let seed = self.seed;
             format!(
-                "{name}: {came} came, it may be {may:?}; number {number} of DEVCONNECT_SEED={seed}, {way:?}, {length} bytes: {shown}"
+                "{name}: {came} came, it may be {may:?}; number {number} of DEVCONNECT_SEED={seed}, {way:?}, {length} bytes: \
+                 {shown}"
             )
         };
         self.state().faults.entry(at).or_insert_with(fault);

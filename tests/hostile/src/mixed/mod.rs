@@ -75,7 +75,7 @@ enum Way {
     Packets,
     /// The auth of a Socket.IO session, and nothing more.
     Auth,
-    /// A Socket.IO event that wants an acknowledgement, on a socket that is kept. The bytes are its arguments, a JSON list.
+    /// A Socket.IO event that wants an acknowledgement, on a socket that is kept; the bytes are a JSON list.
     Event,
     /// The body of a polling client's request, whose requests show a session or not.
     Polling { session: bool },

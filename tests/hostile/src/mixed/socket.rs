@@ -21,8 +21,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens one at `127.0.0.1:PORT`, whose handshake shows a session's token, or none where that is empty. The error is the
-    /// status of the answer, if there is one.
+    /// Opens one at `127.0.0.1:PORT`, whose handshake shows a session's token, or none where that is empty. The error is
+    /// the status of the answer, if there is one.
     ///
     /// # Errors
     /// When there is no upgrade.
@@ -30,7 +30,8 @@ impl Socket {
         let mut stream = BufReader::new(connect(host).await);
         let cookie = if token.is_empty() { String::new() } else { format!("Cookie: token={token}\r\n") };
         let request = format!(
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{cookie}\r\n"
         );
         stream.write_all(request.as_bytes()).await.map_err(|_| None)?;
@@ -54,8 +55,8 @@ impl Socket {
         self.send_text(&format!("40{auth}")).await && self.text().await.is_some_and(|text| text.starts_with("40"))
     }
 
-    /// Sends an event with its arguments, a JSON list, and waits for the acknowledgement, a JSON list as well. None: the host has
-    /// closed.
+    /// Sends an event with its arguments, a JSON list, and waits for the acknowledgement, a JSON list as well. None: the
+    /// host has closed.
     pub async fn ask(&mut self, arguments: &str) -> Option<String> {
         self.asked += 1;
         let begins = format!("43{}[", self.asked);

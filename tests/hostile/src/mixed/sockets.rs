@@ -1,5 +1,5 @@
-//! WebSocket frames (RFC 6455), Engine.IO packets and Socket.IO packets that no client sends, and the product's events with
-//! payloads of every type.
+//! WebSocket frames (RFC 6455), Engine.IO packets and Socket.IO packets that no client sends, and the product's events
+//! with payloads of every type.
 
 use super::Came::{Alive, Closed, Done, Refused, Status};
 use super::aim::Aim;
@@ -36,8 +36,8 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// A frame that ends a connection.
-fn bad_frame(aim: &mut Aim<'_>) -> (Vec<u8>, Until) {
-    let bytes = match aim.between(0, 10) {
+fn bad_frame(aim: &mut Aim<'_>) -> Vec<u8> {
+    match aim.between(0, 10) {
         // Without a mask.
         0 => b"\x81\x05hello".to_vec(),
         1 => frame(FINAL | 0x40 | TEXT, b"compressed?"),
@@ -50,18 +50,15 @@ fn bad_frame(aim: &mut Aim<'_>) -> (Vec<u8>, Until) {
         // More than anybody has, and a second message inside of a first one.
         8 => header(FINAL | TEXT, u64::MAX >> aim.between(1, 20)),
         _ => [frame(TEXT, b"first"), frame(TEXT, b"second")].concat(),
-    };
-    (bytes, Until::End)
+    }
 }
 
 fn bad_frames(aim: &mut Aim<'_>) -> Shot {
-    let (bytes, until) = bad_frame(aim);
-    Shot { way: Way::Frames { session: false, until }, bytes }
+    Shot { way: Way::Frames { session: false, until: Until::End }, bytes: bad_frame(aim) }
 }
 
 fn bad_frames_of_a_member(aim: &mut Aim<'_>) -> Shot {
-    let (bytes, until) = bad_frame(aim);
-    Shot { way: Way::Frames { session: true, until }, bytes }
+    Shot { way: Way::Frames { session: true, until: Until::End }, bytes: bad_frame(aim) }
 }
 
 /// Frames of a stranger, and a ping behind them.

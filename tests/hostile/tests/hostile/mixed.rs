@@ -1,5 +1,5 @@
-//! Everything at once: strangers and members who send what nobody should, of every kind in turns, beside members who read,
-//! write and chat.
+//! Everything at once: strangers and members who send what nobody should, of every kind in turns, beside members who
+//! read, write and chat.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails where it stands")]
 
@@ -11,18 +11,18 @@ use hostile::good::{Beside, Client, Crowd, Latency, answered, at_another_machine
 use hostile::mixed::{Campaign, HANG, Socket, Target, kinds};
 use tempfile::TempDir;
 
-/// The most that is resident at once, in KiB, from the start of the host to its end: 384 MiB, whatever is sent and however long.
+/// The most that is resident at once, in KiB, from the host's start to its end: 384 MiB, whatever is sent and however long.
 ///
-/// - 100 MiB are the host's own: its program, the code of components, the pool of instances, pages of SQLite, a block of 19 MiB
-///   for each thread that hashes passwords.
+/// - 100 MiB are the host's own: its program, the code of components, the pool of instances, pages of SQLite, a block of
+///   19 MiB for each thread that hashes passwords.
 /// - 62 MiB are 2,000 Socket.IO sessions of strangers, which is the host's limit, at 31 KiB each.
 /// - 128 MiB are bodies, which is the host's limit. What these attackers have in flight is far less.
 /// - The rest is what the allocator keeps, and a buffer of 64 KiB for each of a few hundred slow connections.
 const RESIDENT: u64 = 384 << 10;
 /// Quiet and attack take turns.
 const ROUNDS: u32 = 4;
-/// Good members, in pairs who chat, and how often each asks for something: 300 requests and messages a second together, as a
-/// network of some thousands who are there asks for.
+/// Good members, in pairs who chat, and how often each asks for something: 300 requests and messages a second together,
+/// as a network of some thousands who are there asks for.
 const GOOD: usize = 12;
 const PACE: Duration = Duration::from_millis(40);
 /// Members who attack.
