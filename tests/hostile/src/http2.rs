@@ -126,7 +126,7 @@ impl Connection {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
     frame.extend(stream.to_be_bytes());
@@ -135,7 +135,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A header block of literals that enter no table.
-fn headers(path: &str, token: &str) -> Vec<u8> {
+pub(crate) fn headers(path: &str, token: &str) -> Vec<u8> {
     let cookie = format!("token={token}");
     block(&[
         (":method", "GET"),
@@ -160,7 +160,7 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// A length in a prefix of 7 bits.
-fn length(block: &mut Vec<u8>, mut length: usize) {
+pub(crate) fn length(block: &mut Vec<u8>, mut length: usize) {
     if length < 127 {
         block.push(u8::try_from(length).unwrap_or_default());
         return;

@@ -6,14 +6,18 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::panic, clippy::expect_used, reason = "a test that can't be set up should fail loudly, right here")]
 
+mod attackers;
 pub mod good;
 pub mod gzip;
 pub mod http2;
+pub mod mixed;
 pub mod raw;
 pub mod shared;
 pub mod websocket;
 
 use std::time::Duration;
+
+pub use attackers::attackers;
 
 /// How long an attack goes on: a few seconds, or with `DEVCONNECT_FULL` a minute.
 pub fn length() -> Duration {

@@ -25,6 +25,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("hostile/components", ALONE, 30),
     ("hostile/members", ALONE, 15),
     ("hostile/sockets", ALONE, 30),
+    ("hostile/mixed", ALONE, 45),
     ("hostile/strangers", ALONE, 60),
     // It waits for connections to be closed.
     ("hostile/smuggling", NONE, 10),

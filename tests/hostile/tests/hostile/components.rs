@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2e::{Expected, Member, Server, ServerOptions, memory, seed, until, with_fixture};
-use hostile::good::{during, median, p99};
+use hostile::good::{Beside, Latency, during};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -69,19 +69,19 @@ async fn bad_components_harm_nobody_else() {
     let mut statuses: BTreeMap<(&str, u16), usize> = BTreeMap::new();
     let (mut quiet, mut storm) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        quiet.push(p99(during(&ada, tokio::time::sleep(QUIET)).await));
-        storm.push(p99(during(&ada, storm_of(&ada, 3 * CALLS / ROUNDS, &mut statuses)).await));
+        quiet.push(Latency::of(during(&ada, tokio::time::sleep(QUIET)).await));
+        storm.push(Latency::of(during(&ada, storm_of(&ada, 3 * CALLS / ROUNDS, &mut statuses)).await));
     }
     let resident = memory::peak(server.id());
-    println!("good requests' p99 by round: quiet {quiet:.1?}, in the storm {storm:.1?}");
-    let (quiet, storm) = (median(quiet), median(storm));
-    let times = storm.as_secs_f64() / quiet.as_secs_f64();
-    println!("the median p99: {quiet:.1?} quiet, {storm:.1?} in the storm ({times:.1} times); {resident} KiB resident");
+    println!("good requests by round: quiet {quiet:.1?}, in the storm {storm:.1?}; {resident} KiB resident");
+    let Beside { quiet, attacked: storm } = Beside::of_rounds(&quiet, &storm);
+    let times = storm.p99.as_secs_f64() / quiet.p99.as_secs_f64();
+    println!("good requests: {quiet} quiet; {storm} in the storm; {times:.1} times the p99");
     let expected = BTreeMap::from([(("bomb", 500), CALLS), (("loop", 504), CALLS), (("trap", 500), CALLS)]);
     assert_eq!(statuses, expected);
     assert!(resident < 1 << 20, "{resident} KiB: the bombs' memory is bounded");
     if std::env::var_os("DEVCONNECT_MEASURE").is_some() {
-        assert!(storm <= 3 * quiet, "{storm:?} in the storm against {quiet:?}");
+        assert!(storm.p99 <= 3 * quiet.p99, "{storm} in the storm against {quiet}");
     }
 }
 

@@ -5,9 +5,11 @@
 mod components;
 mod injection;
 mod members;
+mod mixed;
 mod origins;
 mod owasp;
 mod smuggling;
 mod sockets;
+
 mod strangers;
 mod tokens;
