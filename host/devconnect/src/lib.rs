@@ -18,6 +18,7 @@ pub mod command;
 pub mod config;
 pub mod harness;
 pub mod host;
+mod housekeeping;
 mod log;
 pub mod secrets;
 mod serve;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use capability::documents::{Collection, Derived, Index, Schema};
 use capability::events::DEAD_LETTERS;
 use capability::generations;
+use capability::retention::Expiry;
 use capability::sessions::SessionRules;
 
 /// Why an application file is refused.
@@ -77,6 +78,8 @@ pub struct CollectionRules {
     pub derived: BTreeMap<String, Derived>,
     /// The component that builds the whole collection from events, and can rebuild it; others may read it.
     pub rebuilt_by: Option<String>,
+    /// When the host deletes its documents; without it they stay.
+    pub expires: Option<Expiry>,
 }
 
 /// The rules for cached values.
@@ -94,6 +97,9 @@ pub struct CacheRules {
 pub struct TopicRules {
     /// How many partitions it has, 1 to 1,000.
     pub partitions: u32,
+    /// The types of its events, as far as they are known: what a component may meet that lists none.
+    #[serde(default)]
+    pub types: BTreeSet<String>,
 }
 
 impl Application {
@@ -154,6 +160,14 @@ impl Application {
             if collection.rebuilt_by.is_some() && self.collections.contains_key(&second) {
                 return Err(format!("collections.{second}: {name} is built anew there; give it another name"));
             }
+            if let Some(expiry) = &collection.expires {
+                let indexed = collection.indexes.iter().any(|index| index.fields.first() == Some(&expiry.field));
+                if !indexed || expiry.days == 0 {
+                    return Err(format!(
+                        "collections.{name}.expires takes at least one day, and a field that is the first of an index"
+                    ));
+                }
+            }
             for (field, rule) in &collection.derived {
                 let path = format!("collections.{name}.derived.{field}");
                 rule.check(field).map_err(|why| format!("{path}: {why}"))?;
@@ -210,6 +224,17 @@ impl Application {
         collections.extend(rebuilt.map(|(name, rules)| (generations::slot(name, 1), of(rules))));
         collections.extend(own);
         Schema { collections }
+    }
+
+    /// The collections whose documents expire, with both generations of those that are built from events.
+    pub fn expiring(&self) -> Vec<(String, &Expiry)> {
+        let mut expiring = Vec::new();
+        for (name, rules) in &self.collections {
+            let Some(expiry) = &rules.expires else { continue };
+            let last = u64::from(rules.rebuilt_by.is_some());
+            expiring.extend((0..=last).map(|generation| (generations::slot(name, generation), expiry)));
+        }
+        expiring
     }
 
     /// The number of partitions by topic.

@@ -15,6 +15,7 @@ mod outbox;
 mod outlet;
 mod plan;
 mod query;
+mod retention;
 mod scans;
 mod seek;
 mod store;

@@ -6,3 +6,4 @@ mod consuming;
 mod grants;
 mod http;
 mod limits;
+mod retention;
