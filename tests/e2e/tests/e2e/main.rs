@@ -3,6 +3,7 @@
 //! They are one executable: each further one would compile the host's generic code and link the host once more.
 
 mod canary;
+mod consumers;
 mod deploy;
 mod draining;
 mod durability;
@@ -12,6 +13,7 @@ mod fuzz;
 mod hosts;
 mod live;
 mod mail;
+mod neighbours;
 mod operating;
 mod polling;
 mod product;
