@@ -295,6 +295,23 @@ revoked = 'r'
     }
 
     #[test]
+    fn documents_expire_in_every_generation_by_a_field_with_an_index() {
+        let rollups = |expires: &str| {
+            format!(
+                "[collections.r]\nrebuilt-by = 'a'\nindexes = [{{ fields = ['day', 'n'] }}]\nexpires = {{ {expires} }}"
+            )
+        };
+        let application = parse(&rollups("field = 'day', days = 400, text = true")).unwrap();
+        let expiring: Vec<String> = application.expiring().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(expiring, ["r".to_owned(), generations::slot("r", 1)]);
+        for wrong in ["field = 'n', days = 400", "field = 'day', days = 0"] {
+            let why = refused(&rollups(wrong));
+            assert!(why.contains("collections.r.expires takes at least one day"), "{why}");
+        }
+        assert!(parse("").unwrap().expiring().is_empty());
+    }
+
+    #[test]
     fn derived_fields_are_read() {
         let schema = parse("[collections.people.derived]\nkey = { lower-case = 'name' }")
             .unwrap()

@@ -66,3 +66,28 @@ fn a_year_stays_as_large_as_what_is_kept_of_it() {
     let counted = app.find("useractivity", doc! { "_id": "key" });
     assert_eq!(counted[0].get_array("order").unwrap().len(), 365);
 }
+
+#[test]
+fn a_rebuild_is_refused_when_the_log_no_longer_reaches_back() {
+    let app = App::with(&["analytics"]);
+    let user = ObjectId::new().to_hex();
+    let log_in = |day: u64| {
+        app.clock().set(START + day * DAY);
+        let timestamp = date(app.clock().now()).try_to_rfc3339_string().unwrap();
+        let event = json!({ "eventType": "USER_LOGIN", "userId": user, "timestamp": timestamp, "data": {} });
+        app.publish(TOPIC, &user, "USER_LOGIN", event.to_string());
+        app.until_consumed("analytics");
+        app.clean_up();
+    };
+    let logins = || -> i64 {
+        let days = app.find("useractivity", doc! { "userId": ObjectId::parse_str(&user).unwrap() });
+        days.iter().map(|day| day.get_i64("logins").unwrap_or_default()).sum()
+    };
+    log_in(0);
+    log_in(10);
+    assert_eq!((app.events(TOPIC).len(), logins()), (1, 2), "what was made of an event stays longer than the event");
+    let why = app.try_rebuild("analytics").unwrap_err();
+    assert!(why.contains("analytics would lose what it made of older events"), "{why}");
+    assert!(why.contains("of user-events only from 2026-01-25") && why.contains("--partial"), "{why}");
+    assert_eq!(logins(), 2);
+}
