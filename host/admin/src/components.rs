@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::Operated;
 use crate::extract::{Body, Path, Query};
 use crate::{ErrorBody, ErrorResponse};
-use manifest::BundleError;
+use manifest::{BundleError, Manifest};
 use registry::deploy;
 use registry::deploy::{CanaryRun, ComponentRow, Deployed, Deployments, LARGEST, Rule, Share, Tally, Version};
 use registry::{DeployError, Drain, Registry};
@@ -109,6 +109,9 @@ pub struct Change {
     /// What changes in what it may see or do, a line each: behind `+` what is new, behind `-` what is gone.
     #[serde(default)]
     pub difference: Vec<String>,
+    /// What is allowed and looks wrong, a line each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Something that was done.
@@ -276,8 +279,15 @@ async fn put(
     Query(params): Query<DeployParams>,
     Body(wasm): Body,
 ) -> Result<Json<Change>, ErrorResponse> {
+    let application = &components.registry.engine().shared().application;
+    let warnings = Manifest::of_component(&wasm).map(|manifest| manifest.unhandled_types(&wasm, application));
     let deployed = components.deployments.deploy(wasm.into(), params.options()?).await?;
-    components.change(deployed).await
+    let warnings = warnings.unwrap_or_default();
+    for warning in &warnings {
+        tracing::warn!(component = deployed.row.name, "{warning}");
+    }
+    let Json(change) = components.change(deployed).await?;
+    Ok(Json(Change { warnings, ..change }))
 }
 
 /// Has its canary serve.
@@ -370,6 +380,7 @@ impl Components {
     async fn change(&self, deployed: Deployed) -> Result<Json<Change>, ErrorResponse> {
         let Deployed { row, before, changed, difference } = deployed;
         let component = self.describe(row, &self.registry.draining()).await?;
-        Ok(Json(Change { component, before, changed, difference: difference.lines().to_vec() }))
+        let difference = difference.lines().to_vec();
+        Ok(Json(Change { component, before, changed, difference, warnings: Vec::new() }))
     }
 }

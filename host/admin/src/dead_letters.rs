@@ -1,7 +1,7 @@
 //! Dead letters for operators: listed, replayed or dropped. Touches the event log and the documents.
 //!
-//! A letter stays in its topic for ever. A replay or drop inserts a document, whose `_id` is unique, so that of two operators
-//! one succeeds; a replay inserts it in the commit that deletes the component's mark and publishes the event again.
+//! A letter stays in its topic for as long as that keeps it. A replay or drop inserts a document, whose `_id` is unique, so that of
+//! two operators one succeeds; a replay inserts it in the commit that deletes the component's mark and publishes the event again.
 
 mod list;
 
@@ -118,6 +118,7 @@ impl DeadLetters {
     /// Publishes the letter's event again, for the letter's component only.
     pub(super) async fn replay(&self, address: &Address) -> Result<Letter, ErrorResponse> {
         let event = self.record(address).await?.event;
+        let letter = event.id.clone();
         let header = |name: &str| header(&event, name).map(str::to_owned);
         let (Some(component), Some(id)) = (header(letter::COMPONENT), header(letter::EVENT)) else {
             return Err(ErrorResponse(StatusCode::BAD_REQUEST, format!("{address} is no dead letter of this host's")));
@@ -133,7 +134,7 @@ impl DeadLetters {
         let delete_mark =
             Write::Delete { collection: consumed::COLLECTION.to_owned(), filter: mark, many: false, must_match: false };
         let replayed = Event { id, topic: address.topic.clone(), headers, at: self.clock.now(), ..event };
-        self.settle(address, "replayed", vec![delete_mark], vec![replayed]).await
+        self.settle(address, &letter, "replayed", vec![delete_mark], vec![replayed]).await
     }
 
     /// The component's consumer group, as its marks have it.
@@ -143,19 +144,24 @@ impl DeadLetters {
 
     /// Drops a letter: it is not listed again.
     pub(super) async fn drop_letter(&self, address: &Address) -> Result<Letter, ErrorResponse> {
-        self.record(address).await?;
-        self.settle(address, "dropped", Vec::new(), Vec::new()).await
+        let letter = self.record(address).await?.event.id;
+        self.settle(address, &letter, "dropped", Vec::new(), Vec::new()).await
     }
 
     async fn settle(
         &self,
         address: &Address,
+        letter: &str,
         what: &str,
         mut writes: Vec<Write>,
         events: Vec<Event>,
     ) -> Result<Letter, ErrorResponse> {
         let at = date(self.clock.now());
-        let settled = doc! { "_id": address.to_string(), "settled": what, "at": at };
+        // An earlier version noted it without the letter's id.
+        if let Some(settled) = self.show(address).await?.settled {
+            return Err(ErrorResponse(StatusCode::CONFLICT, format!("{address} is {settled} already")));
+        }
+        let settled = doc! { "_id": settled_id(&address.to_string(), letter), "settled": what, "at": at };
         let document =
             RawDocumentBuf::try_from(&settled).map_err(|error| documents::Error::Invalid(error.to_string()))?;
         writes.insert(0, Write::Insert { collection: SETTLED_LETTERS.to_owned(), document });
@@ -181,13 +187,23 @@ impl DeadLetters {
     /// Makes letters of a topic's records, with whether each was replayed or dropped.
     async fn read_letters(&self, topic: &str, records: Vec<Record>) -> Result<Vec<Letter>, ErrorResponse> {
         let name = |record: &Record| format!("{topic}/{}/{}", record.partition, record.offset);
-        let names: Vec<Bson> = records.iter().map(|record| Bson::String(name(record))).collect();
-        let named = Filter::from_document(&doc! { "_id": { "$in": names } })?;
+        let ids = records.iter().flat_map(|record| [settled_id(&name(record), &record.event.id), name(record)]);
+        let ids: Vec<Bson> = ids.map(Bson::String).collect();
+        let named = Filter::from_document(&doc! { "_id": { "$in": ids } })?;
         let found = self.documents.find(Query::all(SETTLED_LETTERS, named)).await?;
-        let settled: BTreeMap<&str, &str> = found
+        let settled: BTreeMap<&str, (&str, u64)> = found
             .iter()
-            .filter_map(|document| Some((document.get_str("_id").ok()?, document.get_str("settled").ok()?)))
+            .filter_map(|document| {
+                let at = u64::try_from(document.get_datetime("at").ok()?.timestamp_millis()).ok()?;
+                Some((document.get_str("_id").ok()?, (document.get_str("settled").ok()?, at)))
+            })
             .collect();
+        let settled = |name: &str, event: &Event| {
+            let found = settled.get(settled_id(name, &event.id).as_str());
+            // What an earlier version noted by the position alone is about a letter that was there then.
+            let older = || settled.get(name).filter(|(_, at)| *at >= event.at);
+            found.or_else(older).map(|(settled, _)| (*settled).to_owned())
+        };
         let letter = |record: Record| {
             let name = name(&record);
             let header = |name: &str| header(&record.event, name).unwrap_or_default().to_owned();
@@ -198,7 +214,7 @@ impl DeadLetters {
                 attempts: header(letter::ATTEMPTS),
                 position: header(letter::POSITION),
                 event: header(letter::EVENT),
-                settled: settled.get(name.as_str()).map(|settled| (*settled).to_owned()),
+                settled: settled(&name, &record.event),
                 value: String::from_utf8_lossy(&record.event.value).into_owned(),
                 at: record.event.at,
                 key: record.event.key,
@@ -208,6 +224,11 @@ impl DeadLetters {
         };
         Ok(records.into_iter().map(letter).collect())
     }
+}
+
+/// The `_id` of what is noted about a letter: its name and its own id. Other letters have the name when the topic is made anew.
+fn settled_id(name: &str, letter: &str) -> String {
+    format!("{name}/{letter}")
 }
 
 fn header<'a>(event: &'a Event, name: &str) -> Option<&'a str> {

@@ -81,9 +81,10 @@ impl Admin {
     /// The operator's API of a host; `token` protects everything under `/v1`. The metrics show the connections of `listeners`.
     pub fn new(operated: &Operated, token: Token, listeners: Vec<(&'static str, Arc<Listener>)>) -> Self {
         let lags = Arc::new(Lags::of(operated));
-        let refusals = operated.registry.engine().shared().capabilities.refusals.clone();
+        let capabilities = &operated.registry.engine().shared().capabilities;
+        let (refusals, deleted) = (capabilities.refusals.clone(), capabilities.deleted.clone());
         let metrics = MetricsSources {
-            metrics: Arc::new(Metrics::new(operated.stores.clone(), refusals, listeners)),
+            metrics: Arc::new(Metrics::new(operated.stores.clone(), refusals, deleted, listeners)),
             lags: lags.clone(),
             engine: operated.registry.engine().clone(),
         };

@@ -10,6 +10,7 @@ use crate::lag::Lag;
 use capability::health::Health;
 use capability::health::Store;
 use capability::refusals::{Refusal, Refusals};
+use capability::retention::Deleted;
 use engine::{Counts, Outcome};
 use trigger::listener::Listener;
 
@@ -27,9 +28,13 @@ const CONNECTIONS: &str = "devconnect_connections";
 /// What limits refused, by what it was and which limit was reached.
 const REFUSED: &str = "devconnect_refused_total";
 
+/// What was deleted because it was older than it is kept, by what it was.
+const DELETED: &str = "devconnect_deleted_total";
+
 pub(super) struct Metrics {
     stores: Arc<Vec<Store>>,
     refusals: Arc<Refusals>,
+    deleted: Arc<Deleted>,
     listeners: Vec<(&'static str, Arc<Listener>)>,
 }
 
@@ -37,9 +42,10 @@ impl Metrics {
     pub(super) fn new(
         stores: Arc<Vec<Store>>,
         refusals: Arc<Refusals>,
+        deleted: Arc<Deleted>,
         listeners: Vec<(&'static str, Arc<Listener>)>,
     ) -> Self {
-        Self { stores, refusals, listeners }
+        Self { stores, refusals, deleted, listeners }
     }
 
     /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
@@ -54,7 +60,11 @@ impl Metrics {
             describe_gauge!(CONNECTIONS, Unit::Count, "open connections of a listener");
             describe_counter!(REFUSED, Unit::Count, "what limits refused, by what it was and which limit was reached");
             self.set_store_states();
+            describe_counter!(DELETED, Unit::Count, "what was deleted because it was older than it is kept");
             self.set_connections();
+            for (what, count) in self.deleted.counts() {
+                counter!(DELETED, "what" => what).absolute(count);
+            }
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
         });
@@ -103,7 +113,9 @@ mod tests {
     #[test]
     fn every_store_is_in_one_state() {
         let store = Store::embedded("cache", "embedded (in process)");
-        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), Vec::new())
+        let deleted = Arc::new(Deleted::default());
+        deleted.count("events", 3);
+        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new())
             .render(&[], &[("c".to_owned(), Arc::default())]);
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
@@ -114,12 +126,16 @@ mod tests {
         assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
         assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_refused_total{what="connection",why="silent"} 0"#), "{text}");
+        assert!(text.contains(r#"devconnect_deleted_total{what="events"} 3"#), "{text}");
     }
 
     #[test]
     fn a_lag_is_what_is_not_finished() {
-        let lag = |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, end: 7 };
-        let text = |finished| Metrics::new(Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[]);
+        let lag =
+            |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, oldest: 0, end: 7 };
+        let text = |finished| {
+            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[])
+        };
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));
         assert!(text(None).contains(&line(0)), "{}", text(None));

@@ -7,12 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Operated;
-use crate::extract::Path;
+use crate::extract::{Path, Query};
 use crate::{ErrorBody, ErrorResponse};
 use capability::events::EventLog;
 use capability::generations;
@@ -30,6 +30,15 @@ struct Rebuilds {
 pub(super) fn routes(operated: &Operated) -> OpenApiRouter {
     let state = Rebuilds { log: operated.events.clone(), registry: operated.registry.clone() };
     OpenApiRouter::new().routes(routes!(begin, show)).with_state(state)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RebuildParams {
+    /// Also when the log has not all events of its topics any more: then what it made of the older ones is lost.
+    #[serde(default)]
+    partial: bool,
 }
 
 /// How far a component's rebuilding is.
@@ -59,15 +68,16 @@ impl From<generations::Refusal> for ErrorResponse {
     post,
     path = "/components/{component}/rebuild",
     tag = "events",
-    params(("component" = String, Path, description = "Its name")),
+    params(("component" = String, Path, description = "Its name"), RebuildParams),
     responses((status = 200, description = "Done", body = Rebuild), ErrorBody)
 )]
 async fn begin(
     State(rebuilds): State<Rebuilds>,
     Path(component): Path<String>,
+    Query(params): Query<RebuildParams>,
 ) -> Result<Json<Rebuild>, ErrorResponse> {
     rebuilds.require_deployed(&component)?;
-    EventTrigger::rebuild(&rebuilds.registry, &component).await?;
+    EventTrigger::rebuild(&rebuilds.registry, rebuilds.log.as_ref(), &component, params.partial).await?;
     rebuilds.progress(component).await
 }
 

@@ -25,6 +25,7 @@ pub mod pattern;
 pub mod pending_invalidations;
 pub mod random;
 pub mod refusals;
+pub mod retention;
 pub mod sessions;
 pub mod settings;
 pub mod signing;
@@ -90,11 +91,16 @@ pub struct Capabilities {
     pub clock: Arc<dyn clocks::Clock>,
     /// Counts what limits refuse.
     pub refusals: Arc<refusals::Refusals>,
+    /// Counts what was deleted because it was too old.
+    pub deleted: Arc<retention::Deleted>,
 }
 
 /// The collections of the host's own that the capabilities write.
 pub fn collections() -> Vec<(String, documents::Collection)> {
-    let plain = [generations::COLLECTION, documents::MARKERS, invalidations::COLLECTION, events::SETTLED_LETTERS];
+    let plain = [generations::COLLECTION, documents::MARKERS, invalidations::COLLECTION];
     let plain = plain.into_iter().map(|name| (name.to_owned(), documents::Collection::default()));
-    plain.chain([(mail::COLLECTION.to_owned(), mail::collection())]).collect()
+    let by_time = documents::Index { fields: vec!["at".to_owned()], unique: false, where_exists: Vec::new() };
+    let letters = documents::Collection { indexes: vec![by_time], ..documents::Collection::default() };
+    let indexed = [(events::SETTLED_LETTERS, letters), (mail::COLLECTION, mail::collection())];
+    plain.chain(indexed.map(|(name, collection)| (name.to_owned(), collection))).collect()
 }

@@ -12,9 +12,10 @@ use lettre::message::Mailbox;
 use reqwest::Url;
 use serde::Deserialize;
 
+use capability::retention::Retention;
 use engine::{AdmissionOptions, EngineOptions};
 use manifest::Limits;
-use store_kafka::KafkaOptions;
+use store_kafka::{Compression, KafkaOptions};
 use trigger::listener::ListenerOptions;
 use trigger::proxies::Proxies;
 use trigger::socket::SocketOptions;
@@ -71,6 +72,8 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// `MONGODB_URI`: the document store; none: the data folder.
     pub mongodb: Option<Address>,
+    /// For how long things are kept.
+    pub retention: Retention,
     /// `KAFKA_BROKERS` and the other `KAFKA_` variables: the event log; none: the data folder.
     pub kafka: Option<KafkaOptions>,
     /// `SMTP_URL`: the server that mails are sent to; none: they are files in the data folder.
@@ -96,7 +99,37 @@ struct File {
     documents: DocumentsFile,
     components: ComponentsFile,
     limits: LimitsFile,
+    retention: RetentionFile,
     settings: BTreeMap<String, String>,
+}
+
+/// For how many days things are kept, each at least one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RetentionFile {
+    events: Option<u32>,
+    dead_letters: Option<u32>,
+    deploys: Option<u32>,
+    sessions: Option<u32>,
+    mails: Option<u32>,
+    unused: Option<u32>,
+}
+
+impl RetentionFile {
+    fn retention(&self) -> Retention {
+        let default = Retention::default();
+        let days = |given: Option<u32>, default| {
+            given.map_or(default, |days| Duration::from_secs(u64::from(days.clamp(1, 36_500)) * 86_400))
+        };
+        Retention {
+            events: days(self.events, default.events),
+            dead_letters: days(self.dead_letters, default.dead_letters),
+            deploys: days(self.deploys, default.deploys),
+            sessions: days(self.sessions, default.sessions),
+            mails: days(self.mails, default.mails),
+            unused: days(self.unused, default.unused),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -278,6 +311,9 @@ impl Config {
             ceilings: file.limits.ceilings(),
         };
         let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
+        let retention = file.retention.retention();
+        let brokers = environment("KAFKA_BROKERS");
+        let kafka = brokers.map(|brokers| kafka(&brokers, &retention, &environment)).transpose()?;
         let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
         let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
         let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
@@ -297,7 +333,8 @@ impl Config {
                 prefix: environment("REDIS_KEY_PREFIX").unwrap_or_default(),
             }),
             mongodb: environment("MONGODB_URI").map(Address),
-            kafka: environment("KAFKA_BROKERS").map(|brokers| kafka(&brokers, &environment)),
+            retention,
+            kafka,
             smtp: environment("SMTP_URL").map(Address),
             mail_from: environment("MAIL_FROM").or(file.mail_from).map(|text| mailbox(&text)).transpose()?,
             settings: file.settings,
@@ -350,14 +387,24 @@ fn mailbox(text: &str) -> Result<Mailbox, ConfigError> {
     text.parse().map_err(wrong)
 }
 
-fn kafka(brokers: &str, environment: impl Fn(&str) -> Option<String>) -> KafkaOptions {
+fn kafka(
+    brokers: &str,
+    retention: &Retention,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<KafkaOptions, ConfigError> {
     let default = KafkaOptions::new(brokers);
-    KafkaOptions {
+    let compression = environment("KAFKA_COMPRESSION").map(|name| name.parse::<Compression>()).transpose();
+    Ok(KafkaOptions {
         client_id: environment("KAFKA_CLIENT_ID").unwrap_or(default.client_id),
         group_prefix: environment("KAFKA_GROUP_ID").unwrap_or(default.group_prefix),
         topic_prefix: environment("KAFKA_TOPIC_PREFIX").unwrap_or(default.topic_prefix),
+        compression: compression
+            .map_err(|why| ConfigError(format!("KAFKA_COMPRESSION: {why}")))?
+            .unwrap_or(default.compression),
+        retention: retention.events,
+        dead_letter_retention: retention.dead_letters,
         brokers: default.brokers,
-    }
+    })
 }
 
 /// The parser's error and, for an unknown key, the nearest known one.
@@ -471,6 +518,32 @@ mod tests {
         assert_eq!((usual.brokers.as_str(), usual.group_prefix.as_str()), ("a:1,b:2", "devconnect-group"));
         let own = kafka(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_GROUP_ID", "g"), ("KAFKA_TOPIC_PREFIX", "p.")]);
         assert_eq!((own.group_prefix.as_str(), own.topic_prefix.as_str()), ("g", "p."));
+    }
+
+    #[test]
+    fn events_are_not_compressed_unless_the_operator_says_so() {
+        let kafka = |value: &str| {
+            let config = parse("", &[("KAFKA_BROKERS", "a:1"), ("KAFKA_COMPRESSION", value)]);
+            config.map(|config| config.kafka.unwrap().compression)
+        };
+        assert_eq!(parse("", &[("KAFKA_BROKERS", "a:1")]).unwrap().kafka.unwrap().compression, Compression::None);
+        for compression in Compression::ALL {
+            assert_eq!(kafka(compression.name()).unwrap(), compression);
+        }
+        let error = kafka("brotli").unwrap_err().to_string();
+        assert!(error.starts_with("KAFKA_COMPRESSION: ") && error.contains("none, gzip, snappy, lz4, zstd"), "{error}");
+    }
+
+    #[test]
+    fn an_operator_says_for_how_long_things_are_kept() {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        assert_eq!(parse("", &[]).unwrap().retention, Retention::default());
+        let config = parse("[retention]\nevents = 90\ndead-letters = 0", &[("KAFKA_BROKERS", "a:1")]).unwrap();
+        assert_eq!((config.retention.events, config.retention.dead_letters), (days(90), days(1)), "at least a day");
+        let kafka = config.kafka.unwrap();
+        assert_eq!((kafka.retention, kafka.dead_letter_retention), (days(90), days(1)));
+        let error = parse("[retention]\nevent = 9", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `events`?"), "{error}");
     }
 
     #[test]

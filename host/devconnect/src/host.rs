@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError};
+use crate::housekeeping::Housekeeping;
 use crate::secrets::Secrets;
 use crate::stores::{self, OpenError, Stores};
 use admin::Operated;
@@ -22,6 +23,7 @@ use capability::invalidations::Invalidations;
 use capability::mail::{Mailer, Mailing};
 use capability::passwords::{Cost, Passwords};
 use capability::pending_invalidations::PendingInvalidations;
+use capability::retention::Retention;
 use capability::sessions::{Keys, Sessions};
 use capability::settings::Settings;
 use capability::signing::Signing;
@@ -68,8 +70,6 @@ type Secret = Zeroizing<Vec<u8>>;
 
 /// Between two attempts to prepare a store that is not available.
 const RETRY: Duration = Duration::from_millis(500);
-/// How often expired sessions are deleted.
-const SESSION_CLEANUP: Duration = Duration::from_secs(900);
 
 /// How a host is put together.
 pub struct HostOptions {
@@ -115,6 +115,7 @@ pub struct Host {
     pub stores: Arc<Vec<Store>>,
     unprepared: Option<MongoDb>,
     relay: Option<Arc<Relay>>,
+    retention: Retention,
     mailer: Option<Arc<Mailer>>,
     background: Mutex<Option<BackgroundTasks>>,
 }
@@ -140,7 +141,7 @@ impl Host {
         let pending = Arc::new(PendingInvalidations::default());
         let keys = Keys::new(&session_secret);
         let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone(), pending.clone());
-        let sessions = Arc::new(sessions);
+        let sessions = Arc::new(sessions.kept_for(config.retention.sessions));
         let invalidations =
             Invalidations::new(documents.clone(), cache.clone(), sessions.clone(), clock.clone(), pending);
         let invalidations = Arc::new(invalidations);
@@ -163,6 +164,7 @@ impl Host {
             config: Settings::new(&application.settings, &settings(&config)),
             clock,
             refusals: Arc::default(),
+            deleted: Arc::default(),
         };
         let code_cache = match (code_folder, &data) {
             (Some(folder), _) => {
@@ -191,6 +193,7 @@ impl Host {
             stores,
             unprepared,
             relay,
+            retention: config.retention,
             mailer,
             background: Mutex::default(),
         })
@@ -238,7 +241,7 @@ impl Host {
     }
 
     /// Starts the background tasks, which run until [`Host::close`]: delivering events, calling schedules, sending mails,
-    /// following what is deployed in the cluster, and deleting expired sessions. Needs a tokio runtime. A second call does nothing.
+    /// following what is deployed in the cluster, and deleting what is too old. Needs a tokio runtime. A second call does nothing.
     pub fn consume(&self) {
         self.background().get_or_insert_with(|| BackgroundTasks {
             events: EventTrigger::start(self.registry.clone(), self.events.clone()),
@@ -248,8 +251,24 @@ impl Host {
                 let deployments = self.deployments.clone();
                 tokio::spawn(async move { deployments.follow().await })
             },
-            cleaning: tokio::spawn(clean_up(self.registry.engine().shared().capabilities.sessions.clone())),
+            cleaning: tokio::spawn(self.housekeeping().run()),
         });
+    }
+
+    /// Deletes everything that is older than it is kept. A host that consumes does so by itself, again and again.
+    pub async fn clean_up(&self) {
+        self.housekeeping().clean_up().await;
+    }
+
+    fn housekeeping(&self) -> Housekeeping {
+        Housekeeping {
+            registry: self.registry.clone(),
+            deployments: self.deployments.clone(),
+            documents: self.documents.clone(),
+            events: self.events.clone(),
+            relay: self.relay.clone(),
+            retention: self.retention,
+        }
     }
 
     fn background(&self) -> MutexGuard<'_, Option<BackgroundTasks>> {
@@ -281,18 +300,6 @@ struct BackgroundTasks {
     mailing: Option<Mailing>,
     following: JoinHandle<()>,
     cleaning: JoinHandle<()>,
-}
-
-/// Deletes expired sessions, again and again.
-async fn clean_up(sessions: Arc<Sessions>) {
-    loop {
-        tokio::time::sleep(SESSION_CLEANUP).await;
-        match sessions.delete_expired().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "expired sessions are deleted"),
-            Err(why) => tracing::debug!(%why, "expired sessions are deleted later"),
-        }
-    }
 }
 
 /// Prepares the document store.

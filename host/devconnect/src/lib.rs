@@ -22,6 +22,7 @@ pub mod config;
 mod fuzz;
 pub mod harness;
 pub mod host;
+mod housekeeping;
 mod log;
 pub mod secrets;
 mod serve;

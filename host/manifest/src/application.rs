@@ -11,6 +11,7 @@ use serde::Deserialize;
 use capability::documents::{Collection, Derived, Index, Schema};
 use capability::events::DEAD_LETTERS;
 use capability::generations;
+use capability::retention::Expiry;
 use capability::sessions::SessionRules;
 
 /// Why an application file is refused.
@@ -99,6 +100,8 @@ pub struct CollectionRules {
     pub derived: BTreeMap<String, Derived>,
     /// The component that builds the whole collection from events, and can rebuild it; others may read it.
     pub rebuilt_by: Option<String>,
+    /// When the host deletes its documents; without it they stay.
+    pub expires: Option<Expiry>,
 }
 
 /// The rules for cached values.
@@ -116,6 +119,9 @@ pub struct CacheRules {
 pub struct TopicRules {
     /// How many partitions it has, 1 to 1,000.
     pub partitions: u32,
+    /// The types of its events, as far as they are known: what a component may meet that lists none.
+    #[serde(default)]
+    pub types: BTreeSet<String>,
 }
 
 impl Application {
@@ -176,6 +182,14 @@ impl Application {
             if collection.rebuilt_by.is_some() && self.collections.contains_key(&second) {
                 return Err(format!("collections.{second}: {name} is built anew there; give it another name"));
             }
+            if let Some(expiry) = &collection.expires {
+                let indexed = collection.indexes.iter().any(|index| index.fields.first() == Some(&expiry.field));
+                if !indexed || expiry.days == 0 {
+                    return Err(format!(
+                        "collections.{name}.expires takes at least one day, and a field that is the first of an index"
+                    ));
+                }
+            }
             for (field, rule) in &collection.derived {
                 let path = format!("collections.{name}.derived.{field}");
                 rule.check(field).map_err(|why| format!("{path}: {why}"))?;
@@ -234,6 +248,17 @@ impl Application {
         Schema { collections }
     }
 
+    /// The collections whose documents expire, with both generations of those that are built from events.
+    pub fn expiring(&self) -> Vec<(String, &Expiry)> {
+        let mut expiring = Vec::new();
+        for (name, rules) in &self.collections {
+            let Some(expiry) = &rules.expires else { continue };
+            let last = u64::from(rules.rebuilt_by.is_some());
+            expiring.extend((0..=last).map(|generation| (generations::slot(name, generation), expiry)));
+        }
+        expiring
+    }
+
     /// The number of partitions by topic.
     pub fn partitions(&self) -> BTreeMap<String, u32> {
         self.topics.iter().map(|(name, rules)| (name.clone(), rules.partitions)).collect()
@@ -289,6 +314,23 @@ revoked = 'r'
     /// Why the application is refused with these lines added.
     fn refused(lines: &str) -> String {
         parse(lines).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn documents_expire_in_every_generation_by_a_field_with_an_index() {
+        let rollups = |expires: &str| {
+            format!(
+                "[collections.r]\nrebuilt-by = 'a'\nindexes = [{{ fields = ['day', 'n'] }}]\nexpires = {{ {expires} }}"
+            )
+        };
+        let application = parse(&rollups("field = 'day', days = 400, text = true")).unwrap();
+        let expiring: Vec<String> = application.expiring().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(expiring, ["r".to_owned(), generations::slot("r", 1)]);
+        for wrong in ["field = 'n', days = 400", "field = 'day', days = 0"] {
+            let why = refused(&rollups(wrong));
+            assert!(why.contains("collections.r.expires takes at least one day"), "{why}");
+        }
+        assert!(parse("").unwrap().expiring().is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator};
 
+use crate::Application;
 use crate::manifest::{Manifest, ManifestError};
 use crate::permissions::Permission;
 
@@ -65,6 +66,24 @@ fn not_a_component(error: impl std::fmt::Display) -> ManifestError {
 }
 
 impl Manifest {
+    /// The types of events that a component is told although it seems to have no handler for them, because it lists no types: a
+    /// line each. A handler's type is a text in the component, so what is nowhere in `wasm` has none.
+    pub fn unhandled_types(&self, wasm: &[u8], application: &Application) -> Vec<String> {
+        let has = |text: &str| wasm.windows(text.len().max(1)).any(|part| part == text.as_bytes());
+        let all = self.event.iter().filter(|trigger| trigger.types.is_empty());
+        let met = all.flat_map(|trigger| {
+            let types = application.topics.get(&trigger.topic).into_iter().flat_map(|rules| &rules.types);
+            types.map(move |kind| (&trigger.topic, kind))
+        });
+        let unhandled = met.filter(|(_, kind)| !has(kind)).map(|(topic, kind)| {
+            format!(
+                "it lists no types of {topic} and has no handler for {kind}: each such event becomes a dead letter; \
+                 list in [[event]] the types that it wants"
+            )
+        });
+        unhandled.collect()
+    }
+
     /// The grants that a component with these imports can't use, a line each with what to do about it.
     pub fn unused_grants(&self, imports: &Imports) -> Vec<String> {
         let unused = self.permissions().into_iter().filter_map(|permission| {
@@ -216,6 +235,24 @@ mod tests {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with("write the cache keys user:*: it imports none of cache.set, "), "{lines:?}");
         assert!(lines[0].ends_with("; grant \"stale\", which is enough for commits, or nothing"), "{lines:?}");
+    }
+
+    #[test]
+    fn types_that_a_component_is_told_and_has_no_handler_for_are_named() {
+        let session = "cookie = 'c'\ncookie-age = 1\ntoken-age = 1\nsubject-claim = 'sub'\nsecret = 'S'\nrefusal = 'no'\n\
+             collection = 'l'\ncache-key = 's:{hash}'\ncache-age = 1\n[session.fields]\nid = 'i'\nsubject = 's'\nhash = 'h'\n\
+             created = 'c'\nexpires = 'e'\nrevoked = 'r'\n";
+        let topics = "[topics.t]\npartitions = 1\ntypes = ['MADE', 'LOST', 'FOUND']\n[topics.u]\npartitions = 1\n";
+        let application = Application::parse(&format!("[session]\n{session}[collections.l]\n{topics}")).unwrap();
+        let unhandled = |lines: &str| {
+            let manifest = Manifest::parse(&format!("[component]\nname = 'a'\nversion = '1'\n{lines}")).unwrap();
+            manifest.unhandled_types(b"..MADE.FOUND", &application)
+        };
+        let lines = unhandled("[[event]]\ntopic = 't'\n[[event]]\ntopic = 'u'\n");
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("it lists no types of t and has no handler for LOST: "), "{lines:?}");
+        assert!(unhandled("[[event]]\ntopic = 't'\ntypes = ['MADE']\n").is_empty(), "it is told nothing else");
+        assert!(unhandled("[[event]]\ntopic = 'u'\n").is_empty(), "nobody knows what comes there");
     }
 
     #[test]

@@ -238,3 +238,58 @@ pub async fn a_commit_is_told(subject: &Subject) {
     subject.commit(&[("e1", "k")]).await;
     assert!(waiting.await.unwrap());
 }
+
+/// What is set aside is counted and kept, and is in nobody's way.
+pub async fn what_is_set_aside_waits_for_its_topic(subject: &Subject) {
+    let keys = keys_of(5, 2);
+    subject.commit(&[("1", &keys[0]), ("2", &keys[1]), ("3", &keys[0])]).await;
+    let first: Vec<Bson> = subject
+        .outbox
+        .waiting(5, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|waiting| (waiting.event.id == "1").then_some(waiting.row))
+        .collect();
+    subject.outbox.set_aside(&first).await.unwrap();
+    subject.outbox.set_aside(&first).await.unwrap();
+    let left: BTreeSet<String> = subject.ids(5, 10).await.into_iter().collect();
+    assert_eq!(left, BTreeSet::from(["2", "3"].map(str::to_owned)));
+    assert_eq!(subject.all().await.len(), 2, "nor is it in another shard");
+    assert_eq!(subject.outbox.count().await, Ok(3));
+    let rest: Vec<Bson> = subject.all().await.into_iter().map(|waiting| waiting.row).collect();
+    subject.outbox.done(&rest).await.unwrap();
+    assert_eq!(subject.outbox.filled().await.unwrap().iter().count(), 0);
+    assert_eq!(subject.outbox.count().await, Ok(1));
+}
+
+/// What is noted about keys goes when they had no event for a while, and never while one of their events waits; the order of what
+/// comes after it is that of the commits.
+pub async fn what_is_noted_about_idle_keys_is_deleted(subject: &Subject) {
+    let keys: Vec<String> = (0..450).map(|number| format!("key{number}")).collect();
+    for some in keys.chunks(50) {
+        let events = some.iter().map(|key| event(&format!("{key}-1"), key)).collect();
+        subject.documents.commit(Commit { writes: Vec::new(), events }).await.unwrap();
+    }
+    let waiting = subject.all().await;
+    assert_eq!(waiting.len(), keys.len());
+    let newest = waiting.iter().map(|waiting| waiting.event.at).max().unwrap();
+    let rows = |kept: &str| -> Vec<Bson> {
+        let done = waiting.iter().filter(|waiting| waiting.event.key != kept);
+        done.map(|waiting| waiting.row.clone()).collect()
+    };
+    subject.outbox.done(&rows("key7")).await.unwrap();
+    assert_eq!(subject.outbox.delete_idle(newest).await, Ok(0), "they were used at that time");
+    let deleted = subject.outbox.delete_idle(newest + 1).await.unwrap();
+    assert!(deleted == 449 || deleted == 0, "{deleted}: all but the one that waits, where there are any");
+    assert_eq!(subject.outbox.delete_idle(newest + 1).await, Ok(0));
+    for number in 2..4 {
+        subject.commit(&[(&format!("key7-{number}"), "key7"), (&format!("key8-{number}"), "key8")]).await;
+    }
+    let of = |key: &str, all: &[Waiting]| -> Vec<String> {
+        all.iter().filter(|waiting| waiting.event.key == key).map(|waiting| waiting.event.id.clone()).collect()
+    };
+    let all = subject.all().await;
+    assert_eq!(of("key7", &all), ["key7-1", "key7-2", "key7-3"]);
+    assert_eq!(of("key8", &all), ["key8-2", "key8-3"]);
+}

@@ -90,6 +90,11 @@ impl App {
         self.process.call::<Nothing>("rebuild", &json!({ "component": component }));
     }
 
+    /// The same where it may be refused; the error is why.
+    pub fn try_rebuild(&self, component: &str) -> Result<(), String> {
+        self.process.call_or_refused("rebuild", &json!({ "component": component })).map(|Nothing {}| ())
+    }
+
     /// The dead letters of a topic, in the order of their events.
     pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
         #[derive(Deserialize)]

@@ -204,6 +204,11 @@ impl App {
         count.unwrap_or_else(|| panic!("no call ends as {outcome:?}; there are {:?}", counts.keys()))
     }
 
+    /// Has the host delete everything that is older than it is kept, as it does by itself again and again.
+    pub fn clean_up(&self) {
+        self.process.call::<Nothing>("clean_up", &json!({}));
+    }
+
     /// Deploys a file; the error is why it is refused.
     pub fn deploy(&self, file: &Path) -> Result<(), String> {
         self.process.call_or_refused("deploy", &json!({ "file": file })).map(|Nothing {}| ())

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+use crate::retention::Retention;
 use crate::text;
 
 /// The largest value of an event, in bytes.
@@ -104,14 +105,26 @@ pub trait EventLog: Send + Sync + 'static {
     /// The records of a partition from `offset` on, at most `max` and maybe fewer, in order. None at its end.
     async fn read(&self, topic: &str, partition: u32, offset: u64, max: u32) -> Result<Vec<Record>, Error>;
 
+    /// The offset of the oldest record of each partition of a topic, and the one after the newest. Both are the same in a
+    /// partition without records.
+    async fn bounds(&self, topic: &str) -> Result<Vec<(u64, u64)>, Error>;
+
     /// The offset after the newest record of each partition of a topic.
-    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error>;
+    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error> {
+        Ok(self.bounds(topic).await?.into_iter().map(|(_, end)| end).collect())
+    }
+
+    /// Deletes the events that at the time `now`, in milliseconds since 1970, are older than they are kept and that every
+    /// consumer has finished; returns how many. A log that is another server does so by itself.
+    async fn delete_old(&self, _now: u64, _retention: &Retention) -> Result<u64, Error> {
+        Ok(0)
+    }
 
     /// The committed offset of a group in each partition of a topic; none where it has none.
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<u64>>, Error>;
 
-    /// Joins a group, which shares the partitions of these topics among its members. Where the group has no committed
-    /// offsets, it starts at `start`, and that is stored.
+    /// Joins a group, which shares the partitions of these topics among its members. In a topic where the group has no
+    /// committed offsets, it starts at `start`, and that is stored; a partition that such a topic got later, at its oldest event.
     async fn subscribe(&self, group: &str, topics: &[String], start: Start) -> Result<Box<dyn Subscription>, Error>;
 }
 

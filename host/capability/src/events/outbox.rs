@@ -109,6 +109,16 @@ pub trait Outbox: Send + Sync + 'static {
     /// Deletes rows that the log has acknowledged. Idempotent.
     async fn done(&self, rows: &[Bson]) -> Result<(), Error>;
 
+    /// Sets rows aside that the log can't take because their topic is gone: they are counted, but no longer among the waiting
+    /// ones. They come back when the store is opened by an application that has the topic. Idempotent.
+    async fn set_aside(&self, rows: &[Bson]) -> Result<(), Error>;
+
+    /// Deletes what is noted about keys that have no event here and had none since `before`, in milliseconds since 1970; returns
+    /// how many. A store that notes nothing about keys has nothing to delete.
+    async fn delete_idle(&self, _before: u64) -> Result<u64, Error> {
+        Ok(0)
+    }
+
     /// The shards that have events of any host.
     async fn filled(&self) -> Result<Shards, Error>;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::events::{Log, Outbox, SHARDS, Shards};
+use crate::events::{Error, Log, Outbox, SHARDS, Shards};
 
 use health::LogMonitor;
 pub use health::{Health, Status};
@@ -77,6 +77,14 @@ impl Relay {
     /// Whether the log answers, and how many events are in the outbox.
     pub fn status(&self) -> Status {
         self.work.monitor.status()
+    }
+
+    /// See [`Outbox::delete_idle`].
+    ///
+    /// # Errors
+    /// Those of the outbox.
+    pub async fn delete_idle(&self, before: u64) -> Result<u64, Error> {
+        self.work.outbox.delete_idle(before).await
     }
 
     /// Finishes the running appends and releases the leases. Other events stay in the outbox.

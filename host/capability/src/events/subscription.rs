@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use crate::events::{Error, Record};
 
-/// Where a group without committed offsets starts.
+/// Where a group without committed offsets in a topic starts. A partition that the topic gets later starts at its oldest
+/// event whatever this is: the group has missed nothing of it on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// At the end of the log: only new events.
@@ -31,8 +32,12 @@ pub enum Next {
     /// Records of one partition, at least one, in order and after those that were delivered before.
     Records(TopicPartition, Vec<Record>),
     /// These partitions were revoked; their next member gets every record after the committed offset again. Work for them
-    /// that is not done has to be dropped. A partition may be assigned again, and starts at the offset committed then.
+    /// that is not done has to be dropped. A partition may be assigned again, and starts at the offset committed then; also one
+    /// whose topic was deleted and made anew, and then that offset is a smaller one.
     Revoked(Vec<TopicPartition>),
+    /// Before this offset the partition has no further record: what is between it and the last one is none (Kafka keeps the
+    /// ends of transactions there).
+    Skipped(TopicPartition, u64),
 }
 
 /// A member of a group. Any number of tasks may use it at once; only one of them should call [`Subscription::next`]. When
@@ -59,6 +64,10 @@ pub trait Subscription: Send + Sync + 'static {
 
     /// Resumes a paused partition.
     fn resume(&self, partition: &TopicPartition);
+
+    /// Whether it has ended, by itself or by [`Subscription::close`]: no call of it succeeds any more, and the group has to be
+    /// joined again.
+    fn is_closed(&self) -> bool;
 
     /// Leaves the group, so that other members get the partitions at once; committed offsets stay. Idempotent.
     async fn close(&self);

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::clocks::Clock;
 use crate::documents::{Commit, Documents, Error, Filter, Query, Sort, Write, date};
 use crate::health::Health;
-use crate::mail::{COLLECTION, NEXT, Outlet, QueuedMail, SendError};
+use crate::mail::{COLLECTION, FAILED, NEXT, Outlet, QueuedMail, SendError};
 
 /// How often the collection is polled for due mails.
 const POLL: Duration = Duration::from_secs(1);
@@ -138,7 +138,7 @@ impl Mailer {
             }
             Err(SendError::Transient(why) | SendError::Permanent(why)) => {
                 tracing::warn!(mail = %row.id, why, "a mail is given up");
-                self.change(row, claimed, doc! { "$set": { "failed": date(now), "why": why }, "$unset": { NEXT: 1 } })
+                self.change(row, claimed, doc! { "$set": { FAILED: date(now), "why": why }, "$unset": { NEXT: 1 } })
                     .await
             }
         }

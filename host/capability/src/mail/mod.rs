@@ -20,6 +20,8 @@ use crate::documents::{Collection, Index, Write, date};
 pub const COLLECTION: &str = "host-mails";
 /// The field of the time when a mail is due; one that was given up has none.
 const NEXT: &str = "next";
+/// The field of the time when a mail was given up.
+pub const FAILED: &str = "failed";
 /// The longest subject, in characters.
 const MAX_SUBJECT: usize = 200;
 /// The longest text, in bytes, and the longest HTML.
@@ -141,8 +143,9 @@ impl QueuedMail {
 
 /// Its schema.
 pub fn collection() -> Collection {
-    let by_time = Index { fields: vec![NEXT.to_owned()], unique: false, where_exists: vec![NEXT.to_owned()] };
-    Collection { indexes: vec![by_time], ..Collection::default() }
+    let by =
+        |field: &str| Index { fields: vec![field.to_owned()], unique: false, where_exists: vec![field.to_owned()] };
+    Collection { indexes: vec![by(NEXT), by(FAILED)], ..Collection::default() }
 }
 
 #[cfg(test)]

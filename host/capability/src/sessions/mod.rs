@@ -11,6 +11,7 @@ mod rules;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::{Bson, doc, oid::ObjectId};
 use bytes::Bytes;
@@ -21,8 +22,10 @@ pub use token::{Claims, Keys, Token};
 
 use crate::cache::{Cache, Ttl};
 use crate::clocks::Clock;
-use crate::documents::{Change, Commit, Documents, Error as StoreError, Filter, Projection, Query, Sort, Write, date};
+use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
+use crate::retention;
+use crate::retention::Retention;
 use crate::text;
 
 /// The authenticated user of a call.
@@ -42,10 +45,6 @@ const TOMBSTONE: &[u8] = b"-";
 const LIVING: &[u8] = b"+";
 /// The most sessions of one subject that are listed or ended at once.
 const MAX_LISTED: u32 = 1_000;
-/// How long a session is kept after it has expired, for whoever looks into what happened; milliseconds.
-const KEPT: u64 = 86_400_000;
-/// How many expired sessions one commit deletes.
-const MAX_DELETED: u32 = 500;
 
 /// Neither the cache nor the store answered whether a session is valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +93,8 @@ pub struct Sessions {
     clock: Arc<dyn Clock>,
     /// The invalidations of sessions that the cache does not have yet.
     pending: Arc<PendingInvalidations>,
+    /// How long a session is kept after it has expired, for whoever looks into what happened.
+    kept: Duration,
 }
 
 impl Sessions {
@@ -106,7 +107,13 @@ impl Sessions {
         clock: Arc<dyn Clock>,
         pending: Arc<PendingInvalidations>,
     ) -> Self {
-        Self { rules, keys, cache, documents, clock, pending }
+        Self { rules, keys, cache, documents, clock, pending, kept: Retention::default().sessions }
+    }
+
+    /// The same, with sessions that are kept this long after they have expired.
+    #[must_use]
+    pub fn kept_for(self, kept: Duration) -> Self {
+        Self { kept, ..self }
     }
 
     /// The user of a token; none when it is forged, expired, unknown or its session ended.
@@ -242,31 +249,12 @@ impl Sessions {
         Ok(listed)
     }
 
-    /// Deletes the sessions that expired more than a day ago, in batches, so that no commit is large; returns how many. Several
-    /// hosts may do it at once.
+    /// Deletes the sessions that expired longer ago than they are kept, in batches, so that no commit is large; returns how many.
+    /// Several hosts may do it at once.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
+        let expired = retention::before(self.clock.now(), self.kept);
         let (collection, expires) = (&self.rules.collection, &self.rules.fields.expires);
-        let before = doc! { expires: { "$lt": date(self.clock.now().saturating_sub(KEPT)) } };
-        let mut deleted = 0;
-        loop {
-            let query = Query {
-                sort: Sort::from_document(&doc! { expires: 1 })?,
-                projection: Projection::from_document(&doc! { "_id": 1 })?,
-                limit: MAX_DELETED,
-                ..Query::all(collection, Filter::from_document(&before)?)
-            };
-            let found = self.documents.find(query).await?;
-            let ids: Vec<Bson> =
-                found.iter().filter_map(|session| session.get_object_id("_id").ok().map(Bson::from)).collect();
-            if ids.is_empty() {
-                return Ok(deleted);
-            }
-            let filter = Filter::from_document(&doc! { "_id": { "$in": ids } })?;
-            let delete = Write::Delete { collection: collection.clone(), filter, many: true, must_match: false };
-            let commit = Commit { writes: vec![delete], events: Vec::new() };
-            let effects = self.documents.commit_in_background(commit).await?;
-            deleted += effects.iter().map(|effect| effect.changed).sum::<u64>();
-        }
+        retention::delete_older(self.documents.as_ref(), collection, expires, expired).await
     }
 
     async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {

@@ -184,7 +184,11 @@ pub async fn list(connection: &Connection, json: bool) -> anyhow::Result<()> {
 }
 
 fn print_change(change: &Change) {
-    let Change { component: Component { name, serving, versions, canary, .. }, before, changed, difference } = change;
+    let Change { component: Component { name, serving, versions, canary, .. }, before, changed, difference, warnings } =
+        change;
+    for line in warnings {
+        eprintln!("warning: {line}");
+    }
     for line in difference {
         println!("{line}");
     }

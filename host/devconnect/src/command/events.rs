@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
+use reqwest::Method;
 use serde::Serialize;
 
 use crate::command::{AdminClient, Connection};
@@ -35,10 +36,13 @@ pub enum Task {
         json: bool,
     },
     /// Tell a component everything once more, into documents of its own, and read those when they have come as far as the
-    /// ones that are read now. Counts only what the topics still have.
+    /// ones that are read now. Refused when the topics do not have all their events any more.
     Rebuild {
         /// The component.
         component: String,
+        /// Rebuild it from the events that the topics still have; what it made of older ones is lost.
+        #[arg(long)]
+        partial: bool,
         /// Begin, and do not wait until it is done.
         #[arg(long)]
         no_wait: bool,
@@ -95,7 +99,7 @@ pub async fn perform(connection: &Connection, task: Task) -> anyhow::Result<()> 
     match task {
         Task::Tail { topic, from_start, json } => tail(&client, &topic, from_start, json).await,
         Task::Lag { json } => lag(&client, json).await,
-        Task::Rebuild { component, no_wait } => rebuild(&client, &component, !no_wait).await,
+        Task::Rebuild { component, partial, no_wait } => rebuild(&client, &component, partial, !no_wait).await,
         Task::Dlq { task: Dlq::List { topic, limit, before, json } } => {
             list(&client, topic.as_deref(), limit, before.as_deref(), json).await
         }
@@ -171,9 +175,10 @@ async fn lag(client: &AdminClient, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn rebuild(client: &AdminClient, component: &str, wait: bool) -> anyhow::Result<()> {
+async fn rebuild(client: &AdminClient, component: &str, partial: bool, wait: bool) -> anyhow::Result<()> {
     let path = format!("/components/{component}/rebuild");
-    let begun: Rebuild = client.post(&path).await?;
+    let query = [("partial", if partial { "true" } else { "false" })];
+    let begun: Rebuild = client.send(Method::POST, &path, &query, None).await?;
     let next = begun.building.unwrap_or(begun.serving);
     println!("{component}: generation {next} is being built; {} is read until it has come as far", begun.serving);
     if !wait {

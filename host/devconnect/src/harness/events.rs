@@ -100,7 +100,8 @@ impl App {
 
     /// Has a component build what it makes of events anew, and waits until that is read.
     pub(super) async fn rebuild(&self, component: &str) -> Result<Answer, Failure> {
-        let next = EventTrigger::rebuild(&self.host.registry, component).await.map_err(Failure::refused)?;
+        let next = EventTrigger::rebuild(&self.host.registry, self.host.events.as_ref(), component, false);
+        let next = next.await.map_err(Failure::refused)?;
         let generations = &self.host.registry.engine().shared().capabilities.generations;
         let mut wait = Wait::of_millis(5);
         while generations.of(component).serving < next {

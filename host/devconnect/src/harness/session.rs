@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::json;
 
 use super::app::App;
-use super::protocol::{Answer, Failure, Kind, Operation, Start, answer};
+use super::protocol::{Answer, Failure, Kind, Operation, Start, answer, done};
 
 /// A driver's host, from its `start` on.
 #[derive(Default)]
@@ -53,6 +53,10 @@ impl Session {
             Operation::Recent { key } => self.app()?.recent(&key).await,
             Operation::SetRecent { key, entries, seconds } => self.app()?.set_recent(&key, entries, seconds).await,
             Operation::Counts { component } => self.app()?.counts(&component),
+            Operation::CleanUp {} => {
+                self.app()?.host.clean_up().await;
+                done()
+            }
             Operation::Deploy { file } => self.app()?.deploy(file).await,
         }
     }

@@ -34,7 +34,7 @@ impl From<Failure> for Error {
             Failure::Invalid(why) => Error::Invalid(short(why)),
             Failure::Duplicate { write, index } => Error::Duplicate(Conflict { write, index }),
             Failure::Unmet(write) => Error::Unmet(write),
-            Failure::Unavailable(why) => Error::Unavailable(short(why)),
+            Failure::Overdue(why) | Failure::Unavailable(why) => Error::Unavailable(short(why)),
         }
     }
 }
@@ -169,24 +169,26 @@ impl State {
             .then_some(CookieChange::Clear)
     }
 
-    /// Records when the store did not answer.
-    fn recorded<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
-        if matches!(answer, Err(Error::Unavailable(_))) {
+    /// The error of a request that the store failed; records when the store did not answer. What it gave up counts as the
+    /// component's failure: otherwise an event whose request always takes too long would be delivered again for ever.
+    fn failure(&self, failure: Failure) -> Error {
+        if matches!(failure, Failure::Unavailable(_)) {
             self.record_store_unavailable();
         }
-        answer
+        failure.into()
     }
 
     async fn found(&mut self, query: WitQuery) -> Result<Vec<Vec<u8>>, Error> {
         let query = self.query(query)?;
-        let found = self.capabilities().documents.find(query).await?;
+        let found = self.capabilities().documents.find(query).await.map_err(|why| self.failure(why))?;
         Ok(found.into_iter().map(RawDocumentBuf::into_bytes).collect())
     }
 
     async fn counted(&mut self, collection: &str, filter: &[u8], limit: u32) -> Result<u64, Error> {
         let filter = Self::filter(&self.view(collection, Access::Read)?, filter)?;
         let collection = self.slot_of(collection.to_owned());
-        Ok(self.capabilities().documents.count(&collection, filter, limit).await?)
+        let counted = self.capabilities().documents.count(&collection, filter, limit).await;
+        counted.map_err(|why| self.failure(why))
     }
 
     async fn different(&mut self, collection: &str, field: &str, filter: &[u8]) -> Result<Vec<u8>, Error> {
@@ -194,7 +196,8 @@ impl State {
         let filter = Self::filter(&view, filter)?;
         view.check_path(field).map_err(Error::Denied)?;
         let collection = self.slot_of(collection.to_owned());
-        let values = self.capabilities().documents.distinct(&collection, field, filter).await?;
+        let values = self.capabilities().documents.distinct(&collection, field, filter).await;
+        let values = values.map_err(|why| self.failure(why))?;
         let answer = RawDocumentBuf::try_from(&bson::doc! { "values": values }).map_err(not_bson)?;
         Ok(answer.into_bytes())
     }
@@ -219,7 +222,7 @@ impl State {
         if let Some(lock) = lock {
             self.held_lock.keep(lock);
         }
-        let done = done?;
+        let done = done.map_err(|why| self.failure(why))?;
         if let Some(cookie) = cookie {
             self.cookie = cookie;
         }
@@ -246,14 +249,12 @@ fn not_bson(error: impl std::fmt::Display) -> Error {
 impl Host for State {
     async fn find(&mut self, query: WitQuery) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
         let _host = self.enter("documents.find")?;
-        let answer = self.found(query).await;
-        Ok(self.recorded(answer))
+        Ok(self.found(query).await)
     }
 
     async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {
         let _host = self.enter("documents.count")?;
-        let answer = self.counted(&collection, &filter, limit).await;
-        Ok(self.recorded(answer))
+        Ok(self.counted(&collection, &filter, limit).await)
     }
 
     async fn distinct(
@@ -263,8 +264,7 @@ impl Host for State {
         filter: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         let _host = self.enter("documents.distinct")?;
-        let answer = self.different(&collection, &field, &filter).await;
-        Ok(self.recorded(answer))
+        Ok(self.different(&collection, &field, &filter).await)
     }
 
     async fn commit(
@@ -274,7 +274,6 @@ impl Host for State {
         stale: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Effect>, Error>> {
         let _host = self.enter("documents.commit")?;
-        let answer = self.committed(writes, events, stale).await;
-        Ok(self.recorded(answer))
+        Ok(self.committed(writes, events, stale).await)
     }
 }

@@ -57,7 +57,7 @@ impl Host for State {
             None => unit.commit(self.capabilities(), None).await.0.map(drop),
         };
         Ok(done.map_err(|error| match error {
-            StoreError::Unavailable(why) => Error::Unavailable(why),
+            StoreError::Overdue(why) | StoreError::Unavailable(why) => Error::Unavailable(why),
             error => Error::Invalid(error.to_string()),
         }))
     }

@@ -25,7 +25,7 @@ impl State {
 
 fn refused(error: StoreError) -> Error {
     match error {
-        StoreError::Unavailable(why) => Error::Unavailable(why),
+        StoreError::Overdue(why) | StoreError::Unavailable(why) => Error::Unavailable(why),
         error => Error::Invalid(error.to_string()),
     }
 }

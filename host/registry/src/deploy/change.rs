@@ -302,7 +302,7 @@ impl Deployments {
         let row = &plan.row;
         let canary = row.canary.as_ref().map(|run| run.sha256.clone());
         let entry = doc! {
-            "_id": ObjectId::new(), "at": date(self.clock.now()), "component": &row.name,
+            "_id": ObjectId::new(), (super::LOG_TIME): date(self.clock.now()), "component": &row.name,
             "what": action.what, "why": action.why,
             "from": before.serving.clone(), "to": row.serving.clone(), "canary": canary,
             "weight": row.canary.as_ref().map(|run| i32::from(run.weight)), "revision": revision + 1,

@@ -32,8 +32,9 @@ use crate::{Canary, DRAIN, DeployError, Folder, Registry, Served};
 use blobs::Blobs;
 use canary::Tallies;
 use capability::clocks::Clock;
-use capability::documents::{Collection, Commit, Documents, Error, Filter, Query, Sort};
+use capability::documents::{Collection, Commit, Documents, Error, Filter, Index, Query, Sort};
 use capability::hosts::Peers;
+use capability::retention;
 use cluster::{Cluster, head_revision};
 use engine::Loaded;
 use fetch::MissingVersion;
@@ -42,6 +43,8 @@ use manifest::{Bundle, Difference};
 
 /// The collection of the log of changes. It is the host's, not the application's.
 const LOG: &str = "host-deploys";
+/// The field with the time of a change.
+const LOG_TIME: &str = "at";
 /// Between two polls of the head's revision.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How many seeds are deployed in one commit: a thousand would take longer than a commit may.
@@ -51,9 +54,11 @@ const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The host's own collections that deploying uses.
 pub fn collections() -> Vec<(String, Collection)> {
-    let plain =
-        [component_row::COLLECTION, LOG, canary::COLLECTION].map(|name| (name.to_owned(), Collection::default()));
-    plain.into_iter().chain([(blobs::COLLECTION.to_owned(), blobs::collection())]).collect()
+    let by_time = Index { fields: vec![LOG_TIME.to_owned()], unique: false, where_exists: Vec::new() };
+    let log = Collection { indexes: vec![by_time], ..Collection::default() };
+    let plain = [component_row::COLLECTION, canary::COLLECTION].map(|name| (name.to_owned(), Collection::default()));
+    let indexed = [(LOG.to_owned(), log), (blobs::COLLECTION.to_owned(), blobs::collection())];
+    plain.into_iter().chain(indexed).collect()
 }
 
 /// Why what is deployed is not changed. The version before goes on serving.
@@ -319,6 +324,11 @@ impl Deployments {
         let sort = Sort::from_document(&doc! { "_id": -1 })?;
         let query = Query { sort, limit, ..Query::all(LOG, Filter::from_document(&doc! {})?) };
         Ok(self.documents.find(query).await?)
+    }
+
+    /// Deletes the entries of the log of changes from before a time, in milliseconds since 1970; returns how many.
+    pub async fn delete_old_log(&self, before: u64) -> Result<u64, Error> {
+        retention::delete_older(self.documents.as_ref(), LOG, LOG_TIME, before).await
     }
 
     fn seeds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Bundle>>> {

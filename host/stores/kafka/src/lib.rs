@@ -16,15 +16,18 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use capability::events::{Error, Event, EventLog, Log, Record, Start, Subscription};
+use capability::retention::Retention;
 
 use cluster::{Cluster, Topics};
+use member::{Member, Members};
 use producer::Producer;
+use read::Askers;
 
 /// The address of a Kafka cluster, and the names in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,53 @@ pub struct KafkaOptions {
     pub group_prefix: String,
     /// `KAFKA_TOPIC_PREFIX`: the prefix of every topic's name, so that several networks can share a cluster.
     pub topic_prefix: String,
+    /// `KAFKA_COMPRESSION`: how what is written is compressed.
+    pub compression: Compression,
+    /// For how long a topic that is made here keeps its events. Existing topics keep their own setting.
+    pub retention: Duration,
+    /// The same for dead letters.
+    pub dead_letter_retention: Duration,
+}
+
+/// How events are compressed. Every client of Kafka reads what is not compressed, and all but the smallest read gzip; the others
+/// need a codec that a client may lack, such as kafkajs, which has gzip alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names of Kafka's codecs")]
+pub enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl Compression {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// Its name, as Kafka and the setting have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl std::str::FromStr for Compression {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|compression| compression.name() == name.trim());
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("{name:?} is no compression; it takes one of {names}")
+        })
+    }
 }
 
 impl KafkaOptions {
@@ -47,6 +97,9 @@ impl KafkaOptions {
             client_id: "devconnect-app".to_owned(),
             group_prefix: "devconnect-group".to_owned(),
             topic_prefix: String::new(),
+            compression: Compression::default(),
+            retention: Retention::default().events,
+            dead_letter_retention: Retention::default().dead_letters,
         }
     }
 }
@@ -55,6 +108,8 @@ impl KafkaOptions {
 pub struct Kafka {
     cluster: Arc<Cluster>,
     producer: Producer,
+    members: Arc<Members>,
+    askers: Arc<Askers>,
     topics: JoinHandle<()>,
 }
 
@@ -67,7 +122,8 @@ impl Kafka {
     pub fn open(options: KafkaOptions, topics: &BTreeMap<String, u32>) -> Result<Self, Error> {
         let cluster = Arc::new(Cluster::open(options, topics.clone())?);
         let topics = tokio::spawn(topics::maintain(Arc::clone(&cluster)));
-        Ok(Self { producer: Producer::new(Arc::clone(&cluster)), cluster, topics })
+        let producer = Producer::new(Arc::clone(&cluster));
+        Ok(Self { producer, cluster, members: Arc::default(), askers: Arc::default(), topics })
     }
 }
 
@@ -102,19 +158,21 @@ impl EventLog for Kafka {
         cluster::blocking(move || read::read(&cluster, &topic, partition, offset, max)).await
     }
 
-    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error> {
+    async fn bounds(&self, topic: &str) -> Result<Vec<(u64, u64)>, Error> {
         let (cluster, topic) = (Arc::clone(&self.cluster), topic.to_owned());
-        cluster::blocking(move || read::ends(&cluster, &topic)).await
+        cluster::blocking(move || read::bounds(&cluster, &topic)).await
     }
 
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<u64>>, Error> {
         let (cluster, group, topic) = (Arc::clone(&self.cluster), group.to_owned(), topic.to_owned());
-        cluster::blocking(move || read::committed(&cluster, &group, &topic)).await
+        let (members, askers) = (Arc::clone(&self.members), Arc::clone(&self.askers));
+        cluster::blocking(move || read::committed(&cluster, &members, &askers, &group, &topic)).await
     }
 
     async fn subscribe(&self, group: &str, topics: &[String], start: Start) -> Result<Box<dyn Subscription>, Error> {
         let (cluster, group, topics) = (Arc::clone(&self.cluster), group.to_owned(), topics.to_vec());
-        let member = cluster::blocking(move || member::Member::join(cluster, &group, &topics, start)).await?;
+        let members = Arc::clone(&self.members);
+        let member = cluster::blocking(move || Member::join(cluster, &members, &group, &topics, start)).await?;
         Ok(Box::new(member))
     }
 }

@@ -9,7 +9,8 @@ mod buffers;
 mod rebalance;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,13 @@ use async_trait::async_trait;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 
 use capability::events::{Error, Next, Start, Subscription, TopicPartition};
 
-use crate::cluster::{Cluster, POLL, unavailable};
+use crate::cluster::{Cluster, POLL, TIMEOUT, unavailable};
 use crate::message;
 use buffers::{Batch, Buffers, Readable};
 use rebalance::MemberContext;
@@ -35,6 +36,28 @@ const MAX_POLL: usize = 500;
 
 type Client = BaseConsumer<MemberContext>;
 
+/// The clients of this host's members by group: what is asked about a group needs no client of its own while one is there.
+#[derive(Default)]
+pub(super) struct Members(Mutex<BTreeMap<String, Weak<Client>>>);
+
+impl Members {
+    fn joined(&self, group: &str, client: &Arc<Client>) {
+        let mut members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|_, client| client.strong_count() > 0);
+        members.insert(group.to_owned(), Arc::downgrade(client));
+    }
+
+    /// The offsets that a group has committed, asked with its member's client; none without a member. Blocks.
+    pub(super) fn committed(
+        &self,
+        group: &str,
+        partitions: &TopicPartitionList,
+    ) -> Option<KafkaResult<TopicPartitionList>> {
+        let client = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(group)?.upgrade()?;
+        Some(client.committed_offsets(partitions.clone(), TIMEOUT))
+    }
+}
+
 /// The handle for the user.
 pub(super) struct Member {
     buffers: Arc<Buffers>,
@@ -42,7 +65,13 @@ pub(super) struct Member {
 
 impl Member {
     /// Blocks briefly, but not for the broker.
-    pub(super) fn join(cluster: Arc<Cluster>, group: &str, topics: &[String], start: Start) -> Result<Self, Error> {
+    pub(super) fn join(
+        cluster: Arc<Cluster>,
+        members: &Members,
+        group: &str,
+        topics: &[String],
+        start: Start,
+    ) -> Result<Self, Error> {
         topics.iter().try_for_each(|topic| cluster.check(topic))?;
         let mut config = cluster.config();
         for (name, value) in [
@@ -55,6 +84,10 @@ impl Member {
             ("enable.auto.offset.store", "false"),
             // `rebalance` sets the start offsets; this is for offsets whose records the broker has deleted since.
             ("auto.offset.reset", "earliest"),
+            // How soon a topic's new partitions are found.
+            ("topic.metadata.refresh.interval.ms", "3000"),
+            // Says how far partitions were fetched over what is no record.
+            ("statistics.interval.ms", "1000"),
             // Of each partition. A full queue is checked again soon: with the default of a second it would run empty.
             ("queued.max.messages.kbytes", "4096"),
             ("queued.min.messages", "4000"),
@@ -83,8 +116,12 @@ impl Member {
                 }
             }
         })?;
+        members.joined(group, &client);
         thread("kafka-member", move || {
-            poll(&client, &cluster, &buffers, &topics);
+            let polled = catch_unwind(AssertUnwindSafe(|| poll(&client, &cluster, &buffers, &topics)));
+            if polled.is_err() {
+                buffers.fail("its thread ended by a panic");
+            }
             // Otherwise the other thread drops the client last, and so leaves the group, as soon as it can.
             if !buffers.committing() && committer.join().is_err() {
                 tracing::error!("the thread of a subscription's offsets ended by a panic");
@@ -231,6 +268,10 @@ impl Subscription for Member {
 
     fn resume(&self, partition: &TopicPartition) {
         self.buffers.pause(partition, false);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.buffers.closing()
     }
 
     async fn close(&self) {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 
 use capability::events::{Event, Record};
+use sha2::{Digest as _, Sha256};
 
 const ID: &str = "event-id";
 const KIND: &str = "event-type";
@@ -22,7 +23,7 @@ pub(super) fn time(event: &Event) -> i64 {
     i64::try_from(event.at).unwrap_or(i64::MAX).max(1)
 }
 
-/// The record of a message. A message of another program may lack the id: its position is the id then.
+/// The record of a message. A message of another program may lack the id.
 pub(super) fn record(topic: &str, message: &impl Message) -> Record {
     let partition = message.partition().max(0).cast_unsigned();
     let offset = message.offset().max(0).cast_unsigned();
@@ -35,7 +36,7 @@ pub(super) fn record(topic: &str, message: &impl Message) -> Record {
         }
     }
     let event = Event {
-        id: id.unwrap_or_else(|| format!("{topic}/{partition}/{offset}")),
+        id: id.unwrap_or_else(|| identity(topic, message)),
         topic: topic.to_owned(),
         key: text(message.key()),
         kind: kind.unwrap_or_default(),
@@ -55,6 +56,26 @@ fn readable(headers: &impl Headers) -> Vec<(String, String)> {
 
 fn text(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+/// The id of a message that has none: its position, and a hash of what is there. The position alone would not do: when its topic
+/// is deleted and made anew, other messages have the same positions. What is read again is the same to the millisecond.
+fn identity(topic: &str, message: &impl Message) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: Option<&[u8]>| {
+        // Lengths keep what is next to each other apart; a missing part is not an empty one.
+        hash.update(bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_be_bytes());
+        hash.update(bytes.unwrap_or_default());
+    };
+    part(Some(&message.timestamp().to_millis().unwrap_or(-1).to_be_bytes()));
+    part(message.key());
+    part(message.payload());
+    for (name, value) in message.headers().map(readable).unwrap_or_default() {
+        part(Some(name.as_bytes()));
+        part(Some(value.as_bytes()));
+    }
+    let hash = hex::encode(hash.finalize());
+    format!("{topic}/{}/{}/{}", message.partition(), message.offset(), hash.get(..32).unwrap_or_default())
 }
 
 #[cfg(test)]

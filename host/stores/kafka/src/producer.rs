@@ -151,7 +151,7 @@ impl Stream {
             ("acks", "all"),
             // No timeout per message: with one, a message that has more time left would overtake one that timed out.
             ("message.timeout.ms", "0"),
-            ("compression.type", "lz4"),
+            ("compression.type", cluster.options.compression.name()),
             ("partitioner", "murmur2_random"),
             ("linger.ms", "1"),
             ("queue.buffering.max.kbytes", "65536"),

@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use capability::events::{DEAD_LETTERS, Error};
 
+use crate::KafkaOptions;
 use crate::cluster::{Cluster, LogContext, POLL, TIMEOUT, Topics, blocking, unavailable};
 
 /// The longest pause between two tries.
@@ -90,9 +91,12 @@ async fn known(cluster: &Arc<Cluster>) -> Result<BTreeMap<String, u32>, Error> {
 
 async fn create(cluster: &Cluster, missing: &[(&String, u32)]) -> Result<(), Error> {
     let admin: AdminClient<LogContext> = cluster.config().create_with_context(LogContext).map_err(unavailable)?;
+    let KafkaOptions { retention, dead_letter_retention, .. } = &cluster.options;
+    let [events, dead_letters] = [retention, dead_letter_retention].map(|kept| kept.as_millis().to_string());
     let topics: Vec<NewTopic<'_>> = missing
         .iter()
         .map(|(topic, partitions)| {
+            let kept = if topic.ends_with(DEAD_LETTERS) { &dead_letters } else { &events };
             // The cluster's default replication factor.
             let replication = TopicReplication::Fixed(-1);
             NewTopic::new(topic, i32::try_from(*partitions).unwrap_or(i32::MAX), replication)
@@ -100,6 +104,7 @@ async fn create(cluster: &Cluster, missing: &[(&String, u32)]) -> Result<(), Err
                 .set("message.timestamp.type", "CreateTime")
                 .set("message.timestamp.after.max.ms", "9223372036854775807")
                 .set("max.message.bytes", "1048588")
+                .set("retention.ms", kept)
         })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));

@@ -86,6 +86,12 @@ async fn attempt(shared: &Shared, database: &Database, commit: &Commit, until: I
             Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) && Instant::now() < until => {
                 tokio::time::sleep(FIRST_PAUSE).await;
             }
+            // Also when the server says that it took too long: it may be done all the same.
+            Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {
+                return Err(
+                    Error::Unavailable(format!("whether a commit happened is not known: {}", error.kind)).into()
+                );
+            }
             Err(error) => {
                 if code(&error).is_some() {
                     open.ended();

@@ -10,14 +10,13 @@ use ::mongodb::options::{ReadConcern, ReturnDocument};
 use ::mongodb::{ClientSession, Collection, Database};
 use async_trait::async_trait;
 use bson::spec::BinarySubtype;
-use bson::{Binary, Bson, Document, doc};
+use bson::{Binary, Bson, DateTime, Document, doc};
 
 use crate::{MAX_TIME, MongoDb, Shared, Stop, is_duplicate, store_error};
 use capability::documents;
 use capability::documents::Schema;
 
-use capability::events::validate;
-use capability::events::{Error, Event, Outbox, Shards, Waiting, shard};
+use capability::events::{Error, Event, Outbox, SHARDS, Shards, Waiting, partitions, shard, validate};
 
 /// The rows.
 const ROWS: &str = "outbox";
@@ -34,6 +33,10 @@ pub(crate) const OUTBOX_INDEXES: [(&str, &[&str]); 3] =
 const MAX_COMMAND: usize = 12 << 20;
 /// The most rows that one call returns.
 const MAX_WAITING: u32 = 1_000;
+/// How many lanes are looked at in one call for those that are idle.
+const PAGE: i64 = 200;
+/// The shard of events whose topic is gone. No relay moves it.
+const ASIDE: i64 = -1;
 /// A lane gets one of this many parts of a batch before the other lanes were read.
 const PARTS: usize = 8;
 
@@ -60,7 +63,8 @@ pub(crate) async fn enqueue(
     let (mut rows, mut bytes) = (Vec::new(), 0);
     for (lane, events) in lanes {
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        let mut number = last_number(database, session, &lane, count).await? - count;
+        let newest = events.iter().map(|event| event.at).max().unwrap_or(0);
+        let mut number = last_number(database, session, &lane, count, newest).await? - count;
         for event in events {
             number += 1;
             bytes += event.value.len();
@@ -74,11 +78,18 @@ pub(crate) async fn enqueue(
     if rows.is_empty() { Ok(()) } else { insert(database, session, rows).await }
 }
 
-/// Takes `count` numbers of a lane and returns the last one.
-async fn last_number(database: &Database, session: &mut ClientSession, lane: &str, count: i64) -> Result<i64, Stop> {
+/// Takes `count` numbers of a lane for events of the time `at`, and returns the last one.
+async fn last_number(
+    database: &Database,
+    session: &mut ClientSession,
+    lane: &str,
+    count: i64,
+    at: u64,
+) -> Result<i64, Stop> {
     let numbers: Collection<Document> = database.collection(NUMBERS);
+    let at = DateTime::from_millis(at.cast_signed());
     let taken = numbers
-        .find_one_and_update(doc! { "_id": lane }, doc! { "$inc": { "last": count } })
+        .find_one_and_update(doc! { "_id": lane }, doc! { "$inc": { "last": count }, "$max": { "at": at } })
         .upsert(true)
         .return_document(ReturnDocument::After)
         .max_time(MAX_TIME)
@@ -280,6 +291,66 @@ async fn read_batch(shared: &Shared, database: &Database, shard: u32, max: u32) 
     Ok(round.found.into_iter().flat_map(|(_, rows)| rows).collect())
 }
 
+/// Deletes the numbers of lanes, in a page of them behind the lane `after`, that had no event since `before` and have none in the
+/// outbox: the next event of such a lane begins at 1 again. Returns the last lane of the page, if there are more, and how many
+/// were deleted.
+async fn delete_idle_lanes(
+    database: &Database,
+    after: &str,
+    before: u64,
+) -> Result<(Option<String>, u64), documents::Error> {
+    let failed = |error: ::mongodb::error::Error| store_error(&error);
+    let numbers: Collection<Document> = database.collection(NUMBERS);
+    let page = numbers.find(doc! { "_id": { "$gt": after } }).sort(doc! { "_id": 1 }).limit(PAGE).max_time(MAX_TIME);
+    let mut cursor = page.await.map_err(failed)?;
+    let (mut last, mut read, mut idle) = (None, 0, Vec::new());
+    while cursor.advance().await.map_err(failed)? {
+        let lane = cursor.deserialize_current().map_err(failed)?;
+        read += 1;
+        last = lane.get_str("_id").ok().map(str::to_owned);
+        // A lane of an earlier version has no time.
+        if lane.get_datetime("at").map_or(true, |at| at.timestamp_millis() < before.cast_signed()) {
+            idle.push(lane);
+        }
+    }
+    let names: Vec<Bson> = idle.iter().filter_map(|lane| lane.get("_id").cloned()).collect();
+    let mut deleted = 0;
+    if !names.is_empty() {
+        let rows: Collection<Document> = database.collection(ROWS);
+        let shards: Vec<i64> = (ASIDE..i64::from(SHARDS)).collect();
+        let used = rows.distinct("lane", doc! { "shard": { "$in": shards }, "lane": { "$in": names } });
+        let used = used.max_time(MAX_TIME).await.map_err(failed)?;
+        // As it was read: a commit that has used the lane since has changed both.
+        let guard = |lane: &Document| {
+            let of = |field: &str| lane.get(field).cloned().unwrap_or(Bson::Null);
+            (!used.contains(&of("_id"))).then(|| doc! { "_id": of("_id"), "last": of("last"), "at": of("at") })
+        };
+        let guards: Vec<Document> = idle.iter().filter_map(guard).collect();
+        if !guards.is_empty() {
+            deleted = numbers.delete_many(doc! { "$or": guards }).await.map_err(failed)?.deleted_count;
+        }
+    }
+    Ok((last.filter(|_| read >= PAGE), deleted))
+}
+
+/// Gives the events that were set aside and whose topic is there now back to their shards.
+pub(crate) async fn take_back(database: &Database, topics: &BTreeMap<String, u32>) -> Result<(), documents::Error> {
+    let failed = |error: ::mongodb::error::Error| store_error(&error);
+    let rows: Collection<Document> = database.collection(ROWS);
+    let mut cursor = rows.find(doc! { "shard": ASIDE }).await.map_err(failed)?;
+    while cursor.advance().await.map_err(failed)? {
+        let row = cursor.deserialize_current().map_err(failed)?;
+        let (Some(id), Ok(topic), Ok(key)) = (row.get("_id"), row.get_str("topic"), row.get_str("key")) else {
+            continue;
+        };
+        if partitions(topics, topic).is_ok() {
+            let back = doc! { "$set": { "shard": i64::from(shard(key)) } };
+            rows.update_one(doc! { "_id": id }, back).await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes a lease that is free, expired or the holder's own; leaves any other as it is.
 async fn lease(database: &Database, shard: u32, holder: &str, length: Duration) -> Result<bool, Error> {
     let leases: Collection<Document> = database.collection(LEASES);
@@ -312,7 +383,7 @@ fn unavailable(error: ::mongodb::error::Error) -> Error {
 
 fn from_documents(error: documents::Error) -> Error {
     match error {
-        documents::Error::Unavailable(text) => Error::Unavailable(text),
+        documents::Error::Overdue(text) | documents::Error::Unavailable(text) => Error::Unavailable(text),
         other => Error::Invalid(other.to_string()),
     }
 }
@@ -390,6 +461,30 @@ impl Outbox for MongoDb {
         })
         .await
         .map_err(from_documents)
+    }
+
+    async fn set_aside(&self, rows: &[Bson]) -> Result<(), Error> {
+        let those = doc! { "_id": { "$in": rows } };
+        self.call(move |_, database| async move {
+            let outbox: Collection<Document> = database.collection(ROWS);
+            let set = outbox.update_many(those, doc! { "$set": { "shard": ASIDE } });
+            set.await.map(drop).map_err(|error| store_error(&error))
+        })
+        .await
+        .map_err(from_documents)
+    }
+
+    async fn delete_idle(&self, before: u64) -> Result<u64, Error> {
+        let (mut after, mut deleted) = (String::new(), 0);
+        loop {
+            let page = self.call(move |_, database| async move { delete_idle_lanes(&database, &after, before).await });
+            let (next, count) = page.await.map_err(from_documents)?;
+            deleted += count;
+            match next {
+                Some(next) => after = next,
+                None => return Ok(deleted),
+            }
+        }
     }
 
     async fn filled(&self) -> Result<Shards, Error> {

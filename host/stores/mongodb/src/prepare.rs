@@ -10,7 +10,7 @@ use ::mongodb::options::ServerAddress;
 use ::mongodb::{Client, Database};
 use bson::{Bson, Document, doc};
 
-use crate::outbox::OUTBOX_INDEXES;
+use crate::outbox::{OUTBOX_INDEXES, take_back};
 use capability::documents::{Error, Index};
 
 use crate::refusal::{code, is_duplicate, store_error};
@@ -131,6 +131,7 @@ pub(super) async fn run(shared: &Shared) -> Result<Report, Error> {
     for Unmade { collection, index, why } in &report.unmade {
         tracing::warn!(collection, index, why, "an index can't be made; the store goes on without it");
     }
+    take_back(&database, &shared.topics).await?;
     Ok(report)
 }
 

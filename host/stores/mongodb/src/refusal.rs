@@ -1,6 +1,7 @@
 //! The server's errors as errors of a document store.
 //!
-//! A refused request is [`Error::Invalid`]; everything else is [`Error::Unavailable`]. Pure.
+//! A refused request is [`Error::Invalid`], one that the server ended itself because of its time [`Error::Overdue`]; everything
+//! else is [`Error::Unavailable`]. Pure.
 
 use ::mongodb::error::{Error as ServerError, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
 use bson::Document;
@@ -10,9 +11,13 @@ use capability::text;
 
 /// A duplicate value of a unique index.
 const DUPLICATE: i32 = 11_000;
-/// The codes of refused requests: bad value, failed to parse, type mismatch, immutable field, a name with a dollar, too
-/// much memory for a sort, parallel arrays, ambiguous array indexes, documents that are too large.
-const OF_THE_REQUEST: [i32; 14] = [2, 9, 14, 52, 57, 66, 171, 292, 10_334, 16_746, 16_755, 17_419, 17_420, 17_280];
+/// The server ended a request that took longer than it may.
+const OVERDUE: i32 = 50;
+/// The codes of refused requests: bad value, failed to parse, type mismatch, overflow, a path that is not viable, conflicting
+/// operators, immutable field, a name with a dollar, a document that the collection's own validator refuses, too much memory for
+/// a request or a sort, parallel arrays, ambiguous array indexes, a transaction or documents that are too large.
+const OF_THE_REQUEST: [i32; 21] =
+    [2, 9, 14, 15, 28, 40, 52, 57, 66, 121, 146, 171, 257, 263, 292, 10_334, 16_746, 16_755, 17_280, 17_419, 17_420];
 
 /// Why a transaction did not commit.
 #[derive(Debug)]
@@ -72,6 +77,8 @@ pub(crate) fn error_of_code(code: i32, text: &str) -> Error {
     let text = text::cut(text, text::MAX_REASON);
     if OF_THE_REQUEST.contains(&code) {
         Error::Invalid(text)
+    } else if code == OVERDUE {
+        Error::Overdue(text)
     } else {
         Error::Unavailable(format!("{text} (code {code})"))
     }
@@ -137,6 +144,19 @@ mod tests {
 
     use super::*;
     use capability::documents::Index;
+
+    #[test]
+    fn what_is_wrong_with_a_request_is_not_taken_for_a_server_that_is_away() {
+        let of = |code| error_of_code(code, "why");
+        for code in [2, 121, 146, 257, 10_334, 17_280] {
+            assert_eq!(of(code), Error::Invalid("why".to_owned()), "{code}");
+        }
+        assert_eq!(of(50), Error::Overdue("why".to_owned()));
+        // Not the primary, interrupted by a shutdown, not authorized.
+        for code in [10_107, 11_600, 189, 13] {
+            assert!(matches!(of(code), Error::Unavailable(_)), "{code}");
+        }
+    }
 
     #[test]
     fn an_index_has_the_schemas_name() {

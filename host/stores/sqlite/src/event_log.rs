@@ -1,7 +1,8 @@
 //! The embedded event log: tables in the same file and the same transactions as the collections.
 //!
 //! Appending runs inside a document commit on the writer thread; reading and offsets go through the store's threads.
-//! Touches the tables `log`, `log_ends` and `log_offsets` only; `outbox` has the table of events for another log.
+//! Touches the tables `log`, `log_ends`, `log_offsets` and, with `retention`, `log_groups`; `outbox` has the table of events for
+//! another log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -18,7 +19,8 @@ use capability::events::{
 };
 
 use crate::subscription::Member;
-use crate::{event_row, outbox};
+use crate::{event_row, outbox, retention};
+use capability::retention::Retention;
 
 /// The most records of one read.
 pub(crate) const MAX_READ: u32 = 1_000;
@@ -37,7 +39,10 @@ pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
             PRIMARY KEY(topic, partition)) WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS log_offsets(
             \"group\" TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, \"offset\" INTEGER NOT NULL,
-            PRIMARY KEY(\"group\", topic, partition)) WITHOUT ROWID;"
+            PRIMARY KEY(\"group\", topic, partition)) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS log_groups(
+            \"group\" TEXT NOT NULL, topic TEXT NOT NULL, seen INTEGER NOT NULL,
+            PRIMARY KEY(\"group\", topic)) WITHOUT ROWID;"
     ))?;
     outbox::create_table(connection)
 }
@@ -152,14 +157,21 @@ impl EventLog for SqliteLog {
         self.query(move |connection| read(connection, &partition, offset, max)).await
     }
 
-    async fn end_offsets(&self, topic: &str) -> Result<Vec<u64>, Error> {
+    async fn bounds(&self, topic: &str) -> Result<Vec<(u64, u64)>, Error> {
         let partitions = self.partitions(topic)?;
         let topic = topic.to_owned();
         self.query(move |connection| {
             let of = |partition| TopicPartition { topic: topic.clone(), partition };
-            (0..partitions).map(|partition| end(connection, &of(partition))).collect()
+            let bounds = |partition: u32| -> rusqlite::Result<(u64, u64)> {
+                Ok((oldest(connection, &of(partition))?, end(connection, &of(partition))?))
+            };
+            (0..partitions).map(bounds).collect()
         })
         .await
+    }
+
+    async fn delete_old(&self, now: u64, retention: &Retention) -> Result<u64, Error> {
+        retention::delete_old(self, now, retention).await
     }
 
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<u64>>, Error> {
@@ -174,9 +186,16 @@ impl EventLog for SqliteLog {
 
     async fn subscribe(&self, group: &str, topics: &[String], start: Start) -> Result<Box<dyn Subscription>, Error> {
         let partitions = self.topic_partitions(topics)?;
-        let (all, name) = (partitions.clone(), group.to_owned());
+        let (all, name, topics) = (partitions.clone(), group.to_owned(), topics.to_vec());
         self.change(move |connection| {
-            all.iter().try_for_each(|partition| init_offset(connection, &name, partition, start))
+            let mut starts = BTreeMap::new();
+            for topic in topics {
+                // A partition that the topic got later is new to a group that has begun.
+                let start = if has_begun(connection, &name, &topic)? { Start::Earliest } else { start };
+                starts.insert(topic, start);
+            }
+            let start = |partition: &TopicPartition| starts.get(&partition.topic).copied().unwrap_or(start);
+            all.iter().try_for_each(|partition| init_offset(connection, &name, partition, start(partition)))
         })
         .await?;
         Ok(Box::new(Member::join(self.store.clone(), group, partitions)))
@@ -186,7 +205,7 @@ impl EventLog for SqliteLog {
 /// Commits the start offset of a group, unless it has a committed offset.
 fn init_offset(connection: &Connection, group: &str, partition: &TopicPartition, start: Start) -> rusqlite::Result<()> {
     let offset = match start {
-        Start::Earliest => 0,
+        Start::Earliest => oldest(connection, partition)?,
         Start::Latest => end(connection, partition)?,
     };
     connection
@@ -196,6 +215,21 @@ fn init_offset(connection: &Connection, group: &str, partition: &TopicPartition,
         )?
         .execute(params![group, partition.topic, partition.partition, offset.cast_signed()])
         .map(drop)
+}
+
+/// Whether a group has a committed offset in a topic.
+fn has_begun(connection: &Connection, group: &str, topic: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS(SELECT 1 FROM log_offsets WHERE \"group\" = ?1 AND topic = ?2)")?
+        .query_row(params![group, topic], |row| row.get(0))
+}
+
+/// The offset of the oldest record; the end where there is none.
+fn oldest(connection: &Connection, partition: &TopicPartition) -> rusqlite::Result<u64> {
+    let oldest: Option<i64> = connection
+        .prepare_cached("SELECT min(\"offset\") FROM log WHERE topic = ?1 AND partition = ?2")?
+        .query_row(params![partition.topic, partition.partition], |row| row.get(0))?;
+    oldest.map_or_else(|| end(connection, partition), |oldest| Ok(oldest.cast_unsigned()))
 }
 
 fn end(connection: &Connection, partition: &TopicPartition) -> rusqlite::Result<u64> {
@@ -263,7 +297,7 @@ pub(crate) fn unavailable(error: rusqlite::Error) -> Error {
 
 pub(crate) fn from_documents(error: documents::Error) -> Error {
     match error {
-        documents::Error::Unavailable(text) => Error::Unavailable(text),
+        documents::Error::Overdue(text) | documents::Error::Unavailable(text) => Error::Unavailable(text),
         other => Error::Invalid(other.to_string()),
     }
 }

@@ -15,6 +15,16 @@ impl Groups {
     pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The groups that have members now, each with the topics of these.
+    pub(super) fn subscribed(&self) -> BTreeSet<(String, String)> {
+        let groups = self.lock();
+        let members = groups.iter().flat_map(|(name, group)| group.members.values().map(move |member| (name, member)));
+        let topics = members.flat_map(|(name, member)| {
+            member.subscribed.iter().map(move |partition| (name.clone(), partition.topic.clone()))
+        });
+        topics.collect()
+    }
 }
 
 /// A group: its members by number.

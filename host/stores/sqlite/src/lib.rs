@@ -17,6 +17,7 @@ mod outbox;
 mod outlet;
 mod plan;
 mod query;
+mod retention;
 mod scans;
 mod seek;
 mod store;

@@ -17,6 +17,9 @@ use capability::events::{Error, Event, Outbox, Shards, Waiting, partition, parti
 use crate::event_log::{MAX_READ, MAX_READ_BYTES, append_to, change, from_documents, unavailable};
 use crate::event_row;
 
+/// The shard of events whose topic is gone. No relay moves it.
+const ASIDE: i64 = -1;
+
 pub(super) fn create_table(connection: &Connection) -> rusqlite::Result<()> {
     let columns = event_row::DEFINITIONS;
     connection.execute_batch(&format!(
@@ -50,6 +53,18 @@ pub(crate) fn enqueue(connection: &Connection, topics: &BTreeMap<String, u32>, e
     })
     .map(drop)
     .map_err(unavailable)
+}
+
+/// Gives the events that were set aside and whose topic is there now back to their shards.
+pub(crate) fn take_back(connection: &Connection, topics: &BTreeMap<String, u32>) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT row, topic, key FROM outbox WHERE shard = ?1")?;
+    let aside: Vec<(i64, String, String)> = statement
+        .query_map([ASIDE], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (row, _, key) in aside.iter().filter(|(_, topic, _)| partitions(topics, topic).is_ok()) {
+        connection.execute("UPDATE outbox SET shard = ?1 WHERE row = ?2", params![shard(key), row])?;
+    }
+    Ok(())
 }
 
 /// Moves the events into the log of the same file, in order. An event whose topic is gone stays in the outbox.
@@ -182,9 +197,18 @@ impl Outbox for SqliteOutbox {
         .await
     }
 
+    async fn set_aside(&self, rows: &[Bson]) -> Result<(), Error> {
+        let rows: Vec<i64> = rows.iter().filter_map(Bson::as_i64).collect();
+        change(&self.store, move |connection| {
+            let mut set = connection.prepare_cached("UPDATE outbox SET shard = ?1 WHERE row = ?2")?;
+            rows.iter().try_for_each(|row| set.execute([ASIDE, *row]).map(drop))
+        })
+        .await
+    }
+
     async fn filled(&self) -> Result<Shards, Error> {
         self.query(|connection| {
-            let mut statement = connection.prepare_cached("SELECT DISTINCT shard FROM outbox")?;
+            let mut statement = connection.prepare_cached("SELECT DISTINCT shard FROM outbox WHERE shard >= 0")?;
             let mut rows = statement.query([])?;
             let mut shards = Shards::default();
             while let Some(row) = rows.next()? {

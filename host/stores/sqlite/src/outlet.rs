@@ -61,7 +61,10 @@ impl Outlet {
         event_log::create_tables(connection)?;
         match self.destination {
             Destination::Log => outbox::drain_outbox(connection, &self.topics),
-            Destination::Outbox => outbox::warn_of_unconsumed(connection),
+            Destination::Outbox => {
+                outbox::take_back(connection, &self.topics)?;
+                outbox::warn_of_unconsumed(connection)
+            }
         }
     }
 

@@ -1,20 +1,17 @@
 //! Consumed: marks of events that had their effect, so that they have it once.
 //!
-//! A mark names a component and an event. It is written in the commit of the effect, and deleted long after the last time
-//! that the log may deliver the event again.
+//! A mark names a component and an event. It is written in the commit of the effect, and deleted when it is older than the log
+//! keeps events ([`Retention::marks`](capability::retention::Retention::marks)).
 
-use std::time::Duration;
+use bson::{RawDocumentBuf, doc};
 
-use bson::{Bson, RawDocumentBuf, doc};
-
-use capability::documents::{Collection, Commit, Documents, Error, Filter, Index, Query, Write, date};
+use capability::documents::{Collection, Documents, Error, Index, Write, date};
+use capability::retention;
 
 /// The collection of the marks. It is the host's, not the application's.
 pub const COLLECTION: &str = "host-consumed";
 /// The field with a mark's time.
 const AT: &str = "at";
-/// For how long an event may be delivered again.
-const RETENTION: Duration = Duration::from_secs(7 * 86_400);
 /// The variable that turns the marks off, for the test that shows that they are needed.
 const NO_MARKS: &str = "DEVCONNECT_TEST_NO_MARKS";
 
@@ -50,20 +47,9 @@ fn without_marks() -> bool {
     *SET.get_or_init(|| std::env::var_os(NO_MARKS).is_some())
 }
 
-/// Deletes the marks that are past their retention, in batches, so that no commit is large.
-pub async fn delete_old_marks(documents: &dyn Documents, now: u64) -> Result<(), Error> {
-    let before = now.saturating_sub(RETENTION.as_millis() as u64);
-    loop {
-        let old = Filter::from_document(&doc! { AT: { "$lt": date(before) } })?;
-        let old = documents.find(Query::all(COLLECTION, old)).await?;
-        let ids: Vec<Bson> = old.iter().filter_map(|mark| Some(mark.get_str("_id").ok()?.into())).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let filter = Filter::from_document(&doc! { "_id": { "$in": ids } })?;
-        let delete = Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false };
-        documents.commit(Commit { writes: vec![delete], events: Vec::new() }).await?;
-    }
+/// Deletes the marks from before a time, in milliseconds since 1970; returns how many.
+pub async fn delete_old_marks(documents: &dyn Documents, before: u64) -> Result<u64, Error> {
+    retention::delete_older(documents, COLLECTION, AT, before).await
 }
 
 #[cfg(test)]
@@ -71,19 +57,21 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use capability::documents::Schema;
+    use capability::documents::{Commit, Filter, Schema};
+    use capability::retention::Retention;
     use store_sqlite::{Location, Sqlite};
 
     #[tokio::test]
-    async fn marks_are_forgotten_after_a_week_and_not_before() {
+    async fn marks_are_forgotten_after_their_events_and_not_before() {
         let schema = Schema { collections: BTreeMap::from([(COLLECTION.to_owned(), collection())]) };
         let store = Sqlite::open(Location::Memory, &schema, &BTreeMap::new()).unwrap();
-        let (now, week) = (1_768_478_400_000, RETENTION.as_millis() as u64);
+        let (now, week) = (1_768_478_400_000, Retention::default().marks().as_millis() as u64);
         let mark = |event: &str, at| marks("c", std::iter::once(event), at).unwrap().remove(0);
         let old = (0..1_500).map(|number| mark(&format!("old{number}"), now - week - 1));
         let writes = old.chain([mark("new", now - week)]).collect();
         store.commit(Commit { writes, events: Vec::new() }).await.unwrap();
-        delete_old_marks(&store, now).await.unwrap();
+        let before = retention::before(now, Retention::default().marks());
+        assert_eq!(delete_old_marks(&store, before).await, Ok(1_500));
         let left = store.count(COLLECTION, Filter::from_document(&doc! {}).unwrap(), 0).await.unwrap();
         assert_eq!(left, 1);
         let twice = Commit { writes: vec![mark("new", now)], events: Vec::new() };

@@ -30,6 +30,15 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a consumer that closes waits for its last offsets to be committed.
 const LAST_COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Why a consumer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was stopped.
+    Stopped,
+    /// Another one has to take its place.
+    Replaced,
+}
+
 /// The consumer of one component.
 pub(super) struct Consumer {
     pub(super) registry: Arc<Registry>,
@@ -57,34 +66,47 @@ impl Consumer {
         generations.of(&self.component).building == Some(self.generation)
     }
 
-    /// Runs until it is stopped.
-    pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    /// Runs until it is stopped, or until it has to be replaced by one that joins the group anew.
+    pub(super) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> End {
         let committer = tokio::spawn(self.clone().commit_offsets());
         let mut backoff = Backoff::store();
-        loop {
+        let end = loop {
             let next = tokio::select! {
                 next = self.subscription.next() => next,
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = stop.wait_for(|stop| *stop) => break End::Stopped,
             };
             match next {
                 Ok(Next::Records(topic_partition, records)) => {
-                    self.on_records(topic_partition, records);
+                    if !self.on_records(topic_partition, records) {
+                        tracing::debug!(
+                            component = self.component,
+                            "it does not have the topic now; its events come again"
+                        );
+                        break End::Replaced;
+                    }
                     backoff = Backoff::store();
                 }
+                Ok(Next::Skipped(topic_partition, offset)) => self.on_assigned(topic_partition).skip_to(offset),
                 Ok(Next::Revoked(revoked)) => self.on_revoked(&revoked),
+                // It never succeeds again: a new one has to join the group.
+                Err(error) if self.subscription.is_closed() => {
+                    tracing::warn!(component = self.component, %error, "its subscription has ended; it subscribes again");
+                    break End::Replaced;
+                }
                 Err(error) => {
                     if backoff.is_first() {
                         tracing::warn!(component = self.component, %error, "events can't be polled; polling again");
                     }
                     tokio::select! {
                         () = tokio::time::sleep(backoff.next()) => {}
-                        _ = stop.wait_for(|stop| *stop) => break,
+                        _ = stop.wait_for(|stop| *stop) => break End::Stopped,
                     }
                 }
             }
-        }
+        };
         committer.abort();
         self.close().await;
+        end
     }
 
     /// Lets the running deliveries finish, commits the offsets, and leaves the group.
@@ -112,15 +134,17 @@ impl Consumer {
         self.partitions().entry(topic_partition.clone()).or_insert_with(new).clone()
     }
 
-    fn on_records(self: &Arc<Self>, topic_partition: TopicPartition, records: Vec<Record>) {
-        // The component has left the topic: the offset stays, and its next consumer starts there.
-        let Some(trigger) = self.trigger(&topic_partition.topic, EventTrigger::clone) else { return };
+    /// Starts to deliver records. False when the component is absent or does not have the topic now: then no later offset of the
+    /// partition may be committed, and the group has to be joined anew, which starts at the committed offset.
+    fn on_records(self: &Arc<Self>, topic_partition: TopicPartition, records: Vec<Record>) -> bool {
+        let Some(trigger) = self.trigger(&topic_partition.topic, EventTrigger::clone) else { return false };
         let partition = self.on_assigned(topic_partition);
         let keys = partition.enqueue(records, |record| trigger.takes(&record.event.kind) && self.is_meant(record));
         self.apply_backpressure(&partition);
         for key in keys {
             tokio::spawn(self.clone().run_lane(partition.clone(), key));
         }
+        true
     }
 
     /// Delivers the events of one key in order until none is left.

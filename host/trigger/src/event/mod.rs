@@ -13,7 +13,7 @@ mod rebuild;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,23 +22,21 @@ use crate::backoff::Backoff;
 use capability::documents::Error;
 use capability::events::{EventLog, Start, Subscription};
 use capability::generations::{Generation, group};
-use consumed::delete_old_marks;
-use consumer::Consumer;
+use consumer::{Consumer, End};
 use engine::Loaded;
 use manifest::{From, Manifest};
 pub use rebuild::left;
 use registry::Registry;
 
+/// After a subscription that lasted this long the next one is made at once.
+const LASTING: Duration = Duration::from_secs(60);
 /// How often the generations are polled.
 const GENERATION_POLL: Duration = Duration::from_secs(1);
-/// How often old marks of consumed events are deleted.
-const MARK_CLEANUP: Duration = Duration::from_secs(3_600);
 
 /// Delivers events to the deployed components until it is stopped.
 pub struct EventTrigger {
     stopped: watch::Sender<bool>,
     following: JoinHandle<()>,
-    cleaning: JoinHandle<()>,
 }
 
 /// The subscription that a component's manifest asks for. When it changes, the component gets a new consumer.
@@ -87,14 +85,12 @@ impl EventTrigger {
     /// Starts with the deployed components, and follows every deploy. Needs a runtime.
     pub fn start(registry: Arc<Registry>, log: Arc<dyn EventLog>) -> Self {
         let (stopped, stop) = watch::channel(false);
-        let cleaning = tokio::spawn(clean_up(registry.clone()));
         let following = tokio::spawn(follow(registry, log, stop));
-        Self { stopped, following, cleaning }
+        Self { stopped, following }
     }
 
     /// Lets running deliveries finish, commits the offsets of every component, and leaves the groups.
     pub async fn stop(self) {
-        self.cleaning.abort();
         self.stopped.send_replace(true);
         if self.following.await.is_err() {
             tracing::error!("the event trigger ended by a panic");
@@ -176,16 +172,30 @@ async fn end(consumers: Vec<RunningConsumer>) {
     }
 }
 
-/// Runs the consumer of one generation of a component until it is stopped.
+/// Runs the consumer of one generation of a component until it is stopped; when its subscription ends by itself, with a new one.
 async fn consume(
     registration: Registration,
     log: Arc<dyn EventLog>,
     desired: DesiredSubscription,
     mut stop: watch::Receiver<bool>,
 ) {
-    let Some(subscription) = subscribe(log.as_ref(), &registration.group(), &desired, &mut stop).await else { return };
-    tracing::info!(component = registration.group(), topics = ?desired.topics, "it is subscribed to events");
-    Arc::new(Consumer::new(registration, subscription)).run(stop).await;
+    let mut backoff = Backoff::store();
+    loop {
+        let group = registration.group();
+        let Some(subscription) = subscribe(log.as_ref(), &group, &desired, &mut stop).await else { return };
+        tracing::info!(component = group, topics = ?desired.topics, "it is subscribed to events");
+        let begun = Instant::now();
+        if Arc::new(Consumer::new(registration.clone(), subscription)).run(stop.clone()).await == End::Stopped {
+            return;
+        }
+        if begun.elapsed() > LASTING {
+            backoff = Backoff::store();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next()) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
 }
 
 /// Subscribes a group; none when it is stopped before the log answers.
@@ -208,18 +218,6 @@ async fn subscribe(
                     _ = stop.wait_for(|stop| *stop) => return None,
                 }
             }
-        }
-    }
-}
-
-async fn clean_up(registry: Arc<Registry>) {
-    loop {
-        // Consumers go first: after a long pause, events that are delivered again have old marks.
-        tokio::time::sleep(MARK_CLEANUP).await;
-        let capabilities = &registry.engine().shared().capabilities;
-        let (documents, now) = (capabilities.documents.as_ref(), capabilities.clock.now());
-        if let Err(why) = delete_old_marks(documents, now).await {
-            tracing::debug!(%why, "old marks of events are deleted later");
         }
     }
 }

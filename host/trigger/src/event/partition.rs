@@ -79,6 +79,11 @@ impl Partition {
         new_lanes
     }
 
+    /// Before `offset` there are no further events.
+    pub(super) fn skip_to(&self, offset: u64) {
+        self.state().progress.skip_to(offset);
+    }
+
     /// The oldest events of a key, at most `max`. None when none is left or the partition is stopped: then the lane is
     /// removed.
     pub(super) fn dequeue(&self, key: &str, max: usize) -> Option<Vec<Record>> {

@@ -20,6 +20,12 @@ impl Progress {
         self.end = offset + 1;
     }
 
+    /// Before `offset` there are no further events than those that came.
+    pub(super) fn skip_to(&mut self, offset: u64) {
+        self.committed.get_or_insert(0);
+        self.end = self.end.max(offset);
+    }
+
     /// An event is finished.
     pub(super) fn finish(&mut self, offset: u64) {
         self.unfinished.remove(&offset);
@@ -68,6 +74,21 @@ mod tests {
         progress.finish(10);
         progress.finish(10);
         assert_eq!((progress.ahead(), progress.to_commit()), (0, Some(11)));
+    }
+
+    #[test]
+    fn what_is_no_event_is_passed_over_once_all_before_it_is_finished() {
+        let mut progress = Progress::default();
+        progress.skip_to(3);
+        assert_eq!((progress.ahead(), progress.to_commit()), (0, Some(3)), "where no event ever came, too");
+        progress.committed(3);
+        progress.start(3);
+        progress.skip_to(6);
+        assert_eq!(progress.to_commit(), None);
+        progress.finish(3);
+        assert_eq!(progress.to_commit(), Some(6));
+        progress.skip_to(5);
+        assert_eq!(progress.to_commit(), Some(6), "it never goes back");
     }
 
     mod fuzz {

@@ -10,11 +10,17 @@ use engine::Loaded;
 use registry::Registry;
 
 impl EventTrigger {
-    /// Starts to rebuild a component's effects of events; returns the generation that is being built.
+    /// Starts to rebuild a component's effects of events; returns the generation that is being built. With `partial` it is also
+    /// rebuilt when the log has not all events of its topics any more: then of those that are left.
     ///
     /// # Errors
     /// [`Refusal::Conflict`] with the reason why it can't be rebuilt.
-    pub async fn rebuild(registry: &Registry, component: &str) -> Result<u64, Refusal> {
+    pub async fn rebuild(
+        registry: &Registry,
+        log: &dyn EventLog,
+        component: &str,
+        partial: bool,
+    ) -> Result<u64, Refusal> {
         let conflict = |why: &str| Refusal::Conflict(format!("{component} {why}"));
         let loaded = registry.component(component).ok_or_else(|| conflict("is not deployed"))?;
         let shared = registry.engine().shared();
@@ -32,8 +38,40 @@ impl EventTrigger {
             return Err(conflict("sends mails, which would be sent twice; it can't be rebuilt"));
         }
         let capabilities = &shared.capabilities;
+        let unavailable = |error: events::Error| Error::Unavailable(error.to_string());
+        if !partial
+            && let Some((topic, since)) =
+                missing_before(log, &loaded, capabilities.clock.now()).await.map_err(unavailable)?
+        {
+            let since = bson::DateTime::from_millis(since.cast_signed());
+            let since = since.try_to_rfc3339_string().unwrap_or_default();
+            return Err(conflict(&format!(
+                "would lose what it made of older events: the log has all events of {topic} only from {since} on; \
+                 with --partial it is rebuilt from what is left"
+            )));
+        }
         capabilities.generations.begin(component, &collections, capabilities.clock.now()).await
     }
+}
+
+/// Where the log has not all events of a component's topics any more: the topic that goes back the shortest, and the time from
+/// which on all of it is there.
+async fn missing_before(log: &dyn EventLog, loaded: &Loaded, now: u64) -> Result<Option<(String, u64)>, events::Error> {
+    let mut shortest: Option<(String, u64)> = None;
+    for trigger in &loaded.manifest.event {
+        let topic = &trigger.topic;
+        for (partition, (oldest, _)) in (0..).zip(log.bounds(topic).await?) {
+            if oldest == 0 {
+                continue;
+            }
+            let first = log.read(topic, partition, oldest, 1).await?;
+            let since = first.first().map_or(now, |record| record.event.at);
+            if shortest.as_ref().is_none_or(|(_, other)| *other < since) {
+                shortest = Some((topic.clone(), since));
+            }
+        }
+    }
+    Ok(shortest)
 }
 
 /// Serves the generation that a component is building, if that has caught up with the served one.
@@ -65,9 +103,11 @@ pub(super) async fn switch(registry: &Registry, log: &dyn EventLog, loaded: &Loa
 pub async fn left(log: &dyn EventLog, loaded: &Loaded, generation: u64) -> Result<u64, events::Error> {
     let mut left = 0;
     for trigger in &loaded.manifest.event {
-        let ends = log.end_offsets(&trigger.topic).await?;
+        let bounds = log.bounds(&trigger.topic).await?;
         let committed = log.committed(&group(&loaded.manifest.component.name, generation), &trigger.topic).await?;
-        left += ends.iter().zip(committed).map(|(end, offset)| end.saturating_sub(offset.unwrap_or(0))).sum::<u64>();
+        let of =
+            |((oldest, end), offset): (&(u64, u64), Option<u64>)| end.saturating_sub(offset.unwrap_or(0).max(*oldest));
+        left += bounds.iter().zip(committed).map(of).sum::<u64>();
     }
     Ok(left)
 }

@@ -5,21 +5,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bson::doc;
 use tokio::sync::watch;
 
 use crate::backoff::Backoff;
-use crate::schedule::row::ScheduleRow;
+use crate::schedule::row::{COLLECTION, ScheduleRow};
 use capability::Capabilities;
-use capability::documents::{Commit, Error, date};
+use capability::documents::{Commit, Error, Write, date};
 use capability::unit_of_work::UnitOfWork;
 use engine::{Call, Failure, TickCall, Unable};
 use manifest::Cron;
 use registry::Registry;
 
-/// How long a lease lasts; each commit renews it. Longer than any wait between two attempts; milliseconds.
+/// How long a lease lasts; it is renewed while a part runs, and by each commit. Longer than any wait between two attempts;
+/// milliseconds.
 const LEASE: u64 = 30_000;
+/// How often it is renewed while a part runs.
+const RENEWAL: Duration = Duration::from_millis(LEASE / 3);
 /// After how many attempts of one part a tick is given up.
 const MAX_ATTEMPTS: u32 = 8;
 /// The longest cursor, in bytes.
@@ -45,6 +49,28 @@ enum PartResult {
     Failed(String),
     /// The component rejects the tick: it is not retried.
     Rejected(String),
+}
+
+/// Does `work`, and calls `renew` again and again until it is done.
+async fn while_renewing<T, R: Future<Output = ()>>(
+    every: Duration,
+    renew: impl Fn() -> R,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(every) => {}
+        }
+        // The work goes on meanwhile.
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = renew() => {}
+        }
+    }
 }
 
 /// This host's lease of the schedule, for one tick.
@@ -96,7 +122,8 @@ impl Schedule {
                 self.write(&lease, doc! { "$set": { "until": date(0) } }).await?;
                 return Ok(false);
             }
-            let wait = match self.part(&lease).await {
+            let result = while_renewing(RENEWAL, || self.renew(&lease), self.part(&lease)).await;
+            let wait = match result {
                 PartResult::Done(None) => return Ok(true),
                 PartResult::Done(next) => {
                     lease.cursor = next;
@@ -130,6 +157,24 @@ impl Schedule {
             if let Err(Error::Unmet(_)) = self.write(&lease, doc! { "$set": { "until": date(now + LEASE) } }).await {
                 return Ok(false);
             }
+        }
+    }
+
+    /// Extends the lease while a part runs, unless the tick is finished or another host has taken the lease: then the commit of
+    /// the part says so.
+    async fn renew(&self, lease: &Lease) {
+        let now = self.capabilities().clock.now();
+        let current = doc! { "_id": self.id(), "fence": lease.fence, "tick": date(lease.tick) };
+        let renewed = match Write::change_known(COLLECTION, &current, &doc! { "$set": { "until": date(now + LEASE) } })
+        {
+            Ok(write) => {
+                let commit = Commit { writes: vec![write], events: Vec::new() };
+                self.capabilities().documents.commit_in_background(commit).await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(why) = renewed {
+            self.log(lease, &why.to_string(), "the lease of a tick is not renewed", false);
         }
     }
 
@@ -221,5 +266,41 @@ impl Schedule {
 
     fn capabilities(&self) -> &Capabilities {
         &self.registry.engine().shared().capabilities
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const OFTEN: Duration = Duration::from_millis(1);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_lease_is_renewed_as_long_as_the_part_takes_and_not_after_it() {
+        let (renewals, renewed) = (AtomicU32::new(0), Semaphore::new(0));
+        let renew = || async {
+            renewals.fetch_add(1, Ordering::Relaxed);
+            renewed.add_permits(1);
+        };
+        // A part that takes ten leases.
+        let part = async { renewed.acquire_many(10).await.is_ok() };
+        let done = tokio::time::timeout(PATIENCE, while_renewing(OFTEN, renew, part)).await;
+        assert_eq!((done, renewals.load(Ordering::Relaxed)), (Ok(true), 10));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_a_renewal_does_not_hold_up_the_part() {
+        let asked = Semaphore::new(0);
+        let renew = || async {
+            asked.add_permits(1);
+            std::future::pending().await
+        };
+        let part = async { asked.acquire().await.is_ok() };
+        assert_eq!(tokio::time::timeout(PATIENCE, while_renewing(OFTEN, renew, part)).await, Ok(true));
     }
 }

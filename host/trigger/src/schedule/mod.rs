@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::{Bson, doc};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use row::COLLECTION;
 
 use crate::backoff::Backoff;
+use capability::documents::{Commit, Documents, Error, Filter, Query, Write, date};
 use lease::Schedule;
 use manifest::Cron;
 use registry::Registry;
@@ -43,6 +45,36 @@ impl ScheduleTrigger {
             tracing::error!("the schedule trigger ended by a panic");
         }
     }
+}
+
+/// Deletes the rows of schedules that are not deployed any more and whose last tick was before a time, in milliseconds since
+/// 1970; returns how many. Should such a schedule be deployed again, it begins anew.
+///
+/// # Errors
+/// Those of the store.
+pub async fn delete_unused(registry: &Registry, documents: &dyn Documents, before: u64) -> Result<u64, Error> {
+    let (deployed, failing) = (registry.components(), registry.failing().names());
+    let is_used = |id: &str| {
+        let is =
+            |component: &str, cron: &str| id.strip_prefix(component).and_then(|id| id.strip_prefix('/')) == Some(cron);
+        let mut crons = deployed.iter().flat_map(|loaded| {
+            loaded.manifest.schedule.iter().map(move |trigger| (&loaded.manifest.component.name, trigger.cron.as_str()))
+        });
+        // A component that can't be served now may be served again.
+        crons.any(|(component, cron)| is(component, cron))
+            || failing.iter().any(|name| id.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let old = doc! { "last": { "$lt": date(before) } };
+    let found = documents.find(Query::all(COLLECTION, Filter::from_document(&old)?)).await?;
+    let ids = found.iter().filter_map(|row| row.get_str("_id").ok()).filter(|id| !is_used(id));
+    let ids: Vec<Bson> = ids.map(Bson::from).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let filter = Filter::from_document(&doc! { "_id": { "$in": ids }, "last": { "$lt": date(before) } })?;
+    let delete = Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false };
+    let effects = documents.commit_in_background(Commit { writes: vec![delete], events: Vec::new() }).await?;
+    Ok(effects.iter().map(|effect| effect.changed).sum())
 }
 
 async fn follow(registry: Arc<Registry>, mut stop: watch::Receiver<bool>) {

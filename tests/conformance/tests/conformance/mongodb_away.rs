@@ -25,7 +25,7 @@ impl Server {
         command.arg("--dbpath").arg(data).args(["--port", &port.to_string(), "--bind_ip", "127.0.0.1"]);
         command.args(["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]);
         if set {
-            command.args(["--replSet", "rs0"]);
+            command.args(["--replSet", "rs0", "--setParameter", "enableTestCommands=1"]);
         }
         let process = command.stdout(Stdio::null()).spawn().unwrap_or_else(|error| panic!("mongod: {error}"));
         Self { process }
@@ -102,6 +102,20 @@ async fn is_away(store: &MongoDb) {
     assert!(begun.elapsed() < Duration::from_secs(4), "they waited for {:?}", begun.elapsed());
 }
 
+/// A server that ends each request because of its time is not away: whoever delivers an event counts that as an attempt.
+async fn gives_up_what_takes_too_long(store: &MongoDb, direct: &Client) {
+    let admin = direct.database("admin");
+    let commands = ["find", "aggregate", "insert", "update", "delete", "bulkWrite"];
+    let data = doc! { "failCommands": commands.to_vec(), "errorCode": 50 };
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data }).await.unwrap();
+    let found = store.find(query("plain", &doc! {})).await;
+    assert!(matches!(found, Err(Error::Overdue(_))), "{found:?}");
+    let write = insert("plain", doc! { "_id": bson::oid::ObjectId::new() });
+    let done = store.commit(Commit { writes: vec![write], events: Vec::new() }).await;
+    assert!(matches!(done, Err(Error::Overdue(_))), "{done:?}");
+    admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mongodb_that_comes_later_freezes_and_dies_is_away_and_heals() {
     // Installs it where it is missing.
@@ -134,6 +148,8 @@ async fn a_mongodb_that_comes_later_freezes_and_dies_is_away_and_heals() {
     let members = doc! { "_id": "rs0", "members": [{ "_id": 0, "host": format!("127.0.0.1:{port}") }] };
     direct.database("admin").run_command(doc! { "replSetInitiate": members }).await.unwrap();
     prepared(&store).await;
+    heals(&store).await;
+    gives_up_what_takes_too_long(&store, &direct).await;
     heals(&store).await;
     server.signal("-STOP");
     is_away(&store).await;

@@ -29,4 +29,6 @@ cases! {
     a_busy_key_leaves_the_others_their_turn,
     racing_commits_keep_the_order_of_their_keys,
     a_commit_is_told,
+    what_is_set_aside_waits_for_its_topic,
+    what_is_noted_about_idle_keys_is_deleted,
 }

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where it stands")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use capability::documents::{Commit, Documents as _, Schema};
-use capability::events::{EventLog, Health, Log, Outbox as _, Relay, RelayOptions, SHARDS};
+use capability::events::{Event, EventLog, Health, Log, Outbox as _, Relay, RelayOptions, SHARDS};
 use conformance::events::{all, event, open_kafka, own_names, topics};
 use conformance::racing::Race;
 use conformance::servers;
@@ -112,4 +113,49 @@ async fn until_answers(log: &impl Log) {
         assert!(begun.elapsed() < PATIENCE, "Kafka does not answer: {error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_whose_topic_is_gone_slow_nobody_and_come_back_with_it() {
+    const GONE: u32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let both = topics().into_iter().chain([("gone".to_owned(), 1)]).collect();
+    let open = |topics: &BTreeMap<String, u32>| {
+        let location = Location::Folder(folder.path().to_owned());
+        Sqlite::open_with_outbox(location, &Schema::default(), topics).unwrap()
+    };
+    let commit = async |store: &Sqlite, topic: &str, number: u32| {
+        // Of the same keys, so that they are in the same shards.
+        let event = Event { topic: topic.to_owned(), ..event(&format!("user-{}", number % GONE), number) };
+        store.commit(Commit { writes: Vec::new(), events: vec![event] }).await.unwrap();
+    };
+    let store = open(&both);
+    for number in 0..GONE {
+        commit(&store, "gone", number).await;
+    }
+    drop(store);
+    let store = open(&topics());
+    let log = Arc::new(Sqlite::open(Location::Memory, &Schema::default(), &topics()).unwrap().event_log());
+    let relay = Relay::start(Arc::new(store.outbox()), log.clone(), options());
+    let begun = Instant::now();
+    for number in 0..60 {
+        commit(&store, "things", number).await;
+        // One at a time: each would wait for the shard.
+        while store.outbox().count().await.unwrap() > u64::from(GONE) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{number} events in {:?}", begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    relay.stop().await;
+    assert_eq!(all(log.as_ref(), "things").await.len(), 60);
+    drop((store, relay));
+    let (store, log) =
+        (open(&both), Arc::new(Sqlite::open(Location::Memory, &Schema::default(), &both).unwrap().event_log()));
+    let relay = Relay::start(Arc::new(store.outbox()), log.clone(), options());
+    while store.outbox().count().await.unwrap() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "they do not come back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    relay.stop().await;
+    assert_eq!(all(log.as_ref(), "gone").await.len(), GONE as usize);
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod canary;
+mod consumers;
 mod deploy;
 mod described;
 mod draining;
@@ -15,6 +16,7 @@ mod fuzz;
 mod hosts;
 mod live;
 mod mail;
+mod neighbours;
 mod operating;
 mod polling;
 mod product;

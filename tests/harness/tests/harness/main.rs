@@ -8,3 +8,4 @@ mod consuming;
 mod grants;
 mod http;
 mod limits;
+mod retention;

@@ -71,21 +71,30 @@ async fn move_batch(work: &Work, shard: u32, until: Instant) -> Outcome {
     crate::abort::here("relay");
     let answers = work.log.append(events, until).await;
     crate::abort::here("relayed");
-    let (done, failed) = acknowledged(rows, answers);
+    let Acknowledged { done, refused, failed } = acknowledged(rows, answers);
     match failed {
         Some(error @ Error::Unavailable(_)) if done.is_empty() => work.monitor.down(begun, &error),
-        Some(error @ Error::Invalid(_)) => tracing::error!(%error, "an event can't leave the outbox; its key waits"),
+        Some(error @ Error::Invalid(_)) => {
+            tracing::error!(%error, "an event can't leave the outbox; it is set aside until its topic is there again");
+        }
         _ => {}
     }
-    if done.is_empty() {
+    // Otherwise they would be read again and again, before the events of all other keys.
+    if !refused.is_empty()
+        && let Err(error) = work.outbox.set_aside(&refused).await
+    {
+        tracing::debug!(%error, shard, "events without a topic are set aside later");
         return Outcome::Stuck;
+    }
+    if done.is_empty() {
+        return if refused.is_empty() { Outcome::Stuck } else { Outcome::Moved };
     }
     work.monitor.up(done.len() as u64);
     let deleted = work.outbox.done(&done).await;
     crate::abort::here("acknowledged");
     match deleted {
         Ok(()) if done.len() == count && count < work.options.batch as usize / 2 => Outcome::Idle,
-        Ok(()) if done.len() == count => Outcome::Moved,
+        Ok(()) if done.len() == count || !refused.is_empty() => Outcome::Moved,
         Ok(()) => Outcome::Stuck,
         Err(error) => {
             tracing::debug!(%error, shard, "acknowledged events stay in the outbox and are appended again");
@@ -94,21 +103,33 @@ async fn move_batch(work: &Work, shard: u32, until: Instant) -> Outcome {
     }
 }
 
-/// The rows that can be deleted, of each key those before the first that the log does not have, and the first error.
-fn acknowledged(rows: Vec<(Bson, String)>, answers: Vec<Result<(), Error>>) -> (Vec<Bson>, Option<Error>) {
-    let (mut stopped, mut failed) = (BTreeSet::new(), None);
-    let mut done = Vec::with_capacity(rows.len());
+/// What became of the rows of an append.
+#[derive(Debug, Default, PartialEq)]
+struct Acknowledged {
+    /// Those that can be deleted: of each key those before the first that the log does not have.
+    done: Vec<Bson>,
+    /// Those that the log never takes. What comes after one in its key was refused because of it, and may be taken next time.
+    refused: Vec<Bson>,
+    /// The first error.
+    failed: Option<Error>,
+}
+
+fn acknowledged(rows: Vec<(Bson, String)>, answers: Vec<Result<(), Error>>) -> Acknowledged {
+    let mut stopped = BTreeSet::new();
+    let mut all = Acknowledged { done: Vec::with_capacity(rows.len()), ..Acknowledged::default() };
     for ((row, key), answer) in rows.into_iter().zip(answers) {
         match answer {
             Ok(()) if stopped.contains(&key) => {}
-            Ok(()) => done.push(row),
+            Ok(()) => all.done.push(row),
             Err(error) => {
-                stopped.insert(key);
-                failed.get_or_insert(error);
+                if stopped.insert(key) && matches!(error, Error::Invalid(_)) {
+                    all.refused.push(row);
+                }
+                all.failed.get_or_insert(error);
             }
         }
     }
-    (done, failed)
+    all
 }
 
 #[cfg(test)]
@@ -119,8 +140,17 @@ mod tests {
     fn what_comes_after_a_failure_of_its_key_is_not_done() {
         let rows = ["a", "b", "a", "b", "a"].into_iter().zip(0..).map(|(key, row)| (Bson::Int64(row), key.to_owned()));
         let away = || Err(Error::Unavailable("away".to_owned()));
-        let (done, failed) = acknowledged(rows.collect(), vec![Ok(()), Ok(()), away(), Ok(()), Ok(())]);
-        assert_eq!(done, [0, 1, 3].map(Bson::Int64));
-        assert_eq!(failed, away().err());
+        let found = acknowledged(rows.collect(), vec![Ok(()), Ok(()), away(), Ok(()), Ok(())]);
+        assert_eq!(found.done, [0, 1, 3].map(Bson::Int64));
+        assert_eq!((found.refused, found.failed), (Vec::new(), away().err()));
+    }
+
+    #[test]
+    fn of_each_key_the_first_that_the_log_never_takes_is_set_aside() {
+        let rows = ["a", "b", "a", "b", "a"].into_iter().zip(0..).map(|(key, row)| (Bson::Int64(row), key.to_owned()));
+        let refused = || Err(Error::Invalid("no such topic".to_owned()));
+        let found = acknowledged(rows.collect(), vec![Ok(()), Ok(()), refused(), Ok(()), refused()]);
+        assert_eq!((found.done, found.refused), ([0, 1, 3].map(Bson::Int64).to_vec(), vec![Bson::Int64(2)]));
+        assert_eq!(found.failed, refused().err());
     }
 }

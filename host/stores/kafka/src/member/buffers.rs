@@ -1,6 +1,7 @@
 //! The buffers of a member: polled records per partition, and the offsets to commit.
 //!
-//! Offsets that are finished while a commit is in flight go into the next one.
+//! Offsets that are finished while a commit is in flight go into the next one. A partition whose records begin anew (its topic
+//! was deleted and made again) is revoked and assigned once more, from its first record on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ const FULL: usize = 2_000;
 const FULL_BYTES: usize = 4 << 20;
 /// The pause after a commit that failed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long after an assignment the client's statistics may still be about the time before it.
+const SETTLED: Duration = Duration::from_secs(1);
 /// The longest wait; nothing depends on it, since waiters are notified.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -71,6 +74,12 @@ struct State {
 struct Buffer {
     records: VecDeque<Record>,
     bytes: usize,
+    /// The offset after the last polled record; all before it was polled or is no record.
+    end: u64,
+    /// Set when the end was reached over something that is no record, until the user knows.
+    skipped: Option<u64>,
+    /// When it was assigned.
+    since: Option<Instant>,
     /// The offset after the last delivered record.
     delivered: Option<u64>,
     /// The committed offset; none as long as not even the start offset is committed.
@@ -81,6 +90,11 @@ struct Buffer {
 }
 
 impl Buffer {
+    /// One that starts at this offset.
+    fn starting_at(start: u64, committed: bool) -> Self {
+        Self { end: start, since: Some(Instant::now()), committed: committed.then_some(start), ..Self::default() }
+    }
+
     fn is_full(&self) -> bool {
         self.records.len() >= FULL || self.bytes >= FULL_BYTES
     }
@@ -130,8 +144,7 @@ impl Buffers {
             if !committed {
                 state.offsets.waiting.insert(partition.clone(), start);
             }
-            let committed = committed.then_some(start);
-            state.buffers.insert(partition, Buffer { committed, ..Buffer::default() });
+            state.buffers.insert(partition, Buffer::starting_at(start, committed));
         }
         self.due.notify_one();
     }
@@ -149,10 +162,32 @@ impl Buffers {
 
     /// Adds polled records to a partition's buffer.
     pub(super) fn add(&self, partition: &TopicPartition, records: Vec<Record>) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        let (first, end) = (first.offset, last.offset + 1);
         let mut state = self.lock();
+        if state.buffers.get(partition).is_some_and(|buffer| first < buffer.end) {
+            tracing::warn!(?partition, first, "a topic begins anew; its events are told from there");
+            state.begin_anew(partition, first);
+            self.due.notify_one();
+        }
         let Some(buffer) = state.buffers.get_mut(partition) else { return };
+        buffer.end = end;
+        buffer.skipped = None;
         buffer.bytes += records.iter().map(|record| record.event.value.len()).sum::<usize>();
         buffer.records.extend(records);
+        self.changed.notify_one();
+    }
+
+    /// By the client's statistics of the moment `emitted` everything before `end` of a partition was fetched and polled.
+    pub(super) fn on_end(&self, partition: &TopicPartition, end: u64, emitted: Instant) {
+        let mut state = self.lock();
+        let Some(buffer) = state.buffers.get_mut(partition) else { return };
+        let is_settled = buffer.since.is_some_and(|since| emitted > since + SETTLED);
+        if !is_settled || end <= buffer.end {
+            return;
+        }
+        buffer.end = end;
+        buffer.skipped = Some(end);
         self.changed.notify_one();
     }
 
@@ -259,7 +294,10 @@ impl Buffers {
         let open = state.closed.is_none();
         for (partition, offset) in batch.offsets {
             match (state.buffers.get_mut(&partition), &answer) {
-                (Some(buffer), Ok(())) => buffer.committed = buffer.committed.max(Some(offset)),
+                // A larger one is of before the partition began anew.
+                (Some(buffer), Ok(())) if offset <= buffer.end => {
+                    buffer.committed = buffer.committed.max(Some(offset));
+                }
                 // Nothing is delivered before the start offset is committed: that is retried until it is.
                 (Some(buffer), Err(_)) if buffer.committed.is_none() && open => {
                     state.offsets.waiting.entry(partition).or_insert(offset);
@@ -341,7 +379,7 @@ impl State {
         let mut partitions = self.buffers.iter().filter(|(_, buffer)| ready(buffer)).map(|(partition, _)| partition);
         let first = partitions.clone().next();
         let next = partitions.find(|partition| last.is_none_or(|last| *partition > last)).or(first).cloned();
-        let Some(partition) = next else { return Ok(None) };
+        let Some(partition) = next else { return Ok(self.next_skipped().map(|next| (next, false))) };
         let Some(buffer) = self.buffers.get_mut(&partition) else { return Ok(None) };
         let was_full = buffer.is_full();
         buffer.bytes = 0;
@@ -349,6 +387,28 @@ impl State {
         buffer.delivered = records.last().map(|record| record.offset + 1);
         self.last = Some(partition.clone());
         Ok(Some((Next::Records(partition, records), was_full)))
+    }
+
+    /// A partition of which all records were delivered and something behind them was skipped.
+    fn next_skipped(&mut self) -> Option<Next> {
+        self.buffers.iter_mut().find_map(|(partition, buffer)| {
+            if buffer.committed.is_none() || !buffer.records.is_empty() {
+                return None;
+            }
+            let end = buffer.skipped.take()?;
+            buffer.delivered = buffer.delivered.max(Some(end));
+            Some(Next::Skipped(partition.clone(), end))
+        })
+    }
+
+    /// A partition's records begin anew: what was polled, delivered and committed before is not of this topic any more.
+    fn begin_anew(&mut self, partition: &TopicPartition, first: u64) {
+        let Some(buffer) = self.buffers.get_mut(partition) else { return };
+        let polled = buffer.polled;
+        *buffer = Buffer { polled, ..Buffer::starting_at(first, false) };
+        self.offsets.remove(partition);
+        self.offsets.waiting.insert(partition.clone(), first);
+        self.revoked.push(partition.clone());
     }
 }
 
@@ -367,5 +427,93 @@ impl Offsets {
         }
         self.in_flight += 1;
         Some(Batch { offsets: std::mem::take(&mut self.waiting), waiters: std::mem::take(&mut self.waiters) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where it stands")]
+
+    use super::*;
+    use capability::events::Event;
+
+    fn partition() -> TopicPartition {
+        TopicPartition { topic: "t".to_owned(), partition: 0 }
+    }
+
+    fn record(offset: u64) -> Record {
+        let (id, text) = (offset.to_string(), String::new);
+        let event = Event {
+            id,
+            topic: "t".to_owned(),
+            key: text(),
+            kind: text(),
+            value: Vec::new(),
+            headers: Vec::new(),
+            at: 0,
+        };
+        Record { partition: 0, offset, event }
+    }
+
+    fn records(offsets: std::ops::Range<u64>) -> Vec<Record> {
+        offsets.map(record).collect()
+    }
+
+    /// Commits what waits.
+    fn commit(buffers: &Buffers) -> BTreeMap<TopicPartition, u64> {
+        let batch = buffers.take().unwrap();
+        let offsets = batch.offsets.clone();
+        buffers.on_committed(batch, Ok(()));
+        offsets
+    }
+
+    fn next(buffers: &Buffers) -> Option<Next> {
+        buffers.lock().next().unwrap().map(|(next, _)| next)
+    }
+
+    #[test]
+    fn a_partition_that_begins_anew_is_told_from_its_first_record_and_committed_from_there() {
+        let buffers = Buffers::default();
+        buffers.on_assigned(vec![(partition(), 0, true)]);
+        buffers.add(&partition(), records(0..40));
+        assert_eq!(next(&buffers), Some(Next::Records(partition(), records(0..40))));
+        let finished = buffers.finished(&partition(), 40).unwrap().unwrap();
+        // This commit is in flight while the topic is made anew.
+        let in_flight = buffers.take().unwrap();
+        buffers.add(&partition(), records(0..15));
+        buffers.on_committed(in_flight, Ok(()));
+        assert_eq!(finished.blocking_recv(), Ok(Ok(())));
+        assert_eq!(next(&buffers), Some(Next::Revoked(vec![partition()])));
+        assert_eq!(next(&buffers), None, "its new start is not committed yet");
+        assert!(buffers.finished(&partition(), 40).unwrap().is_none(), "what was told before counts for nothing");
+        assert_eq!(commit(&buffers), BTreeMap::from([(partition(), 0)]));
+        assert_eq!(next(&buffers), Some(Next::Records(partition(), records(0..15))));
+        assert!(buffers.finished(&partition(), 15).unwrap().is_some());
+        assert_eq!(commit(&buffers), BTreeMap::from([(partition(), 15)]), "progress goes back");
+    }
+
+    #[test]
+    fn what_is_no_record_is_skipped_once_everything_before_it_was_told() {
+        let buffers = Buffers::default();
+        buffers.on_assigned(vec![(partition(), 7, true)]);
+        let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+        buffers.on_end(&partition(), 100, Instant::now());
+        assert_eq!(next(&buffers), None, "that may be of before the assignment");
+        buffers.on_end(&partition(), 8, later(5));
+        assert_eq!(next(&buffers), Some(Next::Skipped(partition(), 8)));
+        assert!(buffers.finished(&partition(), 8).unwrap().is_some(), "it can be committed");
+        commit(&buffers);
+        buffers.add(&partition(), records(8..10));
+        // Of before these were polled.
+        buffers.on_end(&partition(), 8, later(6));
+        buffers.on_end(&partition(), 12, later(6));
+        assert_eq!(next(&buffers), Some(Next::Records(partition(), records(8..10))));
+        assert_eq!(next(&buffers), Some(Next::Skipped(partition(), 12)));
+        assert_eq!(next(&buffers), None);
+        // A record that comes behind it says more.
+        buffers.on_end(&partition(), 13, later(7));
+        buffers.add(&partition(), records(13..14));
+        assert_eq!(next(&buffers), Some(Next::Records(partition(), records(13..14))));
+        assert_eq!(next(&buffers), None);
     }
 }
