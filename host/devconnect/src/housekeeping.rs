@@ -59,7 +59,8 @@ impl Housekeeping {
             self.count("keys of the outbox", relay.delete_idle(old(retention.events)).await);
         }
         for (collection, expiry) in shared.application.expiring() {
-            let expired = delete_below(documents, &collection, &expiry.field, &expiry.bound(now));
+            let bound = expiry.bound(now);
+            let expired = delete_below(documents, &collection, &expiry.field, &bound);
             self.count(&collection, expired.await);
         }
     }

@@ -316,7 +316,7 @@ pub async fn members_share_and_take_over(subject: &Subject) {
         loop {
             match first.next().await.unwrap() {
                 Next::Revoked(taken) => return taken,
-                Next::Records(..) => {}
+                Next::Records(..) | Next::Skipped(..) => {}
             }
         }
     });

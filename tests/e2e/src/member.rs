@@ -34,6 +34,12 @@ impl Member {
         Self { client, url: url.to_owned(), id: String::new(), email: String::new(), token: String::new() }
     }
 
+    /// The same member with connections of its own.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        Self { client: Self::nobody(&self.url).client, ..self.clone() }
+    }
+
     /// Signs up under a name that is unique among the test's own.
     pub async fn sign_up(url: &str, name: &str) -> Self {
         Self::try_sign_up(url, name).await.unwrap_or_else(|refused| panic!("{name} can't sign up: {refused:?}"))

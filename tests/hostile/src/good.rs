@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use e2e::Member;
-use reqwest::RequestBuilder;
+use e2e::described::Asked;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -236,7 +236,7 @@ async fn ask_from<C: Client>(
 ///
 /// # Errors
 /// What came instead.
-pub async fn answered(request: RequestBuilder) -> Result<String, String> {
+pub async fn answered(request: Asked) -> Result<String, String> {
     let answer = request.send().await.map_err(|error| format!("no answer: {error:?}"))?;
     let (status, path) = (answer.status(), answer.url().path().to_owned());
     let body = answer.text().await.map_err(|error| format!("{path}: half an answer: {error:?}"))?;
@@ -253,17 +253,7 @@ impl Client for Reader {
 }
 
 fn readers(member: &Member) -> Crowd<Reader> {
-    Crowd::new(READS, || async { (0..READERS).map(|_| Reader(at_another_machine(member))).collect() })
-}
-
-/// The same member with connections of its own.
-pub fn at_another_machine(member: &Member) -> Member {
-    let request = member.get("/").build().expect("a request to the host");
-    let mut other = Member::nobody(request.url().as_str().trim_end_matches('/'));
-    other.id.clone_from(&member.id);
-    other.email.clone_from(&member.email);
-    other.token.clone_from(&member.token);
-    other
+    Crowd::new(READS, || async { (0..READERS).map(|_| Reader(member.elsewhere())).collect() })
 }
 
 /// The middle one.

@@ -169,6 +169,10 @@ impl Subscription for Member {
         self.wake();
     }
 
+    fn is_closed(&self) -> bool {
+        self.state(|_| ()).is_err()
+    }
+
     async fn close(&self) {
         self.leave();
     }

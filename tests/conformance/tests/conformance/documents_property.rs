@@ -63,6 +63,7 @@ fn class(error: &Error) -> String {
     match error {
         Error::Invalid(_) => "invalid".to_owned(),
         Error::Unavailable(text) => format!("unavailable: {text}"),
+        Error::Overdue(text) => format!("overdue: {text}"),
         Error::Duplicate { write, .. } => format!("duplicate at {write}"),
         Error::Unmet(write) => format!("unmet at {write}"),
     }

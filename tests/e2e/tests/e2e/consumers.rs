@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bson::doc;
-use capability::documents::{Commit, Documents as _, Filter, Query};
+use capability::documents::{Commit, Filter, Query};
 use capability::events::{Error, Event, EventLog, Next, Record, Start, Subscription, TopicPartition};
 use capability::passwords::{Cost, MIN_OLD_COST};
 use devconnect::config::Config;

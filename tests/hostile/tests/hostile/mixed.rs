@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use e2e::{Member, Server, ServerOptions, Value, json, memory, seed, until, until_ok};
 use hostile::attackers;
-use hostile::good::{Beside, Client, Crowd, Latency, answered, at_another_machine};
+use hostile::good::{Beside, Client, Crowd, Latency, answered};
 use hostile::mixed::{Campaign, HANG, Socket, Target, kinds};
 use tempfile::TempDir;
 
@@ -118,7 +118,7 @@ struct Good {
 async fn clients(members: &[Member], host: &str) -> Vec<Good> {
     let mut all = Vec::new();
     for (at, member) in members.iter().enumerate() {
-        let member = at_another_machine(member);
+        let member = member.elsewhere();
         let friend = members.get(at ^ 1).unwrap().id.clone();
         let mut socket = Socket::open(host, "").await.unwrap_or_else(|status| panic!("no socket: {status:?}"));
         assert!(socket.connect(&json!({ "token": member.token }).to_string()).await, "{} connects", member.email);
