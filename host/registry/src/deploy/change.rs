@@ -139,8 +139,9 @@ impl Deployments {
         self.end_canary_run(name, &run, Action { what: "promote", why: None }).await
     }
 
-    /// Rolls back. Without `to` it ends the canary or, when there is none, returns to the previous version; with `to` it
-    /// returns to the version whose hash begins with it.
+    /// Rolls back. Without `to` it ends the canary or, when there is none, returns to the version that served everybody before;
+    /// with `to` it returns to the version whose hash begins with it. What is left that way is rejected: no later rollback
+    /// returns to it, unless `to` names it.
     ///
     /// # Errors
     /// When there is no such version.
@@ -164,7 +165,7 @@ impl Deployments {
                 return Err(ChangeError::Conflict(name.to_owned()));
             }
             let mut row = row.clone();
-            row.switch_to(&target.sha256);
+            row.return_to(&target.sha256);
             Ok(Plan { row, dropped: Vec::new() })
         })
         .await
@@ -179,7 +180,9 @@ impl Deployments {
             if row.serving.is_none() {
                 return Err(ChangeError::Unknown(format!("no component {name:?} is deployed")));
             }
-            Ok(Plan { row: ComponentRow { serving: None, canary: None, ..row.clone() }, dropped: Vec::new() })
+            let mut row = row.clone();
+            row.remove();
+            Ok(Plan { row, dropped: Vec::new() })
         })
         .await
     }
@@ -198,9 +201,9 @@ impl Deployments {
             match &loaded {
                 Some(loaded) => {
                     self.registry.fits(loaded).map_err(DeployError::from)?;
-                    row.switch_to(&run.sha256);
+                    row.promote();
                 }
-                None => row.canary = None,
+                None => row.reject_canary(),
             }
             Ok(Plan { row, dropped: Vec::new() })
         })

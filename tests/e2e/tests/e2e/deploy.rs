@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 on_both_stacks!(
     a_version_is_deployed_gone_back_to_and_removed,
+    a_rollback_returns_to_what_served_everybody,
     what_is_refused_changes_nothing,
     requests_meet_one_whole_version_each,
     a_crash_leaves_one_whole_version,
@@ -81,8 +82,43 @@ async fn a_version_is_deployed_gone_back_to_and_removed(stack: Stack) {
     let server = site.start("host").await;
     assert_eq!(stamp(&server.url).await, "nothing", "what was removed is not deployed again");
     site.well(&server, &["rollback", "stamped"]);
-    assert_eq!(stamp(&server.url).await, stamp_of(2), "the one that was deployed last");
+    assert_eq!(
+        stamp(&server.url).await,
+        stamp_of(1),
+        "the one that served; what was gone back from does not come back"
+    );
     assert!(!site.well(&server, &["components"]).is_empty());
+
+    // A component that was removed begins anew: nothing of before is gone back to, unless it is named.
+    site.well(&server, &["remove", "stamped"]);
+    site.deploy(&server, 3, &[]);
+    let (said, well) = site.operate(&server, &["rollback", "stamped"]);
+    assert!(!well && said.contains("no such version to go back to"), "{said}");
+    site.well(&server, &["rollback", "stamped", "--to", &hash(1)[..12]]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1));
+}
+
+/// The two series of the report: a canary that was rejected, and one that another took the place of, serve nobody again.
+async fn a_rollback_returns_to_what_served_everybody(stack: Stack) {
+    let site = Site::new(stack);
+    let server = site.start("host").await;
+    site.deploy(&server, 1, &[]);
+    site.deploy(&server, 2, &["--weight", "50"]);
+    site.well(&server, &["rollback", "stamped"]);
+    site.deploy(&server, 3, &[]);
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1), "2 was rejected");
+
+    site.deploy(&server, 4, &["--weight", "20"]);
+    site.deploy(&server, 5, &["--weight", "20"]);
+    site.well(&server, &["promote", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(5));
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1), "4 never served everybody");
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(0));
+    let (said, well) = site.operate(&server, &["rollback", "stamped"]);
+    assert!(!well && said.contains("no such version to go back to"), "{said}");
 }
 
 /// The hash of the fixture with this stamp.
