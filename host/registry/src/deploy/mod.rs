@@ -286,7 +286,8 @@ impl Deployments {
             let followed = async {
                 let cluster = self.catch_up().await?;
                 self.update_local_copy().await;
-                self.judge(cluster.rows.values()).await
+                self.judge(cluster.rows.values()).await;
+                Ok::<(), ChangeError>(())
             };
             match followed.await {
                 Ok(()) => {}
@@ -434,7 +435,7 @@ impl Deployments {
                 }
             }
         }
-        let mut next = Vec::new();
+        let (mut next, mut kept) = (Vec::new(), Vec::new());
         for row in rows.values() {
             let Some(serving) = &row.serving else { continue };
             let served = self.registry.served(&row.name);
@@ -442,7 +443,7 @@ impl Deployments {
                 ready.get(sha256).or_else(|| served.as_ref().and_then(|served| served.version(sha256))).cloned()
             };
             let Some(stable) = version(serving) else {
-                next.extend(served);
+                kept.extend(served);
                 continue;
             };
             let canary =
@@ -454,6 +455,8 @@ impl Deployments {
         // Seeds that were served while the documents were not available, and are not deployed yet.
         let seeds: Vec<String> = self.seeds().keys().filter(|name| !rows.contains_key(*name)).cloned().collect();
         next.extend(seeds.iter().filter_map(|name| self.registry.served(name)));
+        // What is deployed has its routes, also where this host keeps a version that had them before.
+        next.extend(kept);
         for conflict in self.registry.serve(next) {
             let (name, why) = (conflict.second.clone(), conflict.to_string());
             if failed_before.known(&name).as_ref() != Some(&why) {

@@ -515,3 +515,47 @@ async fn a_host_that_can_not_load_a_version_says_so_and_keeps_the_one_it_has() {
     follows("it follows again", async || stamp(&other.url).await == stamp_of(8)).await;
     assert_eq!(asked().await["failing"], Value::Null);
 }
+
+/// A host that keeps a version, because it can't load the one that replaced it, keeps none of its routes from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_a_host_could_not_replace_stops_no_later_deploy() {
+    let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
+    let site = Site::new(stack);
+    let config = Some("[limits]\ntable-elements = 10000\n");
+    let (host, other) = tokio::join!(
+        site.start_with("host", ServerOptions { config, ..ServerOptions::default() }),
+        site.start("other")
+    );
+    host.expect(Expected::Warning("this host can't load what is deployed, and keeps what it has"));
+    host.expect(Expected::Warning("this host can't serve what is deployed, and keeps what it has"));
+    let manifest = |name: &str, path: &str, limits: &str| {
+        let text = format!(
+            "[component]\nname = \"{name}\"\nversion = \"2.0.0\"\n[[http]]\nmethod = \"GET\"\npath = \"{path}\"\n\
+             session = \"none\"\n{limits}"
+        );
+        with_manifest(&text).unwrap()
+    };
+    let moved = site.file("moved.wasm", &manifest("stamped", "/stamp/moved", "[limits]\ntable-elements = 15_000\n"));
+    let data = site.stack.data("other");
+    let (said, well) =
+        tokio::task::block_in_place(|| e2e::operate(&other, &data, &["deploy", "--accept-grants", path(&moved)]));
+    assert!(well, "{said}");
+    follows("the host can't load it", async || !site.component(&host, "stamped")["failing"].is_null()).await;
+    assert_eq!(stamp(&host.url).await, stamp_of(0), "it keeps what it has");
+
+    // The path is free, whatever this host keeps.
+    let second = site.file("second.wasm", &manifest("second", "/stamp", ""));
+    site.well(&host, &["deploy", "--accept-grants", path(&second)]);
+    for server in [&host, &other] {
+        follows("both serve the new one", async || stamp(&server.url).await == stamp_of(7)).await;
+    }
+    // And what comes later is decided as ever.
+    let third = site.file("third.wasm", &manifest("third", "/stamp", ""));
+    let (said, well) = site.operate(&host, &["deploy", "--accept-grants", path(&third)]);
+    assert!(!well && said.contains("second has"), "{said}");
+    site.well(&host, &["remove", "second"]);
+    site.well(&host, &["rollback", "stamped"]);
+    for server in [&host, &other] {
+        follows("both serve the first again", async || stamp(&server.url).await == stamp_of(0)).await;
+    }
+}
