@@ -64,7 +64,7 @@ impl Deployments {
         let (bundle, loaded) = blocking(move || {
             let bundle = Bundle::read("the component", wasm)?;
             let loaded = registry.load(&bundle)?;
-            Ok((bundle, loaded))
+            Ok((Arc::new(bundle), loaded))
         })
         .await?;
         self.instantiate_once(&loaded).await?;
@@ -76,9 +76,7 @@ impl Deployments {
         decide(&cluster, &cluster.row(name))?;
         self.blobs.delete_unnamed(now).await?;
         self.blobs.put(&bundle.sha256, &bundle.wasm, now).await?;
-        if let Some(local_copy) = &self.local_copy {
-            local_copy.save_file(&bundle.sha256, &bundle.wasm);
-        }
+        self.save_locally(&bundle).await?;
         capability::abort::here("deploy-stored");
         let what = if options.share.is_some() { "canary" } else { "deploy" };
         self.change(name, Action { what, why: None }, Some(&loaded), decide).await

@@ -285,7 +285,9 @@ impl Deployments {
             }
             let followed = async {
                 let cluster = self.catch_up().await?;
-                self.update_local_copy().await;
+                if let Err(error) = self.update_local_copy().await {
+                    tracing::warn!(%error, "the local copy is not updated");
+                }
                 self.judge(cluster.rows.values()).await;
                 Ok::<(), ChangeError>(())
             };
@@ -393,12 +395,11 @@ impl Deployments {
         let mut writes = vec![component_row::raise_head(cluster.revision)?];
         let fits = |seed: &Arc<Bundle>| loaded.iter().any(|version| version.sha256 == seed.sha256);
         let fitting: Vec<Arc<Bundle>> = unknown.into_iter().filter(fits).collect();
-        for Bundle { manifest, sha256, wasm } in fitting.iter().map(AsRef::as_ref) {
+        for seed in &fitting {
+            let Bundle { manifest, sha256, wasm } = &**seed;
             self.blobs.put(sha256, wasm, self.clock.now()).await?;
             writes.push(Blobs::mark_named(sha256)?);
-            if let Some(local_copy) = &self.local_copy {
-                local_copy.save_file(sha256, wasm);
-            }
+            self.save_locally(seed).await?;
             let mut row = ComponentRow::new(&manifest.component.name);
             let version = manifest.component.version.clone();
             row.serve(Version { sha256: sha256.clone(), version, at: self.clock.now() });
