@@ -83,6 +83,8 @@ pub struct State {
     generation: Option<u64>,
     /// Every capability is denied.
     denied: bool,
+    /// A store or the host itself did not serve the call.
+    unserved: AtomicBool,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -100,6 +102,7 @@ impl State {
             gathering: None,
             generation: None,
             denied: false,
+            unserved: AtomicBool::new(false),
             meter,
             wasi: None,
         }
@@ -140,11 +143,18 @@ impl State {
         self.gathering.as_mut().map(|gathering| &mut gathering.unit)
     }
 
-    /// Records that a store did not answer this call.
+    /// Records that a store did not answer this call, or that the host was too busy to serve it. How the call ends then says
+    /// nothing about the component.
     pub fn record_store_unavailable(&self) {
+        self.unserved.store(true, Ordering::Relaxed);
         if let Some(gathering) = &self.gathering {
             gathering.store_unavailable.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a store or the host itself did not serve the call.
+    pub(super) fn is_unserved(&self) -> bool {
+        self.unserved.load(Ordering::Relaxed)
     }
 
     /// Every host function calls this first: it counts and limits host calls. The function's time is not the guest's as long as
