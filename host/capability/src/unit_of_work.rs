@@ -4,6 +4,8 @@
 //! A request's call commits one per commit call. An event's call gathers one, which is committed when it returns. After a
 //! crash between the commit and its effects other hosts apply the stored invalidation; emits are lost then.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use crate::Capabilities;
@@ -11,10 +13,10 @@ use crate::Capabilities;
 use crate::documents::Documents;
 use crate::documents::{Commit, Effect, Error, KeyLock, Write};
 use crate::events::Event;
-use crate::invalidations::Invalidation;
+use crate::invalidations::{Invalidation, Invalidations};
 use crate::pending_invalidations::Stale;
 use crate::sessions::Ending;
-use crate::sockets::Target;
+use crate::sockets::{Sockets, Target};
 
 /// The most items of each kind that one unit takes.
 const MAX_ITEMS: usize = 1_000;
@@ -116,16 +118,29 @@ impl UnitOfWork {
             Ok(split) => split,
             Err(error) => return (Err(error), held),
         };
-        crate::abort::here("commit");
-        let (done, lock) = capabilities.documents.commit_in_key_order(commit, held).await;
-        crate::abort::here("committed");
-        match done {
-            Err(error) => (Err(error), lock),
-            Ok(mut effects) => {
-                after.follow(capabilities).await;
-                effects.truncate(count);
-                (Ok(effects), lock)
+        let documents = capabilities.documents.clone();
+        // A task of its own: what follows the commit follows also when the caller's time is over, or the caller is gone.
+        let task = tokio::spawn(async move {
+            crate::abort::here("commit");
+            let (done, lock) = documents.commit_in_key_order(commit, held).await;
+            crate::abort::here("committed");
+            match &done {
+                Ok(_) => after.follow().await,
+                Err(Error::Unavailable(_)) => after.doubt().await,
+                // Nothing was done.
+                Err(_) => {}
             }
+            (done, lock)
+        });
+        match task.await {
+            Ok((done, lock)) => {
+                let effects = done.map(|mut effects| {
+                    effects.truncate(count);
+                    effects
+                });
+                (effects, lock)
+            }
+            Err(error) => (Err(Error::Unavailable(format!("a commit broke off: {error}"))), None),
         }
     }
 
@@ -143,7 +158,8 @@ impl UnitOfWork {
             writes.extend(write);
             invalidation = Some(stored);
         }
-        Ok((Commit { writes, events }, After { invalidation, ended, emits }))
+        let (invalidations, sockets) = (capabilities.invalidations.clone(), capabilities.sockets.clone());
+        Ok((Commit { writes, events }, After { invalidations, sockets, invalidation, ended, emits }))
     }
 }
 
@@ -169,22 +185,35 @@ fn within(bytes: usize, what: &str) -> Result<(), Error> {
 /// What follows a durable commit. It may run twice: clients recognise an emit by its payload.
 #[must_use = "nothing follows before `follow`"]
 pub struct After {
+    invalidations: Arc<Invalidations>,
+    sockets: Arc<dyn Sockets>,
     invalidation: Option<Invalidation>,
     ended: Vec<(String, Ending)>,
     emits: Vec<Emit>,
 }
 
 impl After {
-    /// Invalidates the cache, ends sockets, and emits.
-    pub async fn follow(self, capabilities: &Capabilities) {
+    /// Of a commit of which nobody knows whether it happened, or happens yet: the cache is not believed, and sockets whose
+    /// session may have ended are closed; their clients connect again where it has not.
+    pub async fn doubt(self) {
         if let Some(invalidation) = self.invalidation {
-            capabilities.invalidations.settle(invalidation).await;
+            self.invalidations.doubt(invalidation).await;
         }
         for (subject, ending) in &self.ended {
-            capabilities.sockets.end(subject, ending).await;
+            self.sockets.end(subject, ending).await;
+        }
+    }
+
+    /// Invalidates the cache, ends sockets, and emits.
+    pub async fn follow(self) {
+        if let Some(invalidation) = self.invalidation {
+            self.invalidations.settle(invalidation).await;
+        }
+        for (subject, ending) in &self.ended {
+            self.sockets.end(subject, ending).await;
         }
         for Emit { targets, event, payload } in self.emits {
-            if let Err(why) = capabilities.sockets.emit(&targets, &event, &payload).await {
+            if let Err(why) = self.sockets.emit(&targets, &event, &payload).await {
                 tracing::debug!(%why, event, "an emit does not reach every socket");
             }
         }

@@ -85,6 +85,8 @@ pub struct State {
     denied: bool,
     /// A store or the host itself did not serve the call.
     unserved: AtomicBool,
+    /// When the call began, in milliseconds since 1970.
+    begun: u64,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -92,6 +94,7 @@ pub struct State {
 impl State {
     pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, client: String, meter: Meter) -> Self {
         let (cookie, held_lock) = (CookieChange::Keep, HeldKeyLock::default());
+        let begun = shared.capabilities.clock.now();
         Self {
             shared,
             manifest,
@@ -103,6 +106,7 @@ impl State {
             generation: None,
             denied: false,
             unserved: AtomicBool::new(false),
+            begun,
             meter,
             wasi: None,
         }
@@ -150,6 +154,11 @@ impl State {
         if let Some(gathering) = &self.gathering {
             gathering.store_unavailable.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the call may still fill the cache with what it has read.
+    pub(crate) fn may_fill(&self) -> bool {
+        capability::cache::may_fill(self.begun, self.capabilities().clock.now())
     }
 
     /// Whether a store or the host itself did not serve the call.

@@ -224,12 +224,15 @@ impl Delivery<'_> {
                 }
                 tracing::debug!(component = self.consumer.component, "an event had its effect already");
             }
-            Err(Error::Unavailable(why)) => return Attempt::Unavailable(why),
+            Err(Error::Unavailable(why)) => {
+                after.doubt().await;
+                return Attempt::Unavailable(why);
+            }
             Err(error) => return Attempt::Failed(format!("what it wants done is refused: {error}")),
             Ok(()) => {}
         }
         // Also when the effect was committed before: that host may have died before this step.
-        after.follow(capabilities).await;
+        after.follow().await;
         Attempt::Done
     }
 

@@ -198,11 +198,14 @@ impl Schedule {
         capability::abort::here("ticked");
         match done {
             Ok(_) => {
-                after.follow(capabilities).await;
+                after.follow().await;
                 PartResult::Done(next)
             }
             Err(Error::Unmet(0)) => PartResult::Lost,
-            Err(Error::Unavailable(why)) => PartResult::Unavailable(why),
+            Err(Error::Unavailable(why)) => {
+                after.doubt().await;
+                PartResult::Unavailable(why)
+            }
             Err(error) => PartResult::Failed(format!("what it wants done is refused: {error}")),
         }
     }

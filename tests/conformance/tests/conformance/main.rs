@@ -8,6 +8,7 @@ mod compose_file;
 mod documents;
 mod documents_property;
 mod events;
+mod invalidations;
 mod kafka_away;
 mod mongodb_away;
 mod mongodb_cut;
