@@ -10,6 +10,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::allocator;
 use crate::command::{Connection, bundle, check, deploy, events, show};
 use crate::log::Lines;
 use crate::serve;
@@ -118,6 +119,7 @@ enum Command {
 
 /// Does what the arguments say.
 pub fn main() -> ExitCode {
+    allocator::bound();
     let cli = Cli::parse();
     start_log();
     let serves = matches!(cli.command, Command::Serve(_));

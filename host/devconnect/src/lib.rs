@@ -13,6 +13,7 @@
 //! | [`trigger`] | what calls a component: HTTP, sockets, events, schedules |
 //! | [`admin`] | the operator's side: metrics, components, events |
 
+mod allocator;
 pub mod cli;
 pub mod command;
 pub mod config;

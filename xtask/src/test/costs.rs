@@ -34,6 +34,8 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("e2e/product", CORE, 30),
     ("e2e/draining", NONE, 40),
     ("e2e/mail", NONE, 40),
+    // It looks at the memory of a host.
+    ("e2e/memory", ALONE, 40),
     ("conformance/documents_property", CORE, 30),
     ("conformance/changes_property", CORE, 30),
     ("conformance/kafka_away", HALF, 30),
@@ -42,6 +44,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("conformance/redis_away", NONE, 30),
     ("conformance/presence", NONE, 30),
     ("conformance/slow_fills", NONE, 30),
+    ("conformance/invalidations", HALF, 15),
     // They look at the memory of hosts.
     ("faults/deploys", ALONE, 160),
     ("faults/crashes", CORE, 260),
