@@ -36,6 +36,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("e2e/mail", NONE, 40),
     // It looks at the memory of a host.
     ("e2e/memory", ALONE, 40),
+    ("e2e/outages", HALF, 15),
     ("conformance/documents_property", CORE, 30),
     ("conformance/changes_property", CORE, 30),
     ("conformance/kafka_away", HALF, 30),

@@ -14,6 +14,7 @@ mod live;
 mod mail;
 mod memory;
 mod operating;
+mod outages;
 mod polling;
 mod product;
 mod watching;
