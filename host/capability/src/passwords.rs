@@ -145,14 +145,29 @@ impl Passwords {
         client: &str,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = self.queue.enter(&queue::caller(client)).await.ok_or(Error::Busy)?;
-        tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(permit);
-            result
-        })
-        .await
-        .map_err(|error| Error::Failed(error.to_string()))?
+        let (queue, caller) = (self.queue.clone(), queue::caller(client));
+        let broke_off = |error: tokio::task::JoinError| Error::Failed(error.to_string());
+        // A task of its own uses the permit as soon as it comes, however seldom the caller is polled: others wait for it.
+        let task = tokio::spawn(async move {
+            let permit = queue.enter(&caller).await.ok_or(Error::Busy)?;
+            let running = tokio::task::spawn_blocking(move || {
+                let result = work();
+                drop(permit);
+                result
+            });
+            running.await.map_err(broke_off)?
+        });
+        let _waiting = Waiting(task.abort_handle());
+        task.await.map_err(broke_off)?
+    }
+}
+
+/// A caller that waits. One that is dropped leaves the queue.
+struct Waiting(tokio::task::AbortHandle);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -515,6 +530,26 @@ mod tests {
         // What the operator chose is never too much.
         let own = Params::new(128 << 10, 12, 1, None).unwrap();
         assert_eq!(affordable(&argon2("m=131072,t=12,p=1"), &own), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_is_not_polled_keeps_nobody_waiting() {
+        let passwords = cheap(1, 4);
+        let held = passwords.queue.enter("").await.unwrap();
+        let verify = || passwords.verify(CLIENT, "wrong".into(), None);
+        let mut idle = Box::pin(verify());
+        tokio::select! {
+            biased;
+            _ = &mut idle => panic!("it has no permit"),
+            () = tokio::task::yield_now() => {}
+        }
+        // It is first in the queue, and gets the permit; nobody polls it.
+        let next = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            drop(held);
+            verify().await
+        });
+        assert_eq!(next.await, Ok(Ok(Verdict::Differs)));
+        assert_eq!(idle.await, Ok(Verdict::Differs));
     }
 
     #[tokio::test]
