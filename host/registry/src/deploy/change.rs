@@ -228,7 +228,10 @@ impl Deployments {
                     tracing::debug!(component = row.name, %error, "a canary is judged when the documents answer")
                 }
                 Err(error) => {
-                    tracing::warn!(component = row.name, %error, "a canary's rule can't end its run; promote it or roll it back")
+                    if self.is_newly_stuck(run) {
+                        let component = &row.name;
+                        tracing::warn!(component, %error, "a canary's rule can't end its run; promote it or roll it back");
+                    }
                 }
             }
         }

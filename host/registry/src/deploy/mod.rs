@@ -14,7 +14,7 @@ mod component_row;
 mod fetch;
 mod local_copy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,6 +128,8 @@ pub struct Deployments {
     seeds: Mutex<BTreeMap<String, Arc<Bundle>>>,
     /// Whether this host starts only when it can serve every component.
     strict: bool,
+    /// The canary runs that a rule can't end, by their ids: each is logged once.
+    stuck: Mutex<BTreeSet<String>>,
 }
 
 /// The state that this host has applied.
@@ -164,6 +166,7 @@ impl Deployments {
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
             strict: false,
+            stuck: Mutex::default(),
         }
     }
 
@@ -322,6 +325,11 @@ impl Deployments {
         let sort = Sort::from_document(&doc! { "_id": -1 })?;
         let query = Query { sort, limit, ..Query::all(LOG, Filter::from_document(&doc! {})?) };
         Ok(self.documents.find(query).await?)
+    }
+
+    /// Whether this is the first time that a canary run can't be ended.
+    fn is_newly_stuck(&self, run: &CanaryRun) -> bool {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).insert(run.id.clone())
     }
 
     fn seeds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Bundle>>> {
