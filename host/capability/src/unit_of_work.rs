@@ -4,14 +4,14 @@
 //! A request's call commits one per commit call. An event's call gathers one, which is committed when it returns. After a
 //! crash between the commit and its effects other hosts apply the stored invalidation; emits are lost then.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::value::RawValue;
 
 use crate::Capabilities;
 #[cfg(doc)]
 use crate::documents::Documents;
-use crate::documents::{Commit, Effect, Error, KeyLock, Write};
+use crate::documents::{Commit, Effect, Error, KeyLock, Late, Write};
 use crate::events::Event;
 use crate::invalidations::{Invalidation, Invalidations};
 use crate::pending_invalidations::Stale;
@@ -121,12 +121,31 @@ impl UnitOfWork {
         let documents = capabilities.documents.clone();
         // A task of its own: what follows the commit follows also when the caller's time is over, or the caller is gone.
         let task = tokio::spawn(async move {
+            let after = Arc::new(Mutex::new(Some(after)));
+            // And when the store commits after it has stopped waiting.
+            let followed = after.clone();
+            let late: Late = Box::new(move |committed| {
+                if committed && let Some(after) = locked(&followed).take() {
+                    tokio::spawn(after.follow());
+                }
+            });
             crate::abort::here("commit");
-            let (done, lock) = documents.commit_in_key_order(commit, held).await;
+            let (done, lock) = documents.commit_with_late_outcome(commit, held, late).await;
             crate::abort::here("committed");
             match &done {
-                Ok(_) => after.follow().await,
-                Err(Error::Unavailable(_)) => after.doubt().await,
+                Ok(_) => {
+                    let after = locked(&after).take();
+                    if let Some(after) = after {
+                        after.follow().await;
+                    }
+                }
+                Err(Error::Unavailable(_)) => {
+                    // None: the outcome came meanwhile.
+                    let doubt = locked(&after).as_ref().map(After::doubt);
+                    if let Some(doubt) = doubt {
+                        doubt.await;
+                    }
+                }
                 // Nothing was done.
                 Err(_) => {}
             }
@@ -173,6 +192,10 @@ impl Emit {
     }
 }
 
+fn locked(after: &Mutex<Option<After>>) -> MutexGuard<'_, Option<After>> {
+    after.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn within(bytes: usize, what: &str) -> Result<(), Error> {
     if bytes > MAX_BYTES {
         return Err(Error::Invalid(format!(
@@ -195,12 +218,16 @@ pub struct After {
 impl After {
     /// Of a commit of which nobody knows whether it happened, or happens yet: the cache is not believed, and sockets whose
     /// session may have ended are closed; their clients connect again where it has not.
-    pub async fn doubt(self) {
-        if let Some(invalidation) = self.invalidation {
-            self.invalidations.doubt(invalidation).await;
-        }
-        for (subject, ending) in &self.ended {
-            self.sockets.end(subject, ending).await;
+    pub fn doubt(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (invalidations, sockets) = (self.invalidations.clone(), self.sockets.clone());
+        let (invalidation, ended) = (self.invalidation.clone(), self.ended.clone());
+        async move {
+            if let Some(invalidation) = invalidation {
+                invalidations.doubt(invalidation).await;
+            }
+            for (subject, ending) in &ended {
+                sockets.end(subject, ending).await;
+            }
         }
     }
 
