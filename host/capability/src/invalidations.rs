@@ -4,6 +4,9 @@
 //! at once; when the cache does not answer or the host dies, every host polls for the document, invalidates
 //! the cache as soon as it answers, and until then does not use cached values of these keys. A cache in this process ends
 //! with it and needs none.
+//!
+//! A commit of which nobody knows whether it happened may happen yet. The document comes with it, whenever that is; where there
+//! is none, what it makes stale is in doubt until no store can commit it any more.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -11,10 +14,10 @@ use std::time::{Duration, Instant};
 use bson::oid::ObjectId;
 use bson::{Bson, RawDocumentBuf, doc};
 
-use crate::cache::{Cache, Ttl};
+use crate::cache::{Cache, HOLD, Ttl};
 use crate::clocks::Clock;
 use crate::documents::{Commit, Documents, Error, Filter, Query, Write, date};
-use crate::pending_invalidations::{Pending, PendingInvalidations, Stale};
+use crate::pending_invalidations::{Due, Pending, PendingInvalidations, Stale};
 use crate::sessions::Sessions;
 
 /// The collection of the invalidations. It is the host's, not the application's.
@@ -25,9 +28,11 @@ const POLL: Duration = Duration::from_millis(50);
 const BATCH: u32 = 200;
 /// How many are, where those would be too large for an answer.
 const SMALL_BATCH: u32 = 8;
-/// For how long no fill may store a value of an invalidated key: longer than any call may take from its read to its fill.
-/// Seconds.
-const HOLD: u32 = 60;
+/// How long a commit without an answer may happen yet: MongoDB ends a transaction that is open for 60 s, and looks for them
+/// every 30 s at most.
+const DOUBT: Duration = Duration::from_secs(100);
+/// How often it is checked whether a doubt is over.
+const DOUBT_POLL: Duration = Duration::from_secs(1);
 
 /// How long before its commit a session's end may be dated: longer than any call takes. Milliseconds.
 const CALL: u64 = 600_000;
@@ -101,9 +106,40 @@ impl Invalidations {
         }
     }
 
+    /// After a commit whose outcome is not known: what it makes stale is not believed until the commit can't happen any more,
+    /// and is invalidated then. A shared cache needs nothing: the commit, if it happens, stores the invalidation.
+    pub async fn doubt(self: &Arc<Self>, invalidation: Invalidation) {
+        if self.cache.is_shared() {
+            return;
+        }
+        if self.pending.doubt(&invalidation.stale, invalidation.at, Instant::now() + DOUBT) {
+            tokio::spawn(settle_doubts(Arc::downgrade(self)));
+        }
+        if let Err(why) = self.apply(&invalidation).await {
+            tracing::debug!(%why, "the cache is invalidated when it is known what was committed");
+        }
+    }
+
+    async fn settle_due(&self, due: Due, now: Instant) {
+        let mut settled = Due::default();
+        for key in due.keys {
+            if self.cache.invalidate(&key, Ttl::clamped(HOLD.into())).await.is_ok() {
+                settled.keys.push(key);
+            }
+        }
+        for (subject, since) in due.subjects {
+            if self.sessions.bury(&subject, since).await.is_ok() {
+                settled.subjects.push((subject, since));
+            }
+        }
+        self.pending.settled(&settled, now);
+    }
+
     /// Polls for invalidations that were not applied, until `self` is dropped. Needs a runtime.
     pub fn start(self: &Arc<Self>) {
         if self.cache.is_shared() {
+            // Until the first poll nobody knows what other hosts, or this one before, could not invalidate.
+            self.pending.set_more(true);
             tokio::spawn(poll(Arc::downgrade(self)));
         }
     }
@@ -137,34 +173,57 @@ impl Invalidations {
         }
     }
 
-    /// Applies a batch of the stored invalidations.
+    /// Applies the stored invalidations, page by page. Where the cache refuses a page it knows those of this page, and that
+    /// there are more.
     async fn apply_stored(&self) -> Result<(), Error> {
         let begun = Instant::now();
-        let stored = self.stored().await?;
-        let (mut done, mut failed) = (Vec::new(), Pending::new());
-        for invalidation in stored {
-            match self.apply(&invalidation).await {
-                Ok(()) => done.push(invalidation.id),
-                Err(_) => _ = failed.insert(invalidation.id, (invalidation.stale, begun)),
+        let (mut failed, mut last) = (Pending::new(), None);
+        let more = loop {
+            let page = self.stored(last).await?;
+            if page.is_full {
+                // Those behind it are not known yet.
+                self.pending.set_more(true);
             }
-        }
+            let mut done = Vec::new();
+            for invalidation in page.invalidations {
+                match self.apply(&invalidation).await {
+                    Ok(()) => done.push(invalidation.id),
+                    Err(_) => _ = failed.insert(invalidation.id, (invalidation.stale, begun)),
+                }
+            }
+            if !done.is_empty() {
+                self.delete(&done).await;
+            }
+            last = page.last;
+            if !page.is_full || last.is_none() || failed.len() >= BATCH as usize {
+                break page.is_full;
+            }
+        };
         self.pending.change(|pending| {
             // Those that became pending since `begun` are not among the stored ones that were read.
             failed.extend(pending.drain().filter(|(_, (_, since))| *since > begun));
             *pending = failed;
         });
-        if !done.is_empty() {
-            self.delete(&done).await;
-        }
+        self.pending.set_more(more);
         Ok(())
     }
 
-    async fn stored(&self) -> Result<Vec<Invalidation>, Error> {
-        let query = Query { limit: BATCH, ..Query::all(COLLECTION, Filter::all()) };
+    /// The stored invalidations after this one, by their ids.
+    async fn stored(&self, after: Option<ObjectId>) -> Result<Page, Error> {
+        let filter = match after {
+            Some(after) => Filter::from_document(&doc! { "_id": { "$gt": after } })?,
+            None => Filter::all(),
+        };
+        let mut query = Query { limit: BATCH, ..Query::all(COLLECTION, filter) };
         let found = match self.documents.find(query.clone()).await {
-            Err(Error::Invalid(_)) => self.documents.find(Query { limit: SMALL_BATCH, ..query }).await?,
+            Err(Error::Invalid(_)) => {
+                query.limit = SMALL_BATCH;
+                self.documents.find(query.clone()).await?
+            }
             found => found?,
         };
+        let is_full = found.len() >= query.limit as usize;
+        let last = found.last().and_then(|document| document.get_object_id("_id").ok());
         let stored = found.iter().filter_map(|document| {
             let texts = |name: &str| {
                 let texts = document.get_array(name).ok()?.into_iter();
@@ -176,16 +235,43 @@ impl Invalidations {
                 at: u64::try_from(document.get_datetime("at").ok()?.timestamp_millis()).ok()?,
             })
         });
-        Ok(stored.collect())
+        Ok(Page { invalidations: stored.collect(), last, is_full })
+    }
+}
+
+/// Some of the stored invalidations.
+struct Page {
+    invalidations: Vec<Invalidation>,
+    last: Option<ObjectId>,
+    /// There may be others behind it.
+    is_full: bool,
+}
+
+async fn settle_doubts(invalidations: Weak<Invalidations>) {
+    loop {
+        tokio::time::sleep(DOUBT_POLL).await;
+        let Some(invalidations) = invalidations.upgrade() else { return };
+        let now = Instant::now();
+        let Some(due) = invalidations.pending.due(now) else { return };
+        invalidations.settle_due(due, now).await;
     }
 }
 
 async fn poll(invalidations: Weak<Invalidations>) {
+    let mut never = true;
     loop {
-        tokio::time::sleep(POLL).await;
-        let Some(invalidations) = invalidations.upgrade() else { return };
-        if let Err(why) = invalidations.apply_stored().await {
-            tracing::debug!(%why, "the stored invalidations are not read");
+        let Some(this) = invalidations.upgrade() else { return };
+        match this.apply_stored().await {
+            Ok(()) => never = false,
+            Err(why) => {
+                tracing::debug!(%why, "the stored invalidations are not read");
+                if never {
+                    // The documents don't answer: the cache is all that this host can start with.
+                    this.pending.set_more(false);
+                }
+            }
         }
+        drop(this);
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -1,8 +1,8 @@
 //! Passwords: argon2id for new hashes, bcrypt for old ones, on blocking threads with bounded concurrency.
 //!
 //! Parameters follow the OWASP password storage cheat sheet (argon2id, 19 MiB, two passes, one lane). A burst of log-ins
-//! waits here and does not stall other requests: hashing runs on at most `parallel` blocking threads, at most `waiting`
-//! callers wait, in turns by where they come from, and further ones get [`Error::Busy`].
+//! waits here and does not stall other requests: hashing runs on at most `parallel` blocking threads, in memory that is kept for
+//! them, at most `waiting` callers wait, in turns by where they come from, and further ones get [`Error::Busy`].
 //!
 //! What a refused password is promised: it costs the same work whether there is an account or not and whatever the account's hash
 //! is, namely one argon2id of today's parameters and one bcrypt of the highest cost that this host has met, up to cost 14. So the
@@ -10,6 +10,7 @@
 //! covered: argon2 hashes of other parameters, hashes that would cost too much to check against, which are refused at once, and
 //! what the load of a whole host tells.)
 
+mod memory;
 mod queue;
 
 use std::hint::black_box;
@@ -17,10 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::random;
+use memory::Memory;
 use queue::Queue;
 
 /// The longest password, in bytes.
@@ -93,6 +95,8 @@ struct Checker {
     argon2: Argon2<'static>,
     /// A hash of no password; checked when no real one was, so that both cases take the same time.
     decoy: String,
+    /// The memory of argon2.
+    memory: Memory,
     /// The highest cost of bcrypt that was met.
     old_cost: AtomicU32,
 }
@@ -108,11 +112,12 @@ struct Work {
 impl Passwords {
     /// With this cost; refuses parameters that argon2 refuses.
     pub fn new(cost: Cost) -> Result<Self, Error> {
-        let params = argon2::Params::new(cost.memory_kib, cost.passes, 1, None).map_err(failed)?;
-        let argon2 = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(failed)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let decoy = decoy(argon2.params())?;
         let old_cost = AtomicU32::new(cost.old_cost.clamp(MIN_OLD_COST, MAX_OLD_COST));
-        let checker = Arc::new(Checker { argon2, decoy, old_cost });
+        let memory = Memory::new(argon2.params().block_count());
+        let checker = Arc::new(Checker { argon2, decoy, memory, old_cost });
         Ok(Self { checker, queue: Queue::new(cost.parallel, cost.waiting) })
     }
 
@@ -120,9 +125,7 @@ impl Passwords {
     pub async fn hash(&self, client: &str, password: String) -> Result<String, Error> {
         let password = checked(password)?;
         let checker = self.checker.clone();
-        let hash =
-            move || checker.argon2.hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(failed);
-        self.with_permit(client, hash).await
+        self.with_permit(client, move || checker.hash(&password)).await
     }
 
     /// Checks `password` against `hash`, for a client at this address; against none, it only takes the time.
@@ -142,14 +145,29 @@ impl Passwords {
         client: &str,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = self.queue.enter(&queue::caller(client)).await.ok_or(Error::Busy)?;
-        tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(permit);
-            result
-        })
-        .await
-        .map_err(|error| Error::Failed(error.to_string()))?
+        let (queue, caller) = (self.queue.clone(), queue::caller(client));
+        let broke_off = |error: tokio::task::JoinError| Error::Failed(error.to_string());
+        // A task of its own uses the permit as soon as it comes, however seldom the caller is polled: others wait for it.
+        let task = tokio::spawn(async move {
+            let permit = queue.enter(&caller).await.ok_or(Error::Busy)?;
+            let running = tokio::task::spawn_blocking(move || {
+                let result = work();
+                drop(permit);
+                result
+            });
+            running.await.map_err(broke_off)?
+        });
+        let _waiting = Waiting(task.abort_handle());
+        task.await.map_err(broke_off)?
+    }
+}
+
+/// A caller that waits. One that is dropped leaves the queue.
+struct Waiting(tokio::task::AbortHandle);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -158,12 +176,60 @@ impl Checker {
         let (verdict, work) = match hash {
             None => (Verdict::Differs, Work::default()),
             Some(hash) if hash.starts_with("$2") => self.check_bcrypt(password, hash),
-            Some(hash) => check_argon2(&self.argon2, password, hash),
+            Some(hash) => self.check_argon2(password, hash),
         };
         if verdict == Verdict::Differs {
             self.make_up(password, work);
         }
         verdict
+    }
+
+    /// A PHC string with a fresh salt.
+    fn hash(&self, password: &str) -> Result<String, Error> {
+        let salt = Salt::new(&random::bytes::<16>()).map_err(failed)?;
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        let hashed = self.memory.lend(self.argon2.params().block_count(), |blocks| {
+            self.argon2.hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, blocks)
+        });
+        hashed.map_err(failed)?;
+        Ok(phc(self.argon2.params(), &salt, &Output::new(&output).map_err(failed)?))
+    }
+
+    fn check_argon2(&self, password: &str, hash: &str) -> (Verdict, Work) {
+        // None: it is no hash of argon2, and was not checked.
+        let parsed = PasswordHash::new(hash).ok();
+        let Some((parsed, matches)) =
+            parsed.and_then(|parsed| self.argon2_matches(password, &parsed).map(|matches| (parsed, matches)))
+        else {
+            return (Verdict::Differs, Work::default());
+        };
+        let own = self.argon2.params();
+        let same = Params::try_from(&parsed)
+            .is_ok_and(|params| params.m_cost() == own.m_cost() && params.t_cost() == own.t_cost());
+        let verdict = match matches {
+            false => Verdict::Differs,
+            true if same && parsed.algorithm.as_str() == "argon2id" => Verdict::Matches,
+            true => Verdict::MatchesOutdated,
+        };
+        (verdict, Work { argon2: true, bcrypt: None })
+    }
+
+    /// Whether a hash of argon2, which has its own parameters, is this password's; none when it is no such hash.
+    fn argon2_matches(&self, password: &str, hash: &PasswordHash) -> Option<bool> {
+        let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let params = Params::try_from(hash).ok()?;
+        let blocks = params.block_count();
+        let argon2 = Argon2::new(algorithm, version, params);
+        let mut output = [0; Output::MAX_LENGTH];
+        let output = output.get_mut(..expected.len())?;
+        let hashed = self.memory.lend(blocks, |blocks| {
+            argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut *output, blocks)
+        });
+        hashed.ok()?;
+        // Compared in constant time.
+        Some(Output::new(output).is_ok_and(|output| output == *expected))
     }
 
     fn check_bcrypt(&self, password: &str, hash: &str) -> (Verdict, Work) {
@@ -182,7 +248,7 @@ impl Checker {
     /// Does what is missing of the work that a refused password costs.
     fn make_up(&self, password: &str, done: Work) {
         if !done.argon2 {
-            black_box(check_argon2(&self.argon2, password, &self.decoy));
+            black_box(self.check_argon2(password, &self.decoy));
         }
         let most = self.old_cost.load(Ordering::Relaxed);
         let missing = match done.bcrypt {
@@ -197,33 +263,19 @@ impl Checker {
 }
 
 /// A fake hash with these parameters: a check against it takes as long as one against a real hash; making it is cheap.
-fn decoy(params: &argon2::Params) -> Result<String, Error> {
+fn decoy(params: &Params) -> Result<String, Error> {
     let salt = Salt::new(&random::bytes::<16>()).map_err(failed)?;
     let hash = Output::new(&random::bytes::<32>()).map_err(failed)?;
-    Ok(format!("$argon2id$v=19${params}${salt}${hash}"))
+    Ok(phc(params, &salt, &hash))
 }
 
-fn check_argon2(argon2: &Argon2<'_>, password: &str, hash: &str) -> (Verdict, Work) {
-    let Ok(parsed) = PasswordHash::new(hash) else { return (Verdict::Differs, Work::default()) };
-    // `verify_password` takes the parameters from the hash.
-    match argon2.verify_password(password.as_bytes(), &parsed) {
-        Ok(()) => {}
-        Err(argon2::password_hash::Error::PasswordInvalid) => {
-            let was_hashed = parsed.salt.is_some() && parsed.hash.is_some();
-            return (Verdict::Differs, Work { argon2: was_hashed, bcrypt: None });
-        }
-        // It is no hash of argon2, and was not checked.
-        Err(_) => return (Verdict::Differs, Work::default()),
-    }
-    let same = argon2::Params::try_from(&parsed)
-        .is_ok_and(|params| params.m_cost() == argon2.params().m_cost() && params.t_cost() == argon2.params().t_cost());
-    let is_of_today = same && parsed.algorithm.as_str() == "argon2id";
-    let verdict = if is_of_today { Verdict::Matches } else { Verdict::MatchesOutdated };
-    (verdict, Work { argon2: true, bcrypt: None })
+/// A PHC string of argon2id.
+fn phc(params: &Params, salt: &Salt, hash: &Output) -> String {
+    format!("$argon2id$v=19${params}${salt}${hash}")
 }
 
 /// Refuses a hash whose check would cost more than any that the host makes. What is no hash is no error here.
-fn affordable(hash: &str, own: &argon2::Params) -> Result<(), Error> {
+fn affordable(hash: &str, own: &Params) -> Result<(), Error> {
     let too_much = |what: String| Error::Invalid(format!("the hash is not checked against: {what}"));
     if hash.len() > MAX_HASH {
         return Err(too_much(format!("it has {} bytes, and at most {MAX_HASH} are allowed", hash.len())));
@@ -238,7 +290,7 @@ fn affordable(hash: &str, own: &argon2::Params) -> Result<(), Error> {
         };
     }
     let Ok(parsed) = PasswordHash::new(hash) else { return Ok(()) };
-    let Ok(params) = argon2::Params::try_from(&parsed) else { return Ok(()) };
+    let Ok(params) = Params::try_from(&parsed) else { return Ok(()) };
     let (memory, passes, lanes) = MAX_ARGON2;
     if params.m_cost() > memory.max(own.m_cost())
         || params.t_cost() > passes.max(own.t_cost())
@@ -267,6 +319,8 @@ fn failed(error: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use argon2::{PasswordHasher as _, PasswordVerifier as _};
+
     use super::*;
 
     const CLIENT: &str = "203.0.113.7";
@@ -279,7 +333,7 @@ mod tests {
     fn the_decoy_is_checked_as_a_hash_of_the_same_cost_is() {
         let checker = cheap(1, 1).checker;
         let parsed = PasswordHash::new(&checker.decoy).unwrap();
-        let (its, real) = (argon2::Params::try_from(&parsed).unwrap(), checker.argon2.params());
+        let (its, real) = (Params::try_from(&parsed).unwrap(), checker.argon2.params());
         assert_eq!((its.m_cost(), its.t_cost(), its.p_cost()), (real.m_cost(), real.t_cost(), real.p_cost()));
         // It is not refused before the hashing: `verify_password` returns that the password differs.
         let checked = checker.argon2.verify_password(b"nobody's", &parsed);
@@ -298,6 +352,49 @@ mod tests {
         assert_eq!(verify("Secret#2", Some(hash.as_str())).await, Verdict::Differs);
         assert_eq!(verify("Secret#1", None).await, Verdict::Differs);
         assert_eq!(verify("Secret#1", Some("nonsense")).await, Verdict::Differs);
+    }
+
+    #[tokio::test]
+    async fn what_hashes_and_checks_is_argon2_as_others_have_it() {
+        let passwords = cheap(1, 4);
+        let hash = passwords.hash(CLIENT, "Secret#1".into()).await.unwrap();
+        let parsed = PasswordHash::new(&hash).unwrap();
+        assert_eq!(Argon2::default().verify_password(b"Secret#1", &parsed), Ok(()));
+        // Of other kinds, versions, lanes and lengths.
+        for (algorithm, version, lanes, length) in [
+            (Algorithm::Argon2d, Version::V0x13, 1, None),
+            (Algorithm::Argon2i, Version::V0x10, 2, Some(16)),
+            (Algorithm::Argon2id, Version::V0x13, 4, Some(64)),
+        ] {
+            let params = Params::new(64, 2, lanes, length).unwrap();
+            let hash = Argon2::new(algorithm, version, params).hash_password(b"Secret#1").unwrap().to_string();
+            for (password, verdict) in [("Secret#1", Verdict::MatchesOutdated), ("Secret#2", Verdict::Differs)] {
+                let checked = passwords.verify(CLIENT, password.into(), Some(hash.clone())).await;
+                assert_eq!(checked, Ok(verdict), "{hash}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_memory_of_hashing_is_kept_and_bounded() {
+        let passwords = cheap(2, 64);
+        let large = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(512, 1, 1, None).unwrap());
+        let large = large.hash_password(b"Secret#1").unwrap().to_string();
+        let all = (0..20).map(async |number: usize| {
+            let hash = if number % 2 == 0 { Some(large.clone()) } else { None };
+            passwords.verify(CLIENT, "wrong".into(), hash).await.unwrap()
+        });
+        futures_util::future::join_all(all).await;
+        passwords.hash(CLIENT, "Secret#1".into()).await.unwrap();
+        let kept = passwords.checker.memory.kept();
+        assert!((1..=2).contains(&kept.len()), "{} blocks are kept", kept.len());
+        for blocks in kept {
+            assert_eq!(blocks.capacity(), 64, "no more than a hash of today takes");
+            assert!(
+                blocks.iter().all(|block| AsRef::<[u64]>::as_ref(block).iter().all(|word| *word == 0)),
+                "nothing of a password"
+            );
+        }
     }
 
     #[tokio::test]
@@ -323,7 +420,7 @@ mod tests {
         let hashed = checker.argon2.hash_password(b"x").unwrap().to_string();
         let work = |hash: &str| match hash.starts_with("$2") {
             true => checker.check_bcrypt("wrong", hash).1,
-            false => check_argon2(&checker.argon2, "wrong", hash).1,
+            false => checker.check_argon2("wrong", hash).1,
         };
         assert_eq!(work(&hashed), Work { argon2: true, bcrypt: None });
         assert_eq!(work(&bcrypt::hash("x", 5).unwrap()), Work { argon2: false, bcrypt: Some(5) });
@@ -431,8 +528,28 @@ mod tests {
             assert!(matches!(checked, Err(Error::Invalid(_))), "{hash:.40}: {checked:?}");
         }
         // What the operator chose is never too much.
-        let own = argon2::Params::new(128 << 10, 12, 1, None).unwrap();
+        let own = Params::new(128 << 10, 12, 1, None).unwrap();
         assert_eq!(affordable(&argon2("m=131072,t=12,p=1"), &own), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_is_not_polled_keeps_nobody_waiting() {
+        let passwords = cheap(1, 4);
+        let held = passwords.queue.enter("").await.unwrap();
+        let verify = || passwords.verify(CLIENT, "wrong".into(), None);
+        let mut idle = Box::pin(verify());
+        tokio::select! {
+            biased;
+            _ = &mut idle => panic!("it has no permit"),
+            () = tokio::task::yield_now() => {}
+        }
+        // It is first in the queue, and gets the permit; nobody polls it.
+        let next = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            drop(held);
+            verify().await
+        });
+        assert_eq!(next.await, Ok(Ok(Verdict::Differs)));
+        assert_eq!(idle.await, Ok(Verdict::Differs));
     }
 
     #[tokio::test]

@@ -4,18 +4,20 @@
 //! A request's call commits one per commit call. An event's call gathers one, which is committed when it returns. After a
 //! crash between the commit and its effects other hosts apply the stored invalidation; emits are lost then.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde_json::value::RawValue;
 
 use crate::Capabilities;
 use crate::budget::MAX_UNIT;
 #[cfg(doc)]
 use crate::documents::Documents;
-use crate::documents::{Commit, Effect, Error, KeyLock, Write};
+use crate::documents::{Commit, Effect, Error, KeyLock, Late, Write};
 use crate::events::Event;
-use crate::invalidations::Invalidation;
+use crate::invalidations::{Invalidation, Invalidations};
 use crate::pending_invalidations::Stale;
 use crate::sessions::Ending;
-use crate::sockets::Target;
+use crate::sockets::{Sockets, Target};
 
 /// The most items of each kind that one unit takes.
 const MAX_ITEMS: usize = 1_000;
@@ -114,16 +116,48 @@ impl UnitOfWork {
             Ok(split) => split,
             Err(error) => return (Err(error), held),
         };
-        crate::abort::here("commit");
-        let (done, lock) = capabilities.documents.commit_in_key_order(commit, held).await;
-        crate::abort::here("committed");
-        match done {
-            Err(error) => (Err(error), lock),
-            Ok(mut effects) => {
-                after.follow(capabilities).await;
-                effects.truncate(count);
-                (Ok(effects), lock)
+        let documents = capabilities.documents.clone();
+        // A task of its own: what follows the commit follows also when the caller's time is over, or the caller is gone.
+        let task = tokio::spawn(async move {
+            let after = Arc::new(Mutex::new(Some(after)));
+            // And when the store commits after it has stopped waiting.
+            let followed = after.clone();
+            let late: Late = Box::new(move |committed| {
+                if committed && let Some(after) = locked(&followed).take() {
+                    tokio::spawn(after.follow());
+                }
+            });
+            crate::abort::here("commit");
+            let (done, lock) = documents.commit_with_late_outcome(commit, held, late).await;
+            crate::abort::here("committed");
+            match &done {
+                Ok(_) => {
+                    let after = locked(&after).take();
+                    if let Some(after) = after {
+                        after.follow().await;
+                    }
+                }
+                Err(Error::Unavailable(_)) => {
+                    // None: the outcome came meanwhile.
+                    let doubt = locked(&after).as_ref().map(After::doubt);
+                    if let Some(doubt) = doubt {
+                        doubt.await;
+                    }
+                }
+                // Nothing was done.
+                Err(_) => {}
             }
+            (done, lock)
+        });
+        match task.await {
+            Ok((done, lock)) => {
+                let effects = done.map(|mut effects| {
+                    effects.truncate(count);
+                    effects
+                });
+                (effects, lock)
+            }
+            Err(error) => (Err(Error::Unavailable(format!("a commit broke off: {error}"))), None),
         }
     }
 
@@ -141,7 +175,8 @@ impl UnitOfWork {
             writes.extend(write);
             invalidation = Some(stored);
         }
-        Ok((Commit { writes, events }, After { invalidation, ended, emits }))
+        let (invalidations, sockets) = (capabilities.invalidations.clone(), capabilities.sockets.clone());
+        Ok((Commit { writes, events }, After { invalidations, sockets, invalidation, ended, emits }))
     }
 }
 
@@ -153,6 +188,10 @@ impl Emit {
         });
         names.sum::<usize>() + self.event.len() + self.payload.get().len()
     }
+}
+
+fn locked(after: &Mutex<Option<After>>) -> MutexGuard<'_, Option<After>> {
+    after.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn within(bytes: usize, what: &str) -> Result<(), Error> {
@@ -167,22 +206,39 @@ fn within(bytes: usize, what: &str) -> Result<(), Error> {
 /// What follows a durable commit. It may run twice: clients recognise an emit by its payload.
 #[must_use = "nothing follows before `follow`"]
 pub struct After {
+    invalidations: Arc<Invalidations>,
+    sockets: Arc<dyn Sockets>,
     invalidation: Option<Invalidation>,
     ended: Vec<(String, Ending)>,
     emits: Vec<Emit>,
 }
 
 impl After {
+    /// Of a commit of which nobody knows whether it happened, or happens yet: the cache is not believed, and sockets whose
+    /// session may have ended are closed; their clients connect again where it has not.
+    pub fn doubt(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (invalidations, sockets) = (self.invalidations.clone(), self.sockets.clone());
+        let (invalidation, ended) = (self.invalidation.clone(), self.ended.clone());
+        async move {
+            if let Some(invalidation) = invalidation {
+                invalidations.doubt(invalidation).await;
+            }
+            for (subject, ending) in &ended {
+                sockets.end(subject, ending).await;
+            }
+        }
+    }
+
     /// Invalidates the cache, ends sockets, and emits.
-    pub async fn follow(self, capabilities: &Capabilities) {
+    pub async fn follow(self) {
         if let Some(invalidation) = self.invalidation {
-            capabilities.invalidations.settle(invalidation).await;
+            self.invalidations.settle(invalidation).await;
         }
         for (subject, ending) in &self.ended {
-            capabilities.sockets.end(subject, ending).await;
+            self.sockets.end(subject, ending).await;
         }
         for Emit { targets, event, payload } in self.emits {
-            if let Err(why) = capabilities.sockets.emit(&targets, &event, &payload).await {
+            if let Err(why) = self.sockets.emit(&targets, &event, &payload).await {
                 tracing::debug!(%why, event, "an emit does not reach every socket");
             }
         }

@@ -118,6 +118,7 @@ enum Command {
 
 /// Does what the arguments say.
 pub fn main() -> ExitCode {
+    native::allocator::bound();
     let cli = Cli::parse();
     start_log();
     let serves = matches!(cli.command, Command::Serve(_));

@@ -1,12 +1,14 @@
 //! The idle pool: a few threads of the lowest priority, where heavy guests run on.
 //!
 //! A guest that answers quickly never gets here. One that keeps running is moved from the shared threads between two of its
-//! ticks, and finishes (or reaches its limit) on CPU time that no other thread uses.
+//! ticks, and finishes (or reaches its limit) on CPU time that no other thread uses. Only the guest is here: what stores do for
+//! it, under their locks, runs on the runtime that it came from.
 
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
 use crate::Ticks;
@@ -45,6 +47,7 @@ impl IdlePool {
             return Ok(Some(done));
         }
         let Some(turn) = turn.await else { return Ok(None) };
+        let work = Lent { home: Handle::current(), work };
         let work = async move {
             let done = work.await;
             drop(turn);
@@ -54,6 +57,23 @@ impl IdlePool {
             Some(pool) => pool.spawn(work).await.map(Some),
             None => Ok(Some(work.await)),
         }
+    }
+}
+
+/// A call in the pool. The tasks, timers and blocking work that it begins are its home's, whose threads have the usual
+/// priority: a store's transaction does not wait, with its locks, until the machine has nothing else to do.
+struct Lent<T> {
+    home: Handle,
+    work: Pin<Box<dyn Future<Output = T> + Send>>,
+}
+
+impl<T> Future for Lent<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Self { home, work } = &mut *self;
+        let _home = home.enter();
+        work.as_mut().poll(context)
     }
 }
 
@@ -73,5 +93,44 @@ fn lower_priority() {
     let me = thread_priority::thread_native_id();
     if let Err(error) = thread_priority::set_thread_priority_and_policy(me, ThreadPriority::Min, idle) {
         tracing::warn!(?error, "the idle pool runs at the usual priority");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::admission::{Admission, AdmissionOptions, Caller};
+
+    fn thread() -> String {
+        std::thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_a_call_in_the_pool_begins_runs_outside_of_it() {
+        let pool = IdlePool::new(1).unwrap();
+        let admission = Arc::new(Admission::new(AdmissionOptions::default(), Arc::default()));
+        let entered = admission.enter(Caller::Unlimited, false).unwrap();
+        let work = Box::pin(async {
+            let begun = thread();
+            let spawned = tokio::spawn(async {
+                let first = thread();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                // What it spawns in turn as well.
+                let second = tokio::spawn(async { thread() }).await.unwrap();
+                [first, thread(), second]
+            });
+            let spawned = spawned.await.unwrap();
+            let blocking = tokio::task::spawn_blocking(thread).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            ([begun, thread()], spawned, blocking)
+        });
+        let turn = async { Some(entered.heavy_turn().await) };
+        let done = pool.drive(work, &Ticks::default(), true, turn).await.unwrap();
+        let (guest, spawned, blocking) = done.unwrap();
+        assert_eq!(guest, ["idle-pool", "idle-pool"]);
+        assert!(spawned.iter().chain([&blocking]).all(|thread| thread != "idle-pool"), "{spawned:?}, {blocking}");
     }
 }

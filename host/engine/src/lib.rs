@@ -34,7 +34,7 @@ pub use build::EngineOptions;
 pub use compile::{COMMAND as COMPILE, Compiling, child as compile_as_child};
 pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
 pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
-pub use outcome::{Counts, Failure, Outcome};
+pub use outcome::{Counts, End, Failure, Outcome, Said};
 pub use state::{Call, CookieChange, Shared, State};
 
 use manifest::{Bundle, Description, Limits, Manifest};
@@ -94,7 +94,7 @@ pub struct Loaded {
     /// The hex SHA-256 of its file, which is its version for the host.
     pub sha256: String,
     /// Its calls since it was loaded.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
     /// The calls of all versions of the component.
     total: Arc<Counts>,
     cut: CancellationToken,
@@ -212,7 +212,7 @@ impl Engine {
             manifest: manifest.clone(),
             description: description.clone(),
             sha256: sha256.clone(),
-            counts: Counts::default(),
+            counts: Arc::default(),
             total,
             cut: CancellationToken::new(),
             exports,

@@ -47,6 +47,8 @@ struct RunningTime {
     is_measured: AtomicBool,
     /// A host function runs, or waits.
     is_in_host: AtomicBool,
+    /// When that began, in milliseconds of a coarse clock; 0 while none does.
+    host_since: AtomicU64,
     /// The CPU time of the thread when the guest went on, in nanoseconds.
     since: AtomicU64,
     /// The guest's own time, in nanoseconds.
@@ -73,12 +75,21 @@ impl Ticks {
 
     /// A host function begins. It ends when the result is dropped.
     fn in_host(&self, now: impl FnOnce() -> u64) -> HostTime {
-        if !self.0.is_measured.load(Ordering::Relaxed) {
-            return HostTime(None);
+        self.0.host_since.store(coarse_time(), Ordering::Relaxed);
+        let is_measured = self.0.is_measured.load(Ordering::Relaxed);
+        if is_measured {
+            self.stop(now);
+            self.0.is_in_host.store(true, Ordering::Relaxed);
         }
-        self.stop(now);
-        self.0.is_in_host.store(true, Ordering::Relaxed);
-        HostTime(Some(self.clone()))
+        HostTime { ticks: self.clone(), is_measured }
+    }
+
+    /// For how long the guest has waited for the host function that it is in, in milliseconds.
+    pub(crate) fn waits_for_host(&self) -> u64 {
+        match self.0.host_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => coarse_time().saturating_sub(since),
+        }
     }
 
     /// The host function has ended.
@@ -126,14 +137,25 @@ impl Ticks {
 /// The time of a host function, which is not the guest's. It ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "the time is the guest's again when this is dropped"]
-pub struct HostTime(Option<Ticks>);
+pub struct HostTime {
+    ticks: Ticks,
+    /// The guest was measured when it began.
+    is_measured: bool,
+}
 
 impl Drop for HostTime {
     fn drop(&mut self) {
-        if let Some(ticks) = &self.0 {
-            ticks.leave_host(cpu_time);
+        self.ticks.0.host_since.store(0, Ordering::Relaxed);
+        if self.is_measured {
+            self.ticks.leave_host(cpu_time);
         }
     }
+}
+
+/// A clock that only goes forward, in milliseconds; exact to a few of them.
+fn coarse_time() -> u64 {
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
 /// The CPU time that this thread has used, in nanoseconds.
@@ -280,7 +302,7 @@ mod tests {
         fn call(&mut self, micros: u64) {
             self.meter.called_host = true;
             let host = self.ticks.in_host(|| self.now);
-            let is_measured = host.0.is_some();
+            let is_measured = host.is_measured;
             // It would read the thread's clock.
             std::mem::forget(host);
             self.now += micros * 1_000;
@@ -380,6 +402,18 @@ mod tests {
         let slice: Vec<Tick> = slice.collect();
         assert_eq!(slice.iter().filter(|tick| **tick == Tick::Yield).count(), 1);
         assert_eq!(slice.last(), Some(&Tick::Yield));
+    }
+
+    #[test]
+    fn a_wait_for_the_host_is_known_while_it_lasts() {
+        let ticks = Ticks::default();
+        assert_eq!(ticks.waits_for_host(), 0);
+        let host = ticks.in_host(cpu_time);
+        while ticks.waits_for_host() < 20 {
+            std::thread::yield_now();
+        }
+        drop(host);
+        assert_eq!(ticks.waits_for_host(), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Outcomes: how a call ended, and the counts of each.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Exceeded;
@@ -42,11 +43,13 @@ pub enum Outcome {
     Busy,
     Cut,
     Host,
+    /// It failed, or did without, because a store or the host itself did not serve it.
+    Store,
 }
 
 impl Outcome {
     /// All of them, in the order of [`Counts`].
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 11] = [
         Outcome::Answered,
         Outcome::Unable,
         Outcome::Trap,
@@ -57,6 +60,7 @@ impl Outcome {
         Outcome::Busy,
         Outcome::Cut,
         Outcome::Host,
+        Outcome::Store,
     ];
 
     /// The label of the metric.
@@ -72,20 +76,86 @@ impl Outcome {
             Outcome::Busy => "busy",
             Outcome::Cut => "cut",
             Outcome::Host => "host",
+            Outcome::Store => "store",
         }
     }
 
     /// Whether it is a failure of the component, and not of the host, its stores or the operator.
     pub fn is_failure(self) -> bool {
-        use Outcome::{Answered, Busy, Cpu, Cut, Host, HostCalls, Memory, OutOfTime, Trap, Unable};
+        use Outcome::{Answered, Busy, Cpu, Cut, Host, HostCalls, Memory, OutOfTime, Store, Trap, Unable};
         match self {
             Unable | Trap | Cpu | Memory | HostCalls | OutOfTime => true,
-            Answered | Busy | Cut | Host => false,
+            Answered | Busy | Cut | Host | Store => false,
         }
     }
 }
 
+/// What a component said with its answer, by the answer alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It did what it was asked.
+    Done,
+    /// It refused the caller.
+    Refused,
+    /// It failed.
+    Failed,
+}
+
+impl Said {
+    /// How the call counts; `unserved`: a store or the host did not serve it.
+    pub(crate) fn outcome(self, unserved: bool) -> Outcome {
+        match self {
+            // It did without.
+            Said::Done => Outcome::Answered,
+            Said::Refused | Said::Failed if unserved => Outcome::Store,
+            Said::Refused => Outcome::Answered,
+            Said::Failed => Outcome::Unable,
+        }
+    }
+}
+
+/// How an answered call ends. It is counted when this is dropped: whoever got the answer knows by then whether it could be
+/// used, so that it is decided once.
+#[derive(Debug)]
+pub struct End {
+    /// Those of the version, and of all versions of the component.
+    counts: [Arc<Counts>; 2],
+    outcome: Outcome,
+}
+
+impl End {
+    pub(crate) fn new(version: &Arc<Counts>, total: &Arc<Counts>, outcome: Outcome) -> Self {
+        Self { counts: [version.clone(), total.clone()], outcome }
+    }
+
+    /// The answer is none that the host can use, or asks for what is refused: the component failed.
+    pub fn refuse(mut self) {
+        if self.outcome == Outcome::Answered {
+            self.outcome = Outcome::Unable;
+        }
+    }
+
+    /// What the answer asks for was not done, because a store did not answer.
+    pub fn store_unavailable(mut self) {
+        self.outcome = Outcome::Store;
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.counts.iter().for_each(|counts| counts.add(self.outcome));
+    }
+}
+
 impl Failure {
+    /// The outcome that it counts as when a store or the host did not serve the call, or did.
+    pub(crate) fn outcome_of(&self, unserved: bool) -> Outcome {
+        match self {
+            Failure::Trap(_) | Failure::OutOfTime if unserved => Outcome::Store,
+            _ => self.outcome(),
+        }
+    }
+
     /// The outcome that it counts as.
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -133,10 +203,54 @@ impl Counts {
         self.ended.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// The answered and failed calls together, and the failed ones; calls that the host or the operator ended do not count.
+    /// The answered and failed calls together, and the failed ones. What the host, its stores or the operator ended does not
+    /// count.
     pub fn judged(&self) -> (u64, u64) {
         let failed =
             Outcome::ALL.into_iter().filter(|outcome| outcome.is_failure()).map(|outcome| self.of(outcome)).sum();
         (self.of(Outcome::Answered) + failed, failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stores_and_the_host_did_is_neither_success_nor_failure() {
+        let counts = Counts::default();
+        for said in [Said::Refused, Said::Failed] {
+            counts.add(said.outcome(true));
+        }
+        for failure in [Failure::Trap("x".into()), Failure::OutOfTime] {
+            counts.add(failure.outcome_of(true));
+        }
+        for failure in [Failure::Busy, Failure::Cut, Failure::Host("x".into())] {
+            counts.add(failure.outcome_of(false));
+        }
+        assert_eq!(counts.judged(), (0, 0));
+        counts.add(Said::Done.outcome(true));
+        assert_eq!(counts.judged(), (1, 0), "it did without the store");
+        for outcome in [Said::Failed.outcome(false), Failure::OutOfTime.outcome_of(false)] {
+            counts.add(outcome);
+        }
+        // Its own limits are its own, whatever the stores do.
+        counts.add(Failure::Exceeded(Exceeded::Cpu).outcome_of(true));
+        assert_eq!(counts.judged(), (4, 3));
+    }
+
+    #[test]
+    fn an_answer_is_counted_once_when_it_is_done_with() {
+        let (version, total) = (Arc::new(Counts::default()), Arc::new(Counts::default()));
+        let end = |said: Said, unserved| End::new(&version, &total, said.outcome(unserved));
+        let open = end(Said::Done, false);
+        assert_eq!(version.judged(), (0, 0));
+        drop(open);
+        end(Said::Done, false).refuse();
+        end(Said::Failed, false).refuse();
+        end(Said::Done, false).store_unavailable();
+        end(Said::Failed, true).refuse();
+        assert_eq!((version.judged(), total.judged()), ((3, 2), (3, 2)));
+        assert_eq!(version.of(Outcome::Store), 2);
     }
 }

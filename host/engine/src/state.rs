@@ -83,6 +83,10 @@ pub struct State {
     generation: Option<u64>,
     /// Every capability is denied.
     denied: bool,
+    /// A store or the host itself did not serve the call.
+    unserved: AtomicBool,
+    /// When the call began, in milliseconds since 1970.
+    begun: u64,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -90,6 +94,7 @@ pub struct State {
 impl State {
     pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, client: String, meter: Meter) -> Self {
         let (cookie, held_lock) = (CookieChange::Keep, HeldKeyLock::default());
+        let begun = shared.capabilities.clock.now();
         Self {
             shared,
             manifest,
@@ -100,6 +105,8 @@ impl State {
             gathering: None,
             generation: None,
             denied: false,
+            unserved: AtomicBool::new(false),
+            begun,
             meter,
             wasi: None,
         }
@@ -140,11 +147,23 @@ impl State {
         self.gathering.as_mut().map(|gathering| &mut gathering.unit)
     }
 
-    /// Records that a store did not answer this call.
+    /// Records that a store did not answer this call, or that the host was too busy to serve it. How the call ends then says
+    /// nothing about the component.
     pub fn record_store_unavailable(&self) {
+        self.unserved.store(true, Ordering::Relaxed);
         if let Some(gathering) = &self.gathering {
             gathering.store_unavailable.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the call may still fill the cache with what it has read.
+    pub(crate) fn may_fill(&self) -> bool {
+        capability::cache::may_fill(self.begun, self.capabilities().clock.now())
+    }
+
+    /// Whether a store or the host itself did not serve the call.
+    pub(super) fn is_unserved(&self) -> bool {
+        self.unserved.load(Ordering::Relaxed)
     }
 
     /// Every host function calls this first: it counts and limits host calls. The function's time is not the guest's as long as

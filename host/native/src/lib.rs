@@ -1,7 +1,9 @@
 //! Machine code: it is loaded only when this process compiled it, or when its tag shows that a holder of the key did.
 //!
-//! The only crate with unsafe code outside of the sandbox, so that who reviews it reads one file. It may touch wasmtime and the
+//! The only crate with unsafe code outside of the sandbox, so that who reviews it reads one crate. It may touch wasmtime and the
 //! C library's allocator; no file, no network, no other crate of the host.
+
+pub mod allocator;
 
 use std::borrow::Cow;
 
@@ -74,18 +76,6 @@ impl<'a> MachineCode<'a> {
         #[expect(unsafe_code, reason = "loading machine code; it was authenticated")]
         unsafe {
             Component::deserialize(engine, &self.0)
-        }
-    }
-}
-
-/// Returns free memory of the C library's allocator to the system. It blocks for milliseconds.
-pub fn trim_memory() {
-    #[cfg(target_env = "gnu")]
-    {
-        // SAFETY: it takes a number and touches only free memory, under the allocator's own locks.
-        #[expect(unsafe_code, reason = "a function of the C library; there is no safe one")]
-        unsafe {
-            libc::malloc_trim(0);
         }
     }
 }

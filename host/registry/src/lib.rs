@@ -308,12 +308,15 @@ impl Registry {
         }
     }
 
-    /// Checks that a component's routes and socket events are not those of another deployed component.
-    pub fn fits(&self, component: &Arc<Loaded>) -> Result<(), RouteConflict> {
-        let mut others = self.deployed().clone();
-        others.remove(&component.manifest.component.name);
+    /// Checks that a component's routes and socket events are not those of another deployed component. `is_current` tells which
+    /// of those that this host serves are deployed: a version that it only keeps, because it can't load the one that replaced
+    /// it, has no say.
+    pub fn fits(&self, component: &Arc<Loaded>, is_current: impl Fn(&Served) -> bool) -> Result<(), RouteConflict> {
+        let deployed = self.deployed().clone();
+        let name = &component.manifest.component.name;
+        let others = deployed.values().filter(|other| other.name() != name && is_current(other));
         // It comes last, so that the error names it as the second.
-        Routes::of(others.values().chain([&Served::whole(component.clone())])).map(drop)
+        Routes::of(others.chain([&Served::whole(component.clone())])).map(drop)
     }
 
     /// Makes a component ready to be called. Does not deploy it.

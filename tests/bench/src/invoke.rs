@@ -86,7 +86,7 @@ async fn time_component(engine: &Arc<Engine>, component: &Arc<Loaded>) -> anyhow
     for round in 0..WARM_UP + ROUNDS {
         let call = call();
         let begun = Instant::now();
-        let answer = engine.invoke(component, enter(engine)?, call).await?;
+        let (answer, _) = engine.invoke(component, enter(engine)?, call).await?;
         let time = begun.elapsed();
         ensure!(answer.response.status == 200, "the component answered {}", answer.response.status);
         if round >= WARM_UP {

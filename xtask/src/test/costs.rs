@@ -39,6 +39,9 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("e2e/draining", NONE, 40),
     ("e2e/mail", NONE, 40),
     ("e2e/neighbours", HALF, 40),
+    // It looks at the memory of a host.
+    ("e2e/memory", ALONE, 40),
+    ("e2e/outages", HALF, 15),
     ("conformance/documents_property", CORE, 30),
     ("conformance/changes_property", CORE, 30),
     ("conformance/kafka_away", HALF, 30),
@@ -48,6 +51,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("conformance/redis_away", NONE, 30),
     ("conformance/presence", NONE, 30),
     ("conformance/slow_fills", NONE, 30),
+    ("conformance/invalidations", HALF, 15),
     // They look at the memory of hosts.
     ("faults/deploys", ALONE, 160),
     ("faults/crashes", CORE, 260),

@@ -22,6 +22,12 @@ pub const MAX_RECENT: u32 = 1_000;
 /// The largest value of a list, in bytes: all values of the longest list have 16 MiB, as the largest answer of documents.
 pub const MAX_ENTRY: usize = 16 << 10;
 
+/// For how long after an invalidation no fill stores a value of the key, in seconds: longer than [`FILLS`].
+pub const HOLD: u32 = 60;
+/// For how long from its begin a call may fill the cache with what it has read, in milliseconds. A call may take longer; what it
+/// read may then be older than an invalidation that is not held any more.
+const FILLS: u64 = 45_000;
+
 /// Why a cache did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -95,6 +101,11 @@ impl Ttl {
     }
 }
 
+/// Whether a call that began at `begun` may fill the cache at `now` with what it has read; milliseconds since 1970.
+pub fn may_fill(begun: u64, now: u64) -> bool {
+    now.saturating_sub(begun) < FILLS
+}
+
 /// Checks a key that comes from a component.
 pub fn check_key(key: &str) -> Result<(), Error> {
     if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -125,4 +136,21 @@ pub fn check_value(value: &[u8]) -> Result<(), Error> {
         return Err(Error::Invalid(format!("a value takes at most {MAX_VALUE} bytes, not {}", value.len())));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call may take 300 s: whatever it fills after that long was read before an invalidation that is not held any more.
+    #[test]
+    fn no_fill_is_older_than_an_invalidation_is_held() {
+        let hold = u64::from(HOLD) * 1_000;
+        assert!(may_fill(1_000, 1_000) && may_fill(1_000, 11_000));
+        // A clock that was set back does not make a call old.
+        assert!(may_fill(1_000, 0));
+        for took in [hold - 10_000, hold, 300_000, u64::MAX - 1_000] {
+            assert!(!may_fill(1_000, 1_000 + took), "{took}");
+        }
+    }
 }

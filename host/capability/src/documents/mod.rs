@@ -214,6 +214,9 @@ pub struct Plan {
     pub indexed: bool,
 }
 
+/// Called by a store that learns how a commit ended after it has told its caller that it does not know; true: it happened.
+pub type Late = Box<dyn FnOnce(bool) + Send>;
+
 /// A store of documents and, in the same transaction, of events.
 ///
 /// `Ok` from [`Documents::commit`] means durable: after a crash of the process or of the machine the writes and the events
@@ -245,6 +248,16 @@ pub trait Documents: Send + Sync + 'static {
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
         drop(held);
         (self.commit(commit).await, None)
+    }
+    /// The same. A store that stops waiting before it knows the outcome, and learns it later, calls `late` then.
+    async fn commit_with_late_outcome(
+        &self,
+        commit: Commit,
+        held: Option<KeyLock>,
+        late: Late,
+    ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
+        drop(late);
+        self.commit_in_key_order(commit, held).await
     }
     /// The same for a commit that no client waits for, such as the effect of an event. A store may give other commits
     /// priority; it still commits these, one at a time if need be.

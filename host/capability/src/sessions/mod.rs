@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use rules::{SessionFields, SessionRules, SessionUse};
 pub use token::{Claims, Keys, Token};
 
-use crate::cache::{Cache, Ttl};
+use crate::cache::{Cache, Ttl, may_fill};
 use crate::clocks::Clock;
 use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
@@ -143,7 +143,9 @@ impl Sessions {
             return Ok(None);
         }
         let ttl = Ttl::clamped(self.rules.cache_age.min(claims.expires.saturating_sub(now / 1_000))).jittered();
-        let _ = self.cache.set_if_absent(&key, Bytes::from_static(LIVING), ttl).await;
+        if may_fill(now, self.clock.now()) {
+            let _ = self.cache.set_if_absent(&key, Bytes::from_static(LIVING), ttl).await;
+        }
         Ok(Some(claims.identity()))
     }
 

@@ -18,11 +18,15 @@ pub(super) struct Desk {
     running: u32,
     /// The part of these that are urgent.
     urgent: u32,
+    /// The part of these that are the host's own.
+    of_host: u32,
     bytes: usize,
     callers: HashMap<Key, Share>,
     components: HashMap<Arc<str>, Component>,
     /// Callers with a waiting call and less running than they may; each once.
     ready: Ready,
+    /// Callers of the host's own whose turn came while such calls had all that they may; each once.
+    parked: VecDeque<Key>,
     next: u64,
 }
 
@@ -88,10 +92,12 @@ impl Desk {
             entered: 0,
             running: 0,
             urgent: 0,
+            of_host: 0,
             bytes: 0,
             callers: HashMap::new(),
             components: HashMap::new(),
             ready: Ready::default(),
+            parked: VecDeque::new(),
             next: 0,
         }
     }
@@ -142,7 +148,7 @@ impl Desk {
 
     /// Runs a call at once where nothing is in its way.
     pub(super) fn try_run(&mut self, key: &Key, component: &Arc<str>) -> bool {
-        let free = self.has_room(key.urgent);
+        let free = self.has_room(key.urgent) && self.has_room_of_host(key);
         let Some(share) = self.callers.get(key) else { return false };
         let of_component = self.components.get(component).map_or(0, |component| component.running);
         let runs = free
@@ -183,6 +189,10 @@ impl Desk {
     pub(super) fn ended(&mut self, key: &Key, component: &Arc<str>) {
         self.running = self.running.saturating_sub(1);
         self.urgent = self.urgent.saturating_sub(u32::from(key.urgent));
+        if key.is_of_host() {
+            self.of_host = self.of_host.saturating_sub(1);
+            self.ready.usual.append(&mut self.parked);
+        }
         if let Some(share) = self.callers.get_mut(key) {
             share.running = share.running.saturating_sub(1);
         }
@@ -210,6 +220,11 @@ impl Desk {
         for urgent in [true, false] {
             while self.has_room(urgent) {
                 let Some(key) = self.ready.of(urgent).pop_front() else { break };
+                if !self.has_room_of_host(&key) {
+                    // It is ready still, and comes again when a call of the host ends.
+                    self.parked.push_back(key);
+                    continue;
+                }
                 let Some(share) = self.callers.get_mut(&key) else { continue };
                 share.is_ready = false;
                 if share.running >= self.options.most_running(&key.caller) {
@@ -282,9 +297,15 @@ impl Desk {
         }
     }
 
+    /// Whether one more of the host's own may run; others don't mind.
+    fn has_room_of_host(&self, key: &Key) -> bool {
+        !key.is_of_host() || self.of_host < self.options.most_of_host()
+    }
+
     fn run(&mut self, key: &Key, component: &Arc<str>) {
         self.running += 1;
         self.urgent += u32::from(key.urgent);
+        self.of_host += u32::from(key.is_of_host());
         if let Some(share) = self.callers.get_mut(key) {
             share.running += 1;
         }
@@ -314,7 +335,13 @@ impl Desk {
     }
 
     #[cfg(test)]
+    pub(super) fn running_of_host(&self) -> u32 {
+        self.of_host
+    }
+
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.callers.is_empty() && self.components.is_empty() && self.running == 0 && self.bytes == 0
+        let nothing_runs = self.running == 0 && self.of_host == 0 && self.urgent == 0;
+        self.callers.is_empty() && self.components.is_empty() && nothing_runs && self.bytes == 0
     }
 }

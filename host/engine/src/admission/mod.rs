@@ -1,7 +1,8 @@
 //! Admission: which calls run, and whose turn is next.
 //!
 //! Callers have equal shares: a caller's calls wait behind its own, and callers take turns. A component can't have all of the
-//! host, and calls that open sessions have a part that nothing else takes. It knows callers and components by name only.
+//! host, and calls that open sessions have a part that nothing else takes. The host's own calls, for events and schedules, have
+//! half of it at most: the rest is for people. It knows callers and components by name only.
 
 mod desk;
 
@@ -75,6 +76,11 @@ impl AdmissionOptions {
         (self.running / 2).max(1)
     }
 
+    /// The most that runs of the host's own calls, of all components together.
+    fn most_of_host(&self) -> u32 {
+        (self.running / 2).max(1)
+    }
+
     /// The most that runs of one component.
     fn per_component(&self) -> u32 {
         (self.running - self.running / 4).max(1)
@@ -106,6 +112,13 @@ impl AdmissionOptions {
 struct Key {
     caller: Caller,
     urgent: bool,
+}
+
+impl Key {
+    /// Whether its calls are the host's own. Those that are urgent, the trials of deploys, are counted with the urgent ones.
+    fn is_of_host(&self) -> bool {
+        !self.urgent && matches!(self.caller, Caller::Component(_))
+    }
 }
 
 /// Admits calls. One lock guards the desk; nothing waits while it is held.

@@ -185,3 +185,40 @@ async fn nothing_is_kept_when_all_have_ended() {
     assert!(admission.desk().is_empty());
     assert_eq!(refusals.of(Refusal::CallWait), 1);
 }
+
+/// Events of many components at once, each of which stays below its own limit.
+#[tokio::test]
+async fn half_of_the_host_is_for_people_whatever_events_there_are() {
+    let (admission, _) =
+        admission(AdmissionOptions { running: 20, waiting: 100, waiting_per_caller: 100, ..options() });
+    let own = |name: &str| admission.enter(Caller::Component(name.into()), false).unwrap();
+    let events: Vec<Entered> = (0..30).map(|number| own(&format!("c{}", number % 10))).collect();
+    let mut running = Vec::new();
+    for (number, entered) in events.iter().enumerate() {
+        if let Some(turn) = at_once(entered.turn(&Arc::from(format!("c{}", number % 10)))).await {
+            running.push(turn.unwrap());
+        }
+    }
+    assert_eq!(running.len(), 10);
+    let people: Vec<Entered> =
+        (0..9).map(|number| admission.enter(member(&format!("m{number}")), false).unwrap()).collect();
+    let mut served = Vec::new();
+    for entered in &people {
+        served.push(at_once(entered.turn(&component())).await.expect("a person's turn is now").unwrap());
+    }
+
+    // Those that wait are not forgotten, and go on one after the other.
+    let (x, y) = (own("x"), own("y"));
+    let component = component();
+    let (first, second) = (x.turn(&component), y.turn(&component));
+    tokio::pin!(first, second);
+    assert!(at_once(&mut first).await.is_none() && at_once(&mut second).await.is_none());
+    served.clear();
+    assert!(at_once(&mut first).await.is_none(), "what people leave is not for events");
+    running.pop();
+    assert!(at_once(&mut first).await.is_some_and(|turn| turn.is_ok()));
+    assert!(at_once(&mut second).await.is_some_and(|turn| turn.is_ok()));
+    running.clear();
+    drop((events, people, x, y));
+    assert!(admission.desk().running_of_host() == 0);
+}

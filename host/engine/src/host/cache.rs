@@ -75,7 +75,7 @@ impl Host for State {
     async fn set_if_absent(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<bool, Error>> {
         let _host = self.enter("cache.set-if-absent")?;
         let ttl = answer!(self.entry(&key, KeyAccess::Write, &value, ttl));
-        if self.has_pending_invalidation(&key) {
+        if self.has_pending_invalidation(&key) || !self.may_fill() {
             return Ok(Ok(false));
         }
         Ok(Ok(stored!(self, set_if_absent(&key, value.into(), ttl.jittered()))))
@@ -92,6 +92,10 @@ impl Host for State {
         let ttl = answer!(self.entry(&key, KeyAccess::ReadWrite, &value, ttl));
         answer!(check_value(expected.as_deref().unwrap_or_default()));
         let expected = expected.map(Bytes::from);
+        // Where there is to be none it is a fill.
+        if expected.is_none() && !self.may_fill() {
+            return Ok(Ok(false));
+        }
         Ok(Ok(stored!(self, compare_and_set(&key, expected, value.into(), ttl))))
     }
 
@@ -129,6 +133,9 @@ impl Host for State {
         let ttl = answer!(self.entry(&key, KeyAccess::Write, &[], ttl));
         let values = values.into_iter().map(|value| check_entry(&value).map(|()| Bytes::from(value)));
         let values = answer!(values.collect::<Result<Vec<_>, _>>());
+        if !self.may_fill() {
+            return Ok(Ok(false));
+        }
         Ok(Ok(stored!(self, fill_recent(&key, values, ttl.jittered()))))
     }
 

@@ -56,6 +56,9 @@ impl Host for State {
             Some(gathered) => gathered.add(unit),
             None => unit.commit(self.capabilities(), None).await.0.map(drop),
         };
+        if matches!(done, Err(StoreError::Unavailable(_))) {
+            self.record_store_unavailable();
+        }
         Ok(done.map_err(|error| match error {
             StoreError::Overdue(why) | StoreError::Unavailable(why) => Error::Unavailable(why),
             error => Error::Invalid(error.to_string()),

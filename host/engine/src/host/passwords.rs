@@ -12,7 +12,8 @@ impl Host for State {
         if !self.grants().passwords {
             return Ok(Err(Error::Denied(DENIED.into())));
         }
-        answer(self.capabilities().passwords.hash(self.client(), password).await)
+        let hashed = self.capabilities().passwords.hash(self.client(), password).await;
+        self.answer(hashed)
     }
 
     async fn verify(&mut self, password: String, hash: Option<String>) -> wasmtime::Result<Result<Verdict, Error>> {
@@ -21,7 +22,7 @@ impl Host for State {
             return Ok(Err(Error::Denied(DENIED.into())));
         }
         let verdict = self.capabilities().passwords.verify(self.client(), password, hash).await;
-        answer(verdict.map(|verdict| match verdict {
+        self.answer(verdict.map(|verdict| match verdict {
             HashVerdict::Matches => Verdict::Matches,
             HashVerdict::MatchesOutdated => Verdict::MatchesOutdated,
             HashVerdict::Differs => Verdict::Differs,
@@ -29,12 +30,17 @@ impl Host for State {
     }
 }
 
-/// The answer to the component. A failure of the hashing itself is the host's: it stops the component.
-fn answer<T>(result: Result<T, Failure>) -> wasmtime::Result<Result<T, Error>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Failure::Busy) => Ok(Err(Error::Busy)),
-        Err(Failure::Invalid(why)) => Ok(Err(Error::Invalid(why))),
-        Err(error @ Failure::Failed(_)) => Err(wasmtime::Error::msg(error.to_string())),
+impl State {
+    /// The answer to the component. A failure of the hashing itself is the host's: it stops the component.
+    fn answer<T>(&self, result: Result<T, Failure>) -> wasmtime::Result<Result<T, Error>> {
+        if matches!(result, Err(Failure::Busy | Failure::Failed(_))) {
+            self.record_store_unavailable();
+        }
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(Failure::Busy) => Ok(Err(Error::Busy)),
+            Err(Failure::Invalid(why)) => Ok(Err(Error::Invalid(why))),
+            Err(error @ Failure::Failed(_)) => Err(wasmtime::Error::msg(error.to_string())),
+        }
     }
 }

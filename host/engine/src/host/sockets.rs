@@ -94,6 +94,14 @@ impl State {
         Ok(self.capabilities().sockets.appear(&identity.subject, &socket).await?)
     }
 
+    /// Records when the store behind the sockets did not answer.
+    fn seen<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if matches!(answer, Err(Error::Unavailable(_))) {
+            self.record_store_unavailable();
+        }
+        answer
+    }
+
     async fn is_online(&mut self, user: &str) -> Result<bool, Error> {
         self.grants().sockets.check_presence().map_err(Error::Denied)?;
         check_name(user)?;
@@ -127,7 +135,8 @@ impl Host for State {
         payload: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let _host = self.enter("sockets.emit")?;
-        Ok(self.emitted(targets, &event, &payload).await)
+        let answer = self.emitted(targets, &event, &payload).await;
+        Ok(self.seen(answer))
     }
 
     async fn emit_with_ack(
@@ -138,26 +147,31 @@ impl Host for State {
         timeout_ms: u32,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
         let _host = self.enter("sockets.emit-with-ack")?;
-        Ok(self.answered(&socket, &event, &payload, Duration::from_millis(timeout_ms.into())).await)
+        let answer = self.answered(&socket, &event, &payload, Duration::from_millis(timeout_ms.into())).await;
+        Ok(self.seen(answer))
     }
 
     async fn join(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
         let _host = self.enter("sockets.join")?;
-        Ok(self.moved(&room, true).await)
+        let answer = self.moved(&room, true).await;
+        Ok(self.seen(answer))
     }
 
     async fn leave(&mut self, room: String) -> wasmtime::Result<Result<(), Error>> {
         let _host = self.enter("sockets.leave")?;
-        Ok(self.moved(&room, false).await)
+        let answer = self.moved(&room, false).await;
+        Ok(self.seen(answer))
     }
 
     async fn appear(&mut self) -> wasmtime::Result<Result<(), Error>> {
         let _host = self.enter("sockets.appear")?;
-        Ok(self.appeared().await)
+        let answer = self.appeared().await;
+        Ok(self.seen(answer))
     }
 
     async fn online(&mut self, user: String) -> wasmtime::Result<Result<bool, Error>> {
         let _host = self.enter("sockets.online")?;
-        Ok(self.is_online(&user).await)
+        let answer = self.is_online(&user).await;
+        Ok(self.seen(answer))
     }
 }

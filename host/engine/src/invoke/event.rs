@@ -1,13 +1,13 @@
 //! Calls a component for events, and gathers its unit of work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use wasmtime::Store;
 
 use crate::bindings::{DeliveryRef, EventRef, Unable};
 use crate::invoke::Invocation;
-use crate::{Call, Exports, Outcome, State};
+use crate::{Call, Exports, Said, State};
 use capability::events::Record;
 use capability::unit_of_work::UnitOfWork;
 
@@ -40,12 +40,8 @@ impl Invocation for EventCall {
         &self.topic
     }
 
-    fn outcome(&self, answer: &Self::Answer) -> Outcome {
-        if answer.is_err() && !self.store_unavailable.load(Ordering::Relaxed) {
-            Outcome::Unable
-        } else {
-            Outcome::Answered
-        }
+    fn said(&self, answer: &Self::Answer) -> Said {
+        if answer.is_err() { Said::Failed } else { Said::Done }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {

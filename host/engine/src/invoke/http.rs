@@ -12,7 +12,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::bindings::{IdentityRef, RequestRef, Response};
 use crate::invoke::Invocation;
-use crate::{Call, CookieChange, Exports, HttpExport, Outcome, State};
+use crate::{Call, CookieChange, Exports, HttpExport, Said, State};
 use capability::text;
 
 /// The most headers of a response.
@@ -69,8 +69,12 @@ impl Invocation for HttpCall {
         &self.client
     }
 
-    fn outcome(&self, answer: &Answer) -> Outcome {
-        if answer.response.status >= 500 { Outcome::Unable } else { Outcome::Answered }
+    fn said(&self, answer: &Answer) -> Said {
+        match answer.response.status {
+            500.. => Said::Failed,
+            400.. => Said::Refused,
+            _ => Said::Done,
+        }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Answer> {

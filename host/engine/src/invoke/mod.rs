@@ -10,6 +10,7 @@ mod socket;
 mod tick;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,9 @@ pub use socket::{SocketCall, SocketReply};
 pub use tick::TickCall;
 
 use crate::admission::Turn;
-use crate::{Call, Caller, Engine, Entered, Exceeded, Exports, Failure, Loaded, Meter, Outcome, State, Tick, Ticks};
+use crate::{
+    Call, Caller, End, Engine, Entered, Exceeded, Exports, Failure, Loaded, Meter, Outcome, Said, State, Tick, Ticks,
+};
 use capability::{budget, text};
 
 /// The most bytes that one host call, or the answer of a call, copies from the guest: the largest commit or body, and more
@@ -32,6 +35,9 @@ use capability::{budget, text};
 const MAX_LIFTED: usize = 20 << 20;
 /// The most resources that a call holds at a time. One more is a trap.
 const MAX_HANDLES: usize = 1_000;
+/// A call whose time ends while it waits for one host function for so long, or for half of its time, was not served by a store.
+/// Milliseconds.
+const SLOW: u64 = 1_000;
 
 /// A trigger's call of a component.
 pub trait Invocation: Send + Sync + 'static {
@@ -49,10 +55,8 @@ pub trait Invocation: Send + Sync + 'static {
         ""
     }
 
-    /// How a call with this answer counts.
-    fn outcome(&self, _answer: &Self::Answer) -> Outcome {
-        Outcome::Answered
-    }
+    /// What the component said with this answer.
+    fn said(&self, answer: &Self::Answer) -> Said;
 
     /// Instantiates the component in `store` and calls its export for this trigger.
     fn run(
@@ -63,19 +67,19 @@ pub trait Invocation: Send + Sync + 'static {
 }
 
 impl Engine {
-    /// Calls a component when the call's turn comes, and counts how it ended, in a task of its own. Dropped before the turn
-    /// comes, the call does not begin.
+    /// Calls a component when the call's turn comes, in a task of its own. Dropped before the turn comes, the call does not
+    /// begin. How it ended is counted: a failure at once, an answer when its [`End`] is dropped.
     pub async fn invoke<I: Invocation>(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         entered: Entered,
         invocation: I,
-    ) -> Result<I::Answer, Failure> {
+    ) -> Result<(I::Answer, End), Failure> {
         let running = Running::begin(loaded);
         let turn = self.turn(loaded, &entered).await?;
         let engine = self.clone();
         let task = tokio::spawn(async move {
-            let answer = engine.drive(&running.0, &entered, invocation).await;
+            let answer = ended(&running.0, engine.drive(&running.0, &entered, invocation).await);
             // In this order: a call that has a turn has entered.
             drop((turn, entered));
             answer
@@ -88,7 +92,7 @@ impl Engine {
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         invocation: I,
-    ) -> Result<I::Answer, Failure> {
+    ) -> Result<(I::Answer, End), Failure> {
         let entered = self.enter_for_host(loaded)?;
         self.invoke(loaded, entered, invocation).await
     }
@@ -98,13 +102,14 @@ impl Engine {
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         invocation: I,
-    ) -> Result<I::Answer, Failure> {
+    ) -> Result<(I::Answer, End), Failure> {
         let entered = self.enter_for_host(loaded)?;
         let _running = Running::begin(loaded);
         let _turn = self.turn(loaded, &entered).await?;
         // The state that calls share is behind atomics and locks that stay usable after a panic.
         let driven = AssertUnwindSafe(self.drive(loaded, &entered, invocation)).catch_unwind().await;
-        driven.unwrap_or_else(|_| Err(Failure::Host("the call panicked".to_owned())))
+        let panicked = |_| Err(Stopped::by(Failure::Host("the call panicked".to_owned())));
+        ended(loaded, driven.unwrap_or_else(panicked))
     }
 
     fn enter_for_host(&self, loaded: &Loaded) -> Result<Entered, Failure> {
@@ -129,19 +134,14 @@ impl Engine {
         Failure::Busy
     }
 
-    /// Instantiates a component once, under its limits and with every capability denied, and drops the instance.
-    pub async fn try_out(&self, loaded: &Loaded) -> Result<(), Failure> {
-        let call = Call { id: Call::new_id(), identity: None, socket: None };
-        let ticks = Ticks::default();
-        let mut store = self.store(loaded, &call, "", ticks.clone());
-        store.data_mut().deny();
-        let longest = Duration::from_millis(u64::from(loaded.manifest.limits.wall_ms));
-        let tried = ticks.during(loaded.exports.instance.instantiate_async(&mut store));
-        match tokio::time::timeout(longest, tried).await {
-            Err(_) => Err(Failure::OutOfTime),
-            Ok(Err(error)) => Err(failure(&store, &error)),
-            Ok(Ok(_)) => Ok(()),
-        }
+    /// Instantiates a component once, under its limits and with every capability denied, and drops the instance. It takes its
+    /// turn among the calls, with those that open sessions: a deploy may be what ends the load. It is not counted.
+    pub async fn try_out(self: &Arc<Self>, loaded: &Arc<Loaded>) -> Result<(), Failure> {
+        let entered = self.admission.enter(Caller::Component(loaded.name.clone()), true);
+        let entered = entered.map_err(|_| Failure::Busy)?;
+        let _turn = entered.turn(&loaded.name).await.map_err(|_| Failure::Busy)?;
+        let trial = Trial(Call { id: Call::new_id(), identity: None, socket: None });
+        self.drive(loaded, &entered, trial).await.map(drop).map_err(|stopped| stopped.failure)
     }
 
     async fn drive<I: Invocation>(
@@ -149,7 +149,7 @@ impl Engine {
         component: &Arc<Loaded>,
         entered: &Entered,
         invocation: I,
-    ) -> Result<I::Answer, Failure> {
+    ) -> Driven<I::Answer> {
         let deadline = Instant::now() + Duration::from_millis(u64::from(component.manifest.limits.wall_ms));
         let ticks = Ticks::default();
         let work = {
@@ -165,13 +165,13 @@ impl Engine {
         };
         let result = match self.idle_pool.drive(work, &ticks, expected, heavy).await {
             Ok(Some(result)) => result,
-            Ok(None) if component.cut.is_cancelled() => Err(Failure::Cut),
-            Ok(None) => Err(Failure::OutOfTime),
-            Err(error) => Err(Failure::Host(error.to_string())),
+            Ok(None) if component.cut.is_cancelled() => Err(Stopped::by(Failure::Cut)),
+            // It waited for its caller's other calls, not for the component.
+            Ok(None) => Err(Stopped { failure: Failure::OutOfTime, outcome: Outcome::Busy }),
+            Err(error) => Err(Stopped::by(Failure::Host(error.to_string()))),
         };
         entered.learn(&component.name, ticks.are_heavy());
-        count(component, result.as_ref().map_or_else(Failure::outcome, |(_, outcome)| *outcome));
-        result.map(|(answer, _)| answer)
+        result
     }
 
     async fn run<I: Invocation>(
@@ -180,22 +180,34 @@ impl Engine {
         invocation: I,
         ticks: Ticks,
         deadline: Instant,
-    ) -> Result<(I::Answer, Outcome), Failure> {
+    ) -> Driven<I::Answer> {
         let mut store = self.store(loaded, invocation.call(), invocation.client(), ticks.clone());
-        let running = ticks.during(invocation.run(&mut store, &loaded.exports));
-        // What the call asks of stores ends with it.
-        let running = budget::until(deadline.into_std(), running);
-        let answered = tokio::select! {
-            // Most calls end at the first poll, before `cancelled` is polled.
-            biased;
-            answered = tokio::time::timeout_at(deadline, running) => answered,
-            () = loaded.cut.cancelled() => return Err(Failure::Cut),
+        let (answered, waited) = {
+            // What the call asks of stores ends with it.
+            let running = budget::until(deadline.into_std(), invocation.run(&mut store, &loaded.exports));
+            let mut running = pin!(ticks.during(running));
+            let answered = tokio::select! {
+                // Most calls end at the first poll, before `cancelled` is polled.
+                biased;
+                answered = tokio::time::timeout_at(deadline, running.as_mut()) => answered,
+                () = loaded.cut.cancelled() => return Err(Stopped::by(Failure::Cut)),
+            };
+            // Before the call is dropped, and with it what it waits for.
+            (answered, ticks.waits_for_host())
+        };
+        let unserved = store.data().is_unserved();
+        let stopped = |failure: Failure, unserved| {
+            let outcome = failure.outcome_of(unserved);
+            Err(Stopped { failure, outcome })
         };
         match answered {
-            Err(_) => Err(Failure::OutOfTime),
-            Ok(Err(error)) => Err(failure(&store, &error)),
+            Err(_) => {
+                let slow = SLOW.min(u64::from(loaded.manifest.limits.wall_ms) / 2);
+                stopped(Failure::OutOfTime, unserved || waited >= slow)
+            }
+            Ok(Err(error)) => stopped(failure(&store, &error), unserved),
             Ok(Ok(answer)) => {
-                let outcome = invocation.outcome(&answer);
+                let outcome = invocation.said(&answer).outcome(unserved);
                 Ok((answer, outcome))
             }
         }
@@ -216,6 +228,60 @@ impl Engine {
             Tick::Spent => Err(wasmtime::Error::new(Exceeded::Cpu)),
         });
         store
+    }
+}
+
+/// The result of a call, which is not counted yet.
+type Driven<T> = Result<(T, Outcome), Stopped>;
+
+/// A call without an answer, and how it counts.
+struct Stopped {
+    failure: Failure,
+    outcome: Outcome,
+}
+
+impl Stopped {
+    /// As the failure counts by itself.
+    fn by(failure: Failure) -> Self {
+        let outcome = failure.outcome();
+        Self { failure, outcome }
+    }
+}
+
+/// Counts a failure; an answer is counted by its [`End`].
+fn ended<T>(loaded: &Loaded, driven: Driven<T>) -> Result<(T, End), Failure> {
+    let end = |outcome| End::new(&loaded.counts, &loaded.total, outcome);
+    match driven {
+        Ok((answer, outcome)) => Ok((answer, end(outcome))),
+        Err(Stopped { failure, outcome }) => {
+            drop(end(outcome));
+            Err(failure)
+        }
+    }
+}
+
+/// The instantiation of a component that is about to be deployed.
+struct Trial(Call);
+
+impl Invocation for Trial {
+    type Answer = ();
+
+    fn call(&self) -> &Call {
+        &self.0
+    }
+
+    fn trigger(&self) -> &str {
+        "deploy"
+    }
+
+    fn said(&self, _instantiated: &()) -> Said {
+        Said::Done
+    }
+
+    async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<()> {
+        store.data_mut().deny();
+        exports.instance.instantiate_async(&mut *store).await?;
+        Ok(())
     }
 }
 

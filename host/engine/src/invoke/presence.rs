@@ -4,7 +4,7 @@ use wasmtime::Store;
 
 use crate::bindings::PresenceRef;
 use crate::invoke::Invocation;
-use crate::{Call, Exports, State};
+use crate::{Call, Exports, Said, State};
 use capability::text;
 
 /// A change of a user's presence for a component.
@@ -30,6 +30,10 @@ impl Invocation for PresenceCall {
 
     fn trigger(&self) -> &str {
         "presence"
+    }
+
+    fn said(&self, answer: &Self::Answer) -> Said {
+        if answer.is_err() { Said::Failed } else { Said::Done }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {

@@ -5,7 +5,7 @@ use wasmtime::Store;
 
 use crate::bindings::{IdentityRef, MessageRef};
 use crate::invoke::Invocation;
-use crate::{Call, Exports, State};
+use crate::{Call, Exports, Said, State};
 use capability::sessions::Identity;
 
 /// A client's message for a component.
@@ -41,6 +41,10 @@ impl Invocation for SocketCall {
 
     fn client(&self) -> &str {
         &self.client
+    }
+
+    fn said(&self, answer: &SocketReply) -> Said {
+        if answer.is_err() { Said::Refused } else { Said::Done }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<SocketReply> {

@@ -1,13 +1,13 @@
 //! Calls a component for a part of a tick, and gathers its unit of work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use wasmtime::Store;
 
 use crate::bindings::{TickRef, Unable};
 use crate::invoke::Invocation;
-use crate::{Call, Exports, Outcome, State};
+use crate::{Call, Exports, Said, State};
 use capability::unit_of_work::UnitOfWork;
 
 /// A part of a tick for a component.
@@ -37,12 +37,8 @@ impl Invocation for TickCall {
         &self.cron
     }
 
-    fn outcome(&self, answer: &Self::Answer) -> Outcome {
-        if answer.is_err() && !self.store_unavailable.load(Ordering::Relaxed) {
-            Outcome::Unable
-        } else {
-            Outcome::Answered
-        }
+    fn said(&self, answer: &Self::Answer) -> Said {
+        if answer.is_err() { Said::Failed } else { Said::Done }
     }
 
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use bson::spec::BinarySubtype;
-use bson::{Binary, RawDocumentBuf, doc};
+use bson::{Binary, Document, RawDocumentBuf, doc};
 use sha2::{Digest as _, Sha256};
 
-use capability::documents::{Collection, Commit, Documents, Error, Filter, Index, Projection, Query, Write, date};
+use capability::documents::{
+    Change, Collection, Commit, Documents, Error, Filter, Index, Projection, Query, Write, date,
+};
 
 /// The collection of the chunks. It is the host's, not the application's.
 pub(crate) const COLLECTION: &str = "host-blobs";
@@ -34,22 +36,46 @@ impl Blobs {
     }
 
     /// Writes a file unless it is there; returns when all of it is durable. `now` is in milliseconds since 1970.
+    ///
+    /// The first chunk comes first, with the time. From then on [`Blobs::delete_unnamed`] of any host leaves the file alone, and
+    /// what it deleted before is written again.
     pub(super) async fn put(&self, sha256: &str, bytes: &[u8], now: u64) -> Result<(), Error> {
-        for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
-            let bytes = Binary { subtype: BinarySubtype::Generic, bytes: chunk.to_vec() };
-            let mut document = doc! { "_id": format!("{sha256}/{number:03}"), "sha256": sha256, "bytes": bytes };
-            if number == 0 {
-                document.insert(UNNAMED, date(now));
+        loop {
+            for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
+                self.put_chunk(sha256, number, chunk, now).await?;
             }
-            let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
-            let write = Write::Insert { collection: COLLECTION.to_owned(), document };
-            match self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await {
-                // A chunk with this `_id` has the same content, because the `_id` contains the file's hash.
-                Ok(_) | Err(Error::Duplicate { .. }) => {}
-                Err(error) => return Err(error),
+            // It may have been deleted just before the first chunk got this time.
+            if bytes.is_empty() || !self.first_chunks(doc! { "_id": first(sha256) }).await?.is_empty() {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    async fn put_chunk(&self, sha256: &str, number: usize, bytes: &[u8], now: u64) -> Result<(), Error> {
+        let bytes = Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() };
+        let mut document = doc! { "_id": format!("{sha256}/{number:03}"), "sha256": sha256, "bytes": bytes };
+        if number == 0 {
+            document.insert(UNNAMED, date(now));
+        }
+        let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
+        let write = Write::Insert { collection: COLLECTION.to_owned(), document };
+        match self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await {
+            Ok(_) => Ok(()),
+            // A chunk with this `_id` has the same content, because the `_id` contains the file's hash.
+            Err(Error::Duplicate { .. }) if number > 0 => Ok(()),
+            Err(Error::Duplicate { .. }) => {
+                let write = Write::Update {
+                    collection: COLLECTION.to_owned(),
+                    filter: Filter::from_document(&doc! { "_id": first(sha256), UNNAMED: { "$exists": true } })?,
+                    change: Change::from_document(&doc! { "$set": { UNNAMED: date(now) } })?,
+                    upsert: false,
+                    many: false,
+                    must_match: false,
+                };
+                self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await.map(drop)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a file; `None` when it is not there, incomplete, or has another hash.
@@ -70,25 +96,38 @@ impl Blobs {
     /// A write that marks a file as named by a row, and fails the commit when the file is not there.
     pub(super) fn mark_named(sha256: &str) -> Result<Write, Error> {
         let change = doc! { "$set": { "sha256": sha256 }, "$unset": { UNNAMED: 1 } };
-        Write::change_known(COLLECTION, &doc! { "_id": format!("{sha256}/000") }, &change)
+        Write::change_known(COLLECTION, &doc! { "_id": first(sha256) }, &change)
     }
 
     /// Deletes old files that no row names: their deploy was refused after they were written, or its host crashed.
     pub(super) async fn delete_unnamed(&self, now: u64) -> Result<(), Error> {
-        let filter =
-            Filter::from_document(&doc! { UNNAMED: { "$lt": date(now.saturating_sub(UNNAMED_RETENTION_MS)) } })?;
+        let before = now.saturating_sub(UNNAMED_RETENTION_MS);
+        for chunk in self.first_chunks(doc! { UNNAMED: { "$lt": date(before) } }).await? {
+            if let Ok(sha256) = chunk.get_str("sha256") {
+                self.delete_if_unnamed(sha256, before).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a file, unless a row names it by now or somebody has written it since `before`: the commit looks again.
+    async fn delete_if_unnamed(&self, sha256: &str, before: u64) -> Result<(), Error> {
+        let (collection, id) = (COLLECTION.to_owned(), first(sha256));
+        let filter = Filter::from_document(&doc! { "_id": id, UNNAMED: { "$lt": date(before) } })?;
+        let old = Write::Delete { collection, filter, many: false, must_match: true };
+        let writes = vec![old, Self::delete(sha256)?];
+        match self.0.commit(Commit { writes, events: Vec::new() }).await {
+            Ok(_) | Err(Error::Unmet(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// First chunks of files, without the bytes.
+    async fn first_chunks(&self, filter: Document) -> Result<Vec<RawDocumentBuf>, Error> {
         let fields =
             RawDocumentBuf::try_from(&doc! { "sha256": 1 }).map_err(|error| Error::Invalid(error.to_string()))?;
-        let query = Query { projection: Projection::parse(&fields)?, ..Query::all(COLLECTION, filter) };
-        let found = self.0.find(query).await?;
-        let writes: Vec<Write> = found
-            .iter()
-            .filter_map(|chunk| Some(Self::delete(chunk.get_str("sha256").ok()?)))
-            .collect::<Result<_, _>>()?;
-        if writes.is_empty() {
-            return Ok(());
-        }
-        self.0.commit(Commit { writes, events: Vec::new() }).await.map(drop)
+        let filter = Filter::from_document(&filter)?;
+        self.0.find(Query { projection: Projection::parse(&fields)?, ..Query::all(COLLECTION, filter) }).await
     }
 
     /// A write that deletes a file.
@@ -99,10 +138,17 @@ impl Blobs {
     }
 }
 
+/// The `_id` of a file's first chunk.
+fn first(sha256: &str) -> String {
+    format!("{sha256}/000")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
-    use capability::documents::Schema;
+    use capability::documents::{Effect, Plan, Schema};
     use store_sqlite::{Location, Sqlite};
 
     fn store() -> Arc<Sqlite> {
@@ -153,6 +199,108 @@ mod tests {
         blobs.delete_unnamed(UNNAMED_RETENTION_MS + 1).await.unwrap();
         for ((sha256, file, _), stays) in files.iter().zip([true, false, true]) {
             assert_eq!(blobs.get(sha256).await.unwrap(), stays.then(|| file.to_vec()));
+        }
+    }
+
+    /// A store in which something happens after the n-th commit.
+    struct Between {
+        store: Arc<Sqlite>,
+        left: AtomicUsize,
+        happens: Happens,
+    }
+
+    enum Happens {
+        /// Another host, which saw the file unnamed and old, deletes it.
+        Deletes(String),
+        /// This host crashes: nothing that comes later is done.
+        Crashes,
+    }
+
+    #[async_trait::async_trait]
+    impl Documents for Between {
+        async fn find(&self, query: Query) -> Result<Vec<RawDocumentBuf>, Error> {
+            self.store.find(query).await
+        }
+
+        async fn count(&self, collection: &str, filter: Filter, limit: u32) -> Result<u64, Error> {
+            self.store.count(collection, filter, limit).await
+        }
+
+        async fn distinct(&self, collection: &str, field: &str, filter: Filter) -> Result<Vec<bson::Bson>, Error> {
+            self.store.distinct(collection, field, filter).await
+        }
+
+        async fn commit(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+            let left = self.left.load(Ordering::Relaxed);
+            self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+            match &self.happens {
+                Happens::Deletes(sha256) if left == 1 => {
+                    let done = self.store.commit(commit).await;
+                    Blobs::new(self.store.clone()).delete_if_unnamed(sha256, LATE - 1).await?;
+                    done
+                }
+                Happens::Crashes if left == 0 => Err(Error::Unavailable("it crashed".to_owned())),
+                _ => self.store.commit(commit).await,
+            }
+        }
+
+        async fn explain(&self, query: Query) -> Result<Plan, Error> {
+            self.store.explain(query).await
+        }
+    }
+
+    /// When a file that was written at 1 is old enough to be deleted.
+    const LATE: u64 = UNNAMED_RETENTION_MS + 2;
+
+    /// Writes a file and names it, as a deploy does; whether it is named.
+    async fn deploy(documents: Arc<dyn Documents>, sha256: &str, file: &[u8]) -> bool {
+        let blobs = Blobs::new(documents);
+        if blobs.put(sha256, file, LATE).await.is_err() {
+            return false;
+        }
+        let named = Commit { writes: vec![Blobs::mark_named(sha256).unwrap()], events: Vec::new() };
+        blobs.0.commit(named).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn whatever_a_row_names_is_whole_also_when_another_host_deletes_it_meanwhile() {
+        let file = vec![7; 2 * CHUNK + 1];
+        let sha256 = hex::encode(Sha256::digest(&file));
+        // 0: at none of them.
+        for commit in 0..12 {
+            for written in [0, CHUNK, 2 * CHUNK, file.len()] {
+                let store = store();
+                Blobs::new(store.clone()).put(&sha256, &file[..written], 1).await.unwrap();
+                let happens = Happens::Deletes(sha256.clone());
+                let between = Between { store: store.clone(), left: AtomicUsize::new(commit), happens };
+                if commit % 2 == 0 {
+                    // Just before as well.
+                    Blobs::new(store.clone()).delete_if_unnamed(&sha256, LATE - 1).await.unwrap();
+                }
+                assert!(deploy(Arc::new(between), &sha256, &file).await, "commit {commit}, {written} bytes");
+                Blobs::new(store.clone()).delete_unnamed(u64::MAX).await.unwrap();
+                let found = Blobs::new(store).get(&sha256).await.unwrap();
+                assert_eq!(found.as_ref(), Some(&file), "commit {commit}, {written} bytes");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crash_between_any_two_steps_leaves_nothing_half() {
+        let file = vec![7; 2 * CHUNK + 1];
+        let sha256 = hex::encode(Sha256::digest(&file));
+        for commit in 0..5 {
+            let store = store();
+            let crashing = Between { store: store.clone(), left: AtomicUsize::new(commit), happens: Happens::Crashes };
+            let named = deploy(Arc::new(crashing), &sha256, &file).await;
+            assert_eq!(named, commit > 3, "three chunks, and the name");
+            let blobs = Blobs::new(store.clone());
+            blobs.delete_unnamed(LATE + LATE).await.unwrap();
+            assert_eq!(blobs.get(&sha256).await.unwrap().is_some(), named, "what was not named goes");
+            let all = Query::all(COLLECTION, Filter::all());
+            assert_eq!(store.count(COLLECTION, all.filter, 0).await.unwrap() > 0, named, "and all of its chunks");
+            assert!(deploy(store.clone(), &sha256, &file).await, "it can be deployed again");
+            assert_eq!(blobs.get(&sha256).await.unwrap().as_ref(), Some(&file));
         }
     }
 }

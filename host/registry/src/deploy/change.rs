@@ -11,6 +11,7 @@ use bson::{RawDocumentBuf, doc};
 use crate::DeployError;
 use crate::deploy::blobs::Blobs;
 use crate::deploy::canary::{CanaryRun, Rule, Tallies, Tally, Verdict};
+use crate::deploy::cluster::Cluster;
 use crate::deploy::{ChangeError, ComponentRow, Deployed, Deployments, Version, blocking, component_row};
 use capability::documents::{Commit, Error, Write, date};
 use capability::hosts::Channel;
@@ -63,20 +64,19 @@ impl Deployments {
         let (bundle, loaded) = blocking(move || {
             let bundle = Bundle::read("the component", wasm)?;
             let loaded = registry.load(&bundle)?;
-            Ok((bundle, loaded))
+            Ok((Arc::new(bundle), loaded))
         })
         .await?;
         self.instantiate_once(&loaded).await?;
         capability::abort::here("deploy-checked");
         let (name, now) = (loaded.manifest.component.name.as_str(), self.clock.now());
-        let decide = |row: &ComponentRow| self.plan(row, &loaded, options, now);
+        let decide = |cluster: &Cluster, row: &ComponentRow| self.plan(cluster, row, &loaded, options, now);
         // Decided first, so that a refused component leaves no file; the file is written before the commit that names it.
-        decide(&self.row(name).await?)?;
+        let cluster = self.catch_up().await?;
+        decide(&cluster, &cluster.row(name))?;
         self.blobs.delete_unnamed(now).await?;
         self.blobs.put(&bundle.sha256, &bundle.wasm, now).await?;
-        if let Some(local_copy) = &self.local_copy {
-            local_copy.save_file(&bundle.sha256, &bundle.wasm);
-        }
+        self.save_locally(&bundle).await?;
         capability::abort::here("deploy-stored");
         let what = if options.share.is_some() { "canary" } else { "deploy" };
         self.change(name, Action { what, why: None }, Some(&loaded), decide).await
@@ -84,13 +84,14 @@ impl Deployments {
 
     fn plan(
         &self,
+        cluster: &Cluster,
         row: &ComponentRow,
         loaded: &Arc<Loaded>,
         options: DeployOptions,
         now: u64,
     ) -> Result<Plan, ChangeError> {
         let name = &row.name;
-        self.registry.fits(loaded).map_err(DeployError::from)?;
+        self.fits(cluster, loaded)?;
         let running = self.registry.component(name).filter(|_| row.serving.is_some());
         let difference = self.difference(row, loaded);
         let accepted = options.accept_grants || row.version(&loaded.sha256).is_some();
@@ -122,6 +123,11 @@ impl Deployments {
         Ok(Plan { row, dropped })
     }
 
+    /// Checks that nothing else that is deployed has the routes of a version. What this host only keeps does not count.
+    fn fits(&self, cluster: &Cluster, loaded: &Arc<Loaded>) -> Result<(), DeployError> {
+        Ok(self.registry.fits(loaded, |other| cluster.is_current(other))?)
+    }
+
     /// What changes in what a component may see or do when this version comes after the serving one. A host that could not load
     /// the serving version does not know what was accepted with it: there all of it is new.
     fn difference(&self, row: &ComponentRow, loaded: &Loaded) -> Difference {
@@ -139,8 +145,9 @@ impl Deployments {
         self.end_canary_run(name, &run, Action { what: "promote", why: None }).await
     }
 
-    /// Rolls back. Without `to` it ends the canary or, when there is none, returns to the previous version; with `to` it
-    /// returns to the version whose hash begins with it.
+    /// Rolls back. Without `to` it ends the canary or, when there is none, returns to the version that served everybody before;
+    /// with `to` it returns to the version whose hash begins with it. What is left that way is rejected: no later rollback
+    /// returns to it, unless `to` names it.
     ///
     /// # Errors
     /// When there is no such version.
@@ -158,13 +165,13 @@ impl Deployments {
             return Err(ChangeError::Unknown(why));
         };
         let loaded = self.fetch(name, &target.sha256).await?;
-        self.change(name, action, Some(&loaded), |now| {
-            self.registry.fits(&loaded).map_err(DeployError::from)?;
+        self.change(name, action, Some(&loaded), |cluster, now| {
+            self.fits(cluster, &loaded)?;
             if *now != row {
                 return Err(ChangeError::Conflict(name.to_owned()));
             }
             let mut row = row.clone();
-            row.switch_to(&target.sha256);
+            row.return_to(&target.sha256);
             Ok(Plan { row, dropped: Vec::new() })
         })
         .await
@@ -175,11 +182,13 @@ impl Deployments {
     /// # Errors
     /// When it is not in service.
     pub async fn remove(&self, name: &str) -> Result<Deployed, ChangeError> {
-        self.change(name, Action { what: "remove", why: None }, None, |row| {
+        self.change(name, Action { what: "remove", why: None }, None, |_, row| {
             if row.serving.is_none() {
                 return Err(ChangeError::Unknown(format!("no component {name:?} is deployed")));
             }
-            Ok(Plan { row: ComponentRow { serving: None, canary: None, ..row.clone() }, dropped: Vec::new() })
+            let mut row = row.clone();
+            row.remove();
+            Ok(Plan { row, dropped: Vec::new() })
         })
         .await
     }
@@ -190,43 +199,56 @@ impl Deployments {
             "promote" => Some(self.fetch(name, &run.sha256).await?),
             _ => None,
         };
-        self.change(name, action, loaded.as_ref(), |row| {
+        self.change(name, action, loaded.as_ref(), |cluster, row| {
             if row.canary.as_ref().is_none_or(|now| now.id != run.id) {
                 return Err(ChangeError::Conflict(name.to_owned()));
             }
             let mut row = row.clone();
             match &loaded {
                 Some(loaded) => {
-                    self.registry.fits(loaded).map_err(DeployError::from)?;
-                    row.switch_to(&run.sha256);
+                    self.fits(cluster, loaded)?;
+                    row.promote();
                 }
-                None => row.canary = None,
+                None => row.reject_canary(),
             }
             Ok(Plan { row, dropped: Vec::new() })
         })
         .await
     }
 
-    /// Applies the rules of the canary runs that have one.
-    pub(super) async fn judge(&self, rows: impl Iterator<Item = &ComponentRow>) -> Result<(), ChangeError> {
+    /// Applies the rules of the canary runs that have one. A run that can't be ended now, such as one whose routes another
+    /// component has meanwhile, is tried again; the others are judged all the same.
+    pub(super) async fn judge(&self, rows: impl Iterator<Item = &ComponentRow>) {
         for (row, run) in rows.filter_map(|row| Some((row, row.canary.as_ref()?))) {
             let Some(rule) = run.rule else { continue };
-            let tally = self.tally(row, run).await?;
-            let seconds = self.clock.now().saturating_sub(run.since) / 1_000;
-            let what = match rule.judge(tally, seconds) {
-                Verdict::Wait => continue,
-                Verdict::Promote => "promote",
-                Verdict::RollBack => "rollback",
-            };
-            let Tally { calls, failed } = tally;
-            let why = format!("{failed} of {calls} calls failed in {seconds} s, at most {} % may", rule.max_errors);
-            match self.end_canary_run(&row.name, run, Action { what, why: Some(&why) }).await {
-                Ok(_) => tracing::warn!(component = row.name, what, why, "a canary's rule has decided"),
+            match self.judge_run(row, run, rule).await {
                 // Another host ended it first.
-                Err(ChangeError::Conflict(_)) => {}
-                Err(error) => return Err(error),
+                Ok(()) | Err(ChangeError::Conflict(_)) => {}
+                Err(ChangeError::Store(error)) => {
+                    tracing::debug!(component = row.name, %error, "a canary is judged when the documents answer")
+                }
+                Err(error) => {
+                    if self.is_newly_stuck(run) {
+                        let component = &row.name;
+                        tracing::warn!(component, %error, "a canary's rule can't end its run; promote it or roll it back");
+                    }
+                }
             }
         }
+    }
+
+    async fn judge_run(&self, row: &ComponentRow, run: &CanaryRun, rule: Rule) -> Result<(), ChangeError> {
+        let tally = self.tally(row, run).await?;
+        let seconds = self.clock.now().saturating_sub(run.since) / 1_000;
+        let what = match rule.judge(tally, seconds) {
+            Verdict::Wait => return Ok(()),
+            Verdict::Promote => "promote",
+            Verdict::RollBack => "rollback",
+        };
+        let Tally { calls, failed } = tally;
+        let why = format!("{failed} of {calls} calls failed in {seconds} s, at most {} % may", rule.max_errors);
+        self.end_canary_run(&row.name, run, Action { what, why: Some(&why) }).await?;
+        tracing::warn!(component = row.name, what, why, "a canary's rule has decided");
         Ok(())
     }
 
@@ -257,7 +279,7 @@ impl Deployments {
         name: &str,
         action: Action<'_>,
         loaded: Option<&Arc<Loaded>>,
-        decide: impl Fn(&ComponentRow) -> Result<Plan, ChangeError>,
+        decide: impl Fn(&Cluster, &ComponentRow) -> Result<Plan, ChangeError>,
     ) -> Result<Deployed, ChangeError> {
         let mut first: Option<ComponentRow> = None;
         loop {
@@ -266,7 +288,7 @@ impl Deployments {
             if first.get_or_insert_with(|| row.clone()) != &row {
                 return Err(ChangeError::Conflict(name.to_owned()));
             }
-            let plan = decide(&row)?;
+            let plan = decide(&cluster, &row)?;
             let before = row.serving.clone();
             if (&row.serving, &row.canary) == (&plan.row.serving, &plan.row.canary) {
                 return Ok(Deployed { row: plan.row, before, changed: false, difference: Difference::default() });

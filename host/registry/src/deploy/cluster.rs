@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bson::doc;
 
+use crate::Served;
 use crate::deploy::component_row;
 use crate::deploy::component_row::{COLLECTION, ComponentRow};
 use capability::documents::{Commit, Documents, Error, Filter, Query};
@@ -37,6 +38,13 @@ impl Cluster {
             }
             revision = now;
         }
+    }
+
+    /// Whether what a host serves of a component is what is deployed, and not a version that it keeps because it can't load the
+    /// deployed one. A component without a row is one of the folder that is about to be deployed.
+    pub(super) fn is_current(&self, served: &Served) -> bool {
+        let row = self.rows.get(served.name());
+        row.is_none_or(|row| row.serving.as_ref() == Some(&served.stable.sha256))
     }
 
     /// The row of a component; a new one when it was never deployed.

@@ -1,8 +1,9 @@
 //! The documents that say what is deployed: one row per component, and the head, whose revision every change increments.
 //! Only converts them and makes writes of them; touches no store.
 
-use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use std::collections::BTreeSet;
 
+use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,12 +40,16 @@ pub struct ComponentRow {
     pub canary: Option<CanaryRun>,
     /// The known versions, the last deployed first. What each may see or do has been accepted.
     pub versions: Vec<Version>,
+    /// The hashes of the versions that a rollback returns to, each of which served everybody: the last one is the version that
+    /// serves or, of a removed component, the one that served.
+    #[serde(default)]
+    pub history: Vec<String>,
 }
 
 impl ComponentRow {
     /// The row of a component that was never deployed.
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), serving: None, canary: None, versions: Vec::new() }
+        Self { name: name.to_owned(), serving: None, canary: None, versions: Vec::new(), history: Vec::new() }
     }
 
     /// The version that serves.
@@ -63,16 +68,25 @@ impl ComponentRow {
         self.versions.iter().find(|version| version.sha256 == sha256)
     }
 
-    /// The version before the serving one, in the order in which they were deployed; of a removed component, the last one.
+    /// The version that a rollback returns to: the one that served everybody before the serving one; of a removed component,
+    /// the one that served. A version that only a share of the callers got, that was rolled back or that served before the
+    /// component was removed and deployed again is none.
     pub(super) fn previous(&self) -> Option<&Version> {
-        let Some(serving) = &self.serving else { return self.versions.first() };
-        self.versions.iter().skip_while(|version| version.sha256 != *serving).nth(1)
+        let before = match &self.serving {
+            None => self.history.as_slice(),
+            Some(_) => self.history.split_last().map(|(_, before)| before).unwrap_or_default(),
+        };
+        self.version(before.last()?)
     }
 
     /// Makes a version, new or known, the serving one, and ends a canary run; returns the versions that are dropped for it.
     pub(super) fn serve(&mut self, version: Version) -> Vec<Version> {
-        self.serving = Some(version.sha256.clone());
+        if self.serving.is_none() {
+            // A component that was removed begins anew.
+            self.history.clear();
+        }
         self.canary = None;
+        self.serve_all(&version.sha256);
         self.put_first(version)
     }
 
@@ -82,10 +96,47 @@ impl ComponentRow {
         self.put_first(version)
     }
 
-    /// Makes a known version the serving one, and ends a canary run.
-    pub(super) fn switch_to(&mut self, sha256: &str) {
-        self.serving = Some(sha256.to_owned());
+    /// Ends the canary run: its version serves everybody.
+    pub(super) fn promote(&mut self) {
+        if let Some(run) = self.canary.take() {
+            self.serve_all(&run.sha256);
+        }
+    }
+
+    /// Ends the canary run: its version is rejected.
+    pub(super) fn reject_canary(&mut self) {
+        if let Some(run) = self.canary.take() {
+            self.history.retain(|sha256| *sha256 != run.sha256);
+        }
+    }
+
+    /// Returns to a known version. Those that served after it are rejected, and the canary, unless that is the version.
+    pub(super) fn return_to(&mut self, sha256: &str) {
+        if self.canary.as_ref().is_some_and(|run| run.sha256 == sha256) {
+            return self.promote();
+        }
+        self.reject_canary();
+        match self.history.iter().position(|served| served == sha256) {
+            Some(at) => {
+                self.history.truncate(at + 1);
+                self.serving = Some(sha256.to_owned());
+            }
+            None => self.serve_all(sha256),
+        }
+    }
+
+    /// Takes the component out of service.
+    pub(super) fn remove(&mut self) {
+        self.serving = None;
         self.canary = None;
+    }
+
+    /// A version serves everybody from now on. It is in the history once: whoever goes back past its last time goes back past
+    /// all of them.
+    fn serve_all(&mut self, sha256: &str) {
+        self.history.retain(|served| served != sha256);
+        self.history.push(sha256.to_owned());
+        self.serving = Some(sha256.to_owned());
     }
 
     fn put_first(&mut self, version: Version) -> Vec<Version> {
@@ -93,14 +144,19 @@ impl ComponentRow {
         let known = self.versions.iter().position(|known| known.sha256 == version.sha256);
         let version = known.map_or(version, |at| self.versions.remove(at));
         self.versions.insert(0, version);
-        let mut others = 0;
-        let kept = |version: &Version| {
-            let needed = self.serving.as_ref() == Some(&version.sha256)
-                || self.canary.as_ref().is_some_and(|run| run.sha256 == version.sha256);
-            others += usize::from(!needed);
-            needed || others <= EARLIER_VERSIONS
-        };
-        let (kept, dropped) = std::mem::take(&mut self.versions).into_iter().partition(kept);
+        let needed: BTreeSet<&str> = self.active_hashes().collect();
+        // Those that a rollback returns to come first: versions that were only tried out don't displace them.
+        let deployed = self.versions.iter().map(|version| &version.sha256);
+        let mut earlier: Vec<&str> = Vec::new();
+        for sha256 in self.history.iter().rev().chain(deployed).map(String::as_str) {
+            if earlier.len() < EARLIER_VERSIONS && !needed.contains(sha256) && !earlier.contains(&sha256) {
+                earlier.push(sha256);
+            }
+        }
+        let kept: BTreeSet<String> = needed.into_iter().chain(earlier).map(str::to_owned).collect();
+        self.history.retain(|sha256| kept.contains(sha256));
+        let (kept, dropped) =
+            std::mem::take(&mut self.versions).into_iter().partition(|version| kept.contains(&version.sha256));
         self.versions = kept;
         dropped
     }
@@ -113,12 +169,28 @@ impl ComponentRow {
             let text = |name: &str| version.get_str(name).ok().map(str::to_owned);
             Some(Version { sha256: text("sha256")?, version: text("version")?, at })
         };
-        Some(Self {
+        let mut row = Self {
             name: document.get_str("_id").ok()?.to_owned(),
             serving: document.get_str("serving").ok().map(str::to_owned),
             canary: document.get_document("canary").ok().and_then(CanaryRun::read),
             versions: document.get_array("versions").ok()?.iter().filter_map(version).collect(),
-        })
+            history: Vec::new(),
+        };
+        row.history = match document.get_array("history") {
+            Ok(history) => history.iter().filter_map(|sha256| sha256.as_str().map(str::to_owned)).collect(),
+            Err(_) => row.history_by_deploys(),
+        };
+        Some(row)
+    }
+
+    /// The history of a row that an earlier host wrote, which had none: the order of the deploys.
+    fn history_by_deploys(&self) -> Vec<String> {
+        let is_later = |version: &&Version| self.serving.as_ref().is_some_and(|serving| version.sha256 != *serving);
+        let served = self.versions.iter().skip_while(is_later).map(|version| version.sha256.clone());
+        let canary = self.canary.as_ref().map(|run| &run.sha256);
+        let mut history: Vec<String> = served.filter(|sha256| Some(sha256) != canary).collect();
+        history.reverse();
+        history
     }
 
     /// A write that sets all fields without a condition: the head's revision orders the writers.
@@ -127,7 +199,10 @@ impl ComponentRow {
             Bson::Document(doc! { "sha256": sha256, "version": version, "at": date(*at) })
         });
         let canary = self.canary.as_ref().map(CanaryRun::document);
-        let set = doc! { "serving": self.serving.clone(), "canary": canary, "versions": versions.collect::<Vec<_>>() };
+        let set = doc! {
+            "serving": self.serving.clone(), "canary": canary, "versions": versions.collect::<Vec<_>>(),
+            "history": &self.history,
+        };
         Write::put(COLLECTION, &self.name, set)
     }
 }
@@ -187,8 +262,164 @@ mod tests {
             row.versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>(),
             ["7", "6", "5", "4", "3", "2", "0"]
         );
-        row.switch_to("7");
+        row.promote();
         assert_eq!((row.current(), &row.canary), (Some(&version("7")), &None));
+        assert_eq!(row.previous(), Some(&version("0")), "what was only tried out is nothing to go back to");
+    }
+
+    #[test]
+    fn what_is_tried_out_displaces_nothing_that_can_be_gone_back_to() {
+        let mut row = ComponentRow::new("a");
+        row.serve(version("0"));
+        row.serve(version("1"));
+        for number in 2..20 {
+            row.start_canary(version(&number.to_string()), run(&number.to_string()));
+            row.reject_canary();
+        }
+        assert_eq!(row.previous(), Some(&version("0")));
+    }
+
+    /// A change of a row.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Deploy(usize),
+        Canary(usize),
+        Promote,
+        RollBack,
+        RollBackTo(usize),
+        Remove,
+    }
+
+    /// What the operator was promised, written down plainly: all that served everybody, in order, and what was rejected.
+    #[derive(Debug, Default)]
+    struct Model {
+        served: Vec<String>,
+        rejected: BTreeSet<String>,
+        serving: Option<String>,
+        canary: Option<String>,
+    }
+
+    impl Model {
+        fn serve(&mut self, name: &str) {
+            self.rejected.remove(name);
+            self.served.push(name.to_owned());
+            (self.serving, self.canary) = (Some(name.to_owned()), None);
+        }
+
+        fn deploy(&mut self, name: &str) {
+            if self.serving.is_none() {
+                self.served.clear();
+            }
+            self.serve(name);
+        }
+
+        fn reject_canary(&mut self) {
+            self.rejected.extend(self.canary.take());
+        }
+
+        /// The last one that served everybody before the serving one and is not rejected.
+        fn previous(&self) -> Option<String> {
+            let before = self.served.iter().rev().filter(|name| !self.rejected.contains(*name));
+            before.into_iter().find(|name| self.serving.as_ref() != Some(*name)).cloned()
+        }
+
+        fn go_back_to(&mut self, name: &str) {
+            if self.canary.as_deref() == Some(name) {
+                return self.serve(name);
+            }
+            self.reject_canary();
+            let last = self.served.iter().rposition(|served| served == name);
+            match last.filter(|_| !self.rejected.contains(name)) {
+                None => self.serve(name),
+                Some(last) => {
+                    self.rejected.extend(self.served.drain(last + 1..));
+                    self.rejected.remove(name);
+                    self.serving = Some(name.to_owned());
+                }
+            }
+        }
+    }
+
+    fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+        use proptest::prelude::*;
+        // As many as a row keeps beside the serving one, so that none is dropped.
+        let step = prop_oneof![
+            4 => (0..EARLIER_VERSIONS).prop_map(Step::Deploy),
+            4 => (0..EARLIER_VERSIONS).prop_map(Step::Canary),
+            3 => Just(Step::Promote),
+            4 => Just(Step::RollBack),
+            1 => (0..EARLIER_VERSIONS).prop_map(Step::RollBackTo),
+            1 => Just(Step::Remove),
+        ];
+        proptest::collection::vec(step, 0..40)
+    }
+
+    /// Does a step as `change` does, in the row and in the model, where it is possible.
+    fn take(step: &Step, row: &mut ComponentRow, model: &mut Model) {
+        match step {
+            Step::Deploy(number) => {
+                row.serve(version(&number.to_string()));
+                model.deploy(&number.to_string());
+            }
+            Step::Canary(number) if row.serving.as_ref().is_some_and(|serving| *serving != number.to_string()) => {
+                row.start_canary(version(&number.to_string()), run(&number.to_string()));
+                model.canary = Some(number.to_string());
+            }
+            Step::Promote if row.canary.is_some() => {
+                row.promote();
+                let canary = model.canary.clone().unwrap();
+                model.serve(&canary);
+            }
+            Step::RollBack if row.canary.is_some() => {
+                row.reject_canary();
+                model.reject_canary();
+            }
+            Step::RollBack => {
+                let target = row.previous().map(|version| version.sha256.clone());
+                assert_eq!(target, model.previous());
+                if let Some(target) = target {
+                    assert!(!model.rejected.contains(&target), "{target} was rejected");
+                    row.return_to(&target);
+                    model.go_back_to(&target);
+                }
+            }
+            Step::RollBackTo(number) if row.version(&number.to_string()).is_some() => {
+                row.return_to(&number.to_string());
+                model.go_back_to(&number.to_string());
+            }
+            Step::Remove if row.serving.is_some() => {
+                row.remove();
+                (model.serving, model.canary) = (None, None);
+            }
+            Step::Canary(_) | Step::Promote | Step::RollBackTo(_) | Step::Remove => {}
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_rollback_returns_to_what_served_everybody_and_never_to_what_was_rejected(steps in steps()) {
+            let (mut row, mut model) = (ComponentRow::new("a"), Model::default());
+            for step in &steps {
+                take(step, &mut row, &mut model);
+                let canary = row.canary.as_ref().map(|run| run.sha256.clone());
+                assert_eq!((&row.serving, &canary), (&model.serving, &model.canary), "{step:?}");
+                assert_eq!(row.previous().map(|version| version.sha256.clone()), model.previous(), "{step:?}");
+                assert!(row.history.iter().all(|sha256| row.version(sha256).is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_host_has_its_history_by_the_deploys() {
+        let versions: Vec<_> =
+            ["4", "3", "2", "1"].map(|sha256| doc! { "sha256": sha256, "version": "1", "at": date(1) }).into();
+        let read = |serving: Option<&str>| {
+            let document =
+                doc! { "_id": "a", "serving": serving, "canary": run("2").document(), "versions": &versions };
+            ComponentRow::read(&RawDocumentBuf::try_from(&document).unwrap()).unwrap().history
+        };
+        assert_eq!(read(Some("3")), ["1", "3"]);
+        assert_eq!(read(None), ["1", "3", "4"]);
     }
 
     #[test]
@@ -198,7 +429,7 @@ mod tests {
         row.start_canary(version("2"), run("2"));
         let document = RawDocumentBuf::try_from(&doc! {
             "_id": "a", "serving": "2", "canary": run("2").document(),
-            "versions": [doc! { "sha256": "2", "version": "1", "at": date(1) }],
+            "versions": [doc! { "sha256": "2", "version": "1", "at": date(1) }], "history": ["2"],
         });
         assert_eq!(ComponentRow::read(&document.unwrap()), Some(row));
         let mut row = ComponentRow::new("a");

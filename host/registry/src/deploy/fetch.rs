@@ -103,11 +103,27 @@ impl Deployments {
         let wasm = self.blobs.get(sha256).await?;
         let wasm =
             wasm.ok_or_else(|| ChangeError::Unknown(format!("the file of the version {sha256} is not there")))?;
-        if let Some(local_copy) = &self.local_copy {
-            local_copy.save_file(sha256, &wasm);
-        }
-        let registry = self.registry.clone();
-        Ok(blocking(move || registry.load(&Bundle::read("the component", wasm)?)).await?)
+        let (registry, local_copy) = (self.registry.clone(), self.local_copy.clone());
+        Ok(blocking(move || {
+            let bundle = Bundle::read("the component", wasm)?;
+            if let Some(local_copy) = local_copy {
+                local_copy.save_file(&bundle.sha256, &bundle.wasm);
+            }
+            registry.load(&bundle)
+        })
+        .await?)
+    }
+
+    /// Saves a component in the local copy. A host that can't goes on, and the log says so.
+    pub(super) async fn save_locally(&self, bundle: &Arc<Bundle>) -> Result<(), DeployError> {
+        let Some(local_copy) = self.local_copy.clone() else { return Ok(()) };
+        let bundle = bundle.clone();
+        // It syncs the file: a disk that is busy would hold an async worker.
+        blocking(move || {
+            local_copy.save_file(&bundle.sha256, &bundle.wasm);
+            Ok(())
+        })
+        .await
     }
 
     fn folders(&self) -> Folders {
@@ -116,23 +132,38 @@ impl Deployments {
 
     /// Updates the local copy, with which this host starts without the documents, unless it is up to date. A deploy does not
     /// wait for it: a host that crashes before starts with what the documents have or, without them, with its older copy.
-    pub(super) async fn update_local_copy(&self) {
-        let Some(local_copy) = &self.local_copy else { return };
+    pub(super) async fn update_local_copy(&self) -> Result<(), DeployError> {
+        let Some(local_copy) = self.local_copy.clone() else { return Ok(()) };
         let cluster = {
             let mut state = self.state.lock().await;
             if std::mem::replace(&mut state.copied, true) {
-                return;
+                return Ok(());
             }
             state.cluster.clone()
         };
-        let rows = &cluster.rows;
-        for sha256 in rows.values().flat_map(ComponentRow::active_hashes).filter(|sha256| !local_copy.has(sha256)) {
-            if let Ok(Some(wasm)) = self.blobs.get(sha256).await {
-                local_copy.save_file(sha256, &wasm);
+        let (copy, active) = (local_copy.clone(), cluster.clone());
+        let missing = blocking(move || {
+            let active = active.rows.values().flat_map(ComponentRow::active_hashes);
+            Ok(active.filter(|sha256| !copy.has(sha256)).map(str::to_owned).collect::<Vec<_>>())
+        });
+        for sha256 in missing.await? {
+            if let Ok(Some(wasm)) = self.blobs.get(&sha256).await {
+                let copy = local_copy.clone();
+                blocking(move || {
+                    copy.save_file(&sha256, &wasm);
+                    Ok(())
+                })
+                .await?;
             }
         }
-        local_copy.save_rows(&rows.values().collect::<Vec<_>>());
-        let known = rows.values().flat_map(|row| &row.versions).map(|version| version.sha256.as_str());
-        self.registry.engine().forget_code(&known.collect());
+        let registry = self.registry.clone();
+        blocking(move || {
+            let rows = &cluster.rows;
+            local_copy.save_rows(&rows.values().collect::<Vec<_>>());
+            let known = rows.values().flat_map(|row| &row.versions).map(|version| version.sha256.as_str());
+            registry.engine().forget_code(&known.collect());
+            Ok(())
+        })
+        .await
     }
 }

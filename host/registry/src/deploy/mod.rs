@@ -14,7 +14,7 @@ mod component_row;
 mod fetch;
 mod local_copy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -133,6 +133,8 @@ pub struct Deployments {
     seeds: Mutex<BTreeMap<String, Arc<Bundle>>>,
     /// Whether this host starts only when it can serve every component.
     strict: bool,
+    /// The canary runs that a rule can't end, by their ids: each is logged once.
+    stuck: Mutex<BTreeSet<String>>,
 }
 
 /// The state that this host has applied.
@@ -169,6 +171,7 @@ impl Deployments {
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
             strict: false,
+            stuck: Mutex::default(),
         }
     }
 
@@ -290,8 +293,11 @@ impl Deployments {
             }
             let followed = async {
                 let cluster = self.catch_up().await?;
-                self.update_local_copy().await;
-                self.judge(cluster.rows.values()).await
+                if let Err(error) = self.update_local_copy().await {
+                    tracing::warn!(%error, "the local copy is not updated");
+                }
+                self.judge(cluster.rows.values()).await;
+                Ok::<(), ChangeError>(())
             };
             match followed.await {
                 Ok(()) => {}
@@ -329,6 +335,11 @@ impl Deployments {
     /// Deletes the entries of the log of changes from before a time, in milliseconds since 1970; returns how many.
     pub async fn delete_old_log(&self, before: u64) -> Result<u64, Error> {
         retention::delete_older(self.documents.as_ref(), LOG, LOG_TIME, before).await
+    }
+
+    /// Whether this is the first time that a canary run can't be ended.
+    fn is_newly_stuck(&self, run: &CanaryRun) -> bool {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).insert(run.id.clone())
     }
 
     fn seeds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Bundle>>> {
@@ -402,12 +413,11 @@ impl Deployments {
         let mut writes = vec![component_row::raise_head(cluster.revision)?];
         let fits = |seed: &Arc<Bundle>| loaded.iter().any(|version| version.sha256 == seed.sha256);
         let fitting: Vec<Arc<Bundle>> = unknown.into_iter().filter(fits).collect();
-        for Bundle { manifest, sha256, wasm, .. } in fitting.iter().map(AsRef::as_ref) {
+        for seed in &fitting {
+            let Bundle { manifest, sha256, wasm, .. } = &**seed;
             self.blobs.put(sha256, wasm, self.clock.now()).await?;
             writes.push(Blobs::mark_named(sha256)?);
-            if let Some(local_copy) = &self.local_copy {
-                local_copy.save_file(sha256, wasm);
-            }
+            self.save_locally(seed).await?;
             let mut row = ComponentRow::new(&manifest.component.name);
             let version = manifest.component.version.clone();
             row.serve(Version { sha256: sha256.clone(), version, at: self.clock.now() });
@@ -444,7 +454,7 @@ impl Deployments {
                 }
             }
         }
-        let mut next = Vec::new();
+        let (mut next, mut kept) = (Vec::new(), Vec::new());
         for row in rows.values() {
             let Some(serving) = &row.serving else { continue };
             let served = self.registry.served(&row.name);
@@ -452,7 +462,7 @@ impl Deployments {
                 ready.get(sha256).or_else(|| served.as_ref().and_then(|served| served.version(sha256))).cloned()
             };
             let Some(stable) = version(serving) else {
-                next.extend(served);
+                kept.extend(served);
                 continue;
             };
             let canary =
@@ -464,6 +474,8 @@ impl Deployments {
         // Seeds that were served while the documents were not available, and are not deployed yet.
         let seeds: Vec<String> = self.seeds().keys().filter(|name| !rows.contains_key(*name)).cloned().collect();
         next.extend(seeds.iter().filter_map(|name| self.registry.served(name)));
+        // What is deployed has its routes, also where this host keeps a version that had them before.
+        next.extend(kept);
         for conflict in self.registry.serve(next) {
             let (name, why) = (conflict.second.clone(), conflict.to_string());
             if failed_before.known(&name).as_ref() != Some(&why) {
@@ -479,7 +491,7 @@ impl Deployments {
 /// Returns free memory of the allocator to the system: by itself the allocator keeps most of what versions and their files had
 /// taken, in fragments.
 async fn trim_memory() {
-    let _ = tokio::task::spawn_blocking(native::trim_memory).await;
+    let _ = tokio::task::spawn_blocking(native::allocator::trim).await;
 }
 
 /// Runs work that blocks, such as compiling and reading files, on a thread for blocking work.

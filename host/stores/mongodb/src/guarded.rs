@@ -7,7 +7,7 @@ use bson::{Bson, RawDocumentBuf};
 
 use crate::MongoDb;
 use capability::circuit::Circuit;
-use capability::documents::{Commit, Documents, Effect, Error, Filter, KeyLock, Plan, Query};
+use capability::documents::{Commit, Documents, Effect, Error, Filter, KeyLock, Late, Plan, Query};
 use capability::health::Health;
 
 /// The circuit's pause after a call that was not answered.
@@ -72,6 +72,24 @@ impl Documents for Guarded {
         let mut lock = None;
         let call = async {
             let (answer, next) = self.store.commit_in_key_order(commit, held).await;
+            lock = next;
+            answer
+        };
+        (self.guard(call).await, lock)
+    }
+
+    async fn commit_with_late_outcome(
+        &self,
+        commit: Commit,
+        held: Option<KeyLock>,
+        late: Late,
+    ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
+        if !self.store.is_ready() {
+            return self.store.commit_with_late_outcome(commit, held, late).await;
+        }
+        let mut lock = None;
+        let call = async {
+            let (answer, next) = self.store.commit_with_late_outcome(commit, held, late).await;
             lock = next;
             answer
         };

@@ -36,7 +36,9 @@ use capability::budget::Budget;
 use capability::documents::key_locks::KeyLocks;
 use capability::documents::order::{valid_path, validate_insert};
 use capability::documents::schema::check_topics;
-use capability::documents::{Commit, Documents, Effect, Error, Filter, KeyLock, MAX_LIMIT, Plan, Query, Schema, Write};
+use capability::documents::{
+    Commit, Documents, Effect, Error, Filter, KeyLock, Late, MAX_LIMIT, Plan, Query, Schema, Write,
+};
 use capability::events::Committed;
 
 pub use guarded::Guarded;
@@ -272,12 +274,22 @@ impl Documents for MongoDb {
         held: Option<KeyLock>,
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
         let _running = self.shared.background_commits.foreground();
-        self.checked_commit(commit, held).await
+        self.checked_commit(commit, held, None).await
+    }
+
+    async fn commit_with_late_outcome(
+        &self,
+        commit: Commit,
+        held: Option<KeyLock>,
+        late: Late,
+    ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
+        let _running = self.shared.background_commits.foreground();
+        self.checked_commit(commit, held, Some(late)).await
     }
 
     async fn commit_in_background(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
         let _running = self.shared.background_commits.background().await;
-        self.checked_commit(commit, None).await.0
+        self.checked_commit(commit, None, None).await.0
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {
@@ -291,15 +303,26 @@ impl MongoDb {
         &self,
         commit: Commit,
         held: Option<KeyLock>,
+        late: Option<Late>,
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
         if let Err(error) = self.check_commit(&commit) {
             return (Err(error), None);
         }
         let until = Instant::now() + TIMEOUT;
+        // Open while the caller waits.
+        let (caller, waiting) = tokio::sync::oneshot::channel::<()>();
         let done = self.call(move |shared, database| async move {
-            Ok(commit::run_locked(&shared, &database, &commit, held, until).await)
+            let done = commit::run_locked(&shared, &database, &commit, held, until).await;
+            if caller.is_closed()
+                && let Some(late) = late
+            {
+                late(done.0.is_ok());
+            }
+            Ok(done)
         });
-        done.await.unwrap_or_else(|error| (Err(error), None))
+        let done = done.await.unwrap_or_else(|error| (Err(error), None));
+        drop(waiting);
+        done
     }
 
     fn check_commit(&self, commit: &Commit) -> Result<(), Error> {

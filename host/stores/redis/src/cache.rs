@@ -116,12 +116,14 @@ impl RedisCache {
             let value: Option<Vec<u8>> = self.redis.ask(::redis::cmd("GET").arg(self.key(key))).await?;
             return Ok(value.map(Bytes::from));
         };
-        let flight = async {
-            let (value, millis): (Option<Vec<u8>>, i64) = self.redis.run(&self.scripts.read.key(self.key(key))).await?;
+        let (redis, script, key_there) = (self.redis.clone(), self.scripts.read.clone(), self.key(key));
+        let key_here = key.to_owned();
+        let flight = async move {
+            let (value, millis): (Option<Vec<u8>>, i64) = redis.run(&script.key(key_there)).await?;
             let value = value.map(Bytes::from);
             if let (Some(value), Ok(millis)) = (&value, u64::try_from(millis)) {
                 let left = Duration::from_millis(millis.min(Ttl::clamped(u64::MAX).millis()));
-                self.redis.client_cache().fill(key, version, value.clone(), left);
+                redis.client_cache().fill(&key_here, version, value.clone(), left);
             }
             Ok(value)
         };

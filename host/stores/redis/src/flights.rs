@@ -1,8 +1,7 @@
 //! Flights: of concurrent reads of one missing key one goes to Redis, and all get its answer (single flight).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -11,9 +10,9 @@ use crate::{Error, ReadVersion};
 
 type Answer = Result<Option<Bytes>, Error>;
 
-/// The reads in flight, by key.
-#[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<String, Flight>>);
+/// The reads in flight, by key. A clone has the same.
+#[derive(Clone, Default)]
+pub(super) struct Flights(Arc<Mutex<HashMap<String, Flight>>>);
 
 struct Flight {
     /// A read that starts after the key has changed does not join: the answer may be older.
@@ -22,31 +21,41 @@ struct Flight {
 }
 
 impl Flights {
-    /// The answer of `flight`, or of one that is in flight for this key already.
-    pub(super) async fn join(&self, key: &str, version: ReadVersion, flight: impl Future<Output = Answer>) -> Answer {
-        let (sender, receiver) = watch::channel(None);
-        let others = match self.flights().entry(key.to_owned()) {
-            Entry::Occupied(other) if other.get().version == version => Some(other.get().answer.clone()),
-            Entry::Occupied(mut older) => {
-                older.insert(Flight { version, answer: receiver });
-                None
-            }
-            Entry::Vacant(none) => {
-                none.insert(Flight { version, answer: receiver });
-                None
+    /// The answer of `flight`, or of one that is in flight for this key already. A flight is a task of its own: others wait for
+    /// it, whatever becomes of the call that began it, and however seldom that is polled.
+    pub(super) async fn join(
+        &self,
+        key: &str,
+        version: ReadVersion,
+        flight: impl Future<Output = Answer> + Send + 'static,
+    ) -> Answer {
+        let mut answer = match self.of(key, version) {
+            Joined::Other(answer) => answer,
+            Joined::Own(sender, answer) => {
+                let guard = FlightGuard { flights: self.clone(), key: key.to_owned(), version };
+                tokio::spawn(async move {
+                    let answer = flight.await;
+                    // First, so that whoever reads later asks anew.
+                    drop(guard);
+                    sender.send_replace(Some(answer));
+                });
+                answer
             }
         };
-        if let Some(mut answer) = others {
-            match answer.wait_for(Option::is_some).await.map(|answer| answer.clone()) {
-                Ok(Some(answer)) => return answer,
-                // The reader was dropped: the others read for themselves.
-                Ok(None) | Err(_) => return flight.await,
-            }
+        match answer.wait_for(Option::is_some).await.map(|answer| answer.clone()) {
+            Ok(Some(answer)) => answer,
+            Ok(None) | Err(_) => Err(Error::Away("a read broke off".to_owned())),
         }
-        let _guard = FlightGuard { flights: self, key, version };
-        let answer = flight.await;
-        sender.send_replace(Some(answer.clone()));
-        answer
+    }
+
+    fn of(&self, key: &str, version: ReadVersion) -> Joined {
+        let mut flights = self.flights();
+        if let Some(other) = flights.get(key).filter(|other| other.version == version) {
+            return Joined::Other(other.answer.clone());
+        }
+        let (sender, answer) = watch::channel(None);
+        flights.insert(key.to_owned(), Flight { version, answer: answer.clone() });
+        Joined::Own(sender, answer)
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<String, Flight>> {
@@ -54,18 +63,24 @@ impl Flights {
     }
 }
 
+/// The flight of a read: one that was there, or a new one with what sends its answer.
+enum Joined {
+    Other(watch::Receiver<Option<Answer>>),
+    Own(watch::Sender<Option<Answer>>, watch::Receiver<Option<Answer>>),
+}
+
 /// Removes a flight on drop.
-struct FlightGuard<'a> {
-    flights: &'a Flights,
-    key: &'a str,
+struct FlightGuard {
+    flights: Flights,
+    key: String,
     version: ReadVersion,
 }
 
-impl Drop for FlightGuard<'_> {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
         let mut flights = self.flights.flights();
-        if flights.get(self.key).is_some_and(|flight| flight.version == self.version) {
-            flights.remove(self.key);
+        if flights.get(&self.key).is_some_and(|flight| flight.version == self.version) {
+            flights.remove(&self.key);
         }
     }
 }
@@ -78,11 +93,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_of_many_flies() {
-        let (flights, flown) = (Flights::default(), AtomicU32::new(0));
-        let flight = || async {
-            flown.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            Ok(Some(Bytes::from_static(b"v")))
+        let (flights, flown) = (Flights::default(), Arc::new(AtomicU32::new(0)));
+        let flight = || {
+            let flown = flown.clone();
+            async move {
+                flown.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok(Some(Bytes::from_static(b"v")))
+            }
         };
         let early = ReadVersion::default();
         let all = (0..10).map(|_| flights.join("k", early, flight()));
@@ -94,5 +112,23 @@ mod tests {
         let _ = tokio::join!(flights.join("k", early, flight()), flights.join("k", later, flight()));
         assert_eq!(flown.load(Ordering::Relaxed), 3, "who asks after a change asks anew");
         assert!(flights.flights().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flight_goes_on_without_the_call_that_began_it() {
+        let flights = Flights::default();
+        let (land, landed) = tokio::sync::oneshot::channel::<()>();
+        let flight = async move {
+            let _ = landed.await;
+            Ok(Some(Bytes::from_static(b"v")))
+        };
+        let begun = tokio::time::timeout(
+            std::time::Duration::from_millis(20),
+            flights.join("k", ReadVersion::default(), flight),
+        );
+        assert!(begun.await.is_err(), "the call that began it is gone");
+        let second = flights.join("k", ReadVersion::default(), async { Err(Error::Away("it was not joined".into())) });
+        let (answer, ()) = tokio::join!(second, async { drop(land) });
+        assert_eq!(answer, Ok(Some(Bytes::from_static(b"v"))));
     }
 }

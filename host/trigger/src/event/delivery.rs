@@ -157,9 +157,18 @@ impl Delivery<'_> {
             if store_unavailable.load(Ordering::Relaxed) { Attempt::Unavailable(why) } else { Attempt::Failed(why) }
         };
         match answer {
-            Ok(Ok(unit)) => self.commit(unit, records).await,
-            Ok(Err(Unable::Retry(why))) => failed(why),
-            Ok(Err(Unable::Reject(why))) => Attempt::Rejected(why),
+            Ok((Ok(unit), end)) => {
+                let done = self.commit(unit, records).await;
+                // Only now it is known how the call ended: what it wanted done may be refused.
+                match &done {
+                    Attempt::Failed(_) => end.refuse(),
+                    Attempt::Unavailable(_) => end.store_unavailable(),
+                    Attempt::Done | Attempt::Rejected(_) | Attempt::Split => drop(end),
+                }
+                done
+            }
+            Ok((Err(Unable::Retry(why)), _)) => failed(why),
+            Ok((Err(Unable::Reject(why)), _)) => Attempt::Rejected(why),
             Err(failure @ (Failure::Busy | Failure::Cut | Failure::Host(_))) => {
                 Attempt::Unavailable(failure.to_string())
             }
@@ -215,12 +224,15 @@ impl Delivery<'_> {
                 }
                 tracing::debug!(component = self.consumer.component, "an event had its effect already");
             }
-            Err(Error::Unavailable(why)) => return Attempt::Unavailable(why),
+            Err(Error::Unavailable(why)) => {
+                after.doubt().await;
+                return Attempt::Unavailable(why);
+            }
             Err(error) => return Attempt::Failed(format!("what it wants done is refused: {error}")),
             Ok(()) => {}
         }
         // Also when the effect was committed before: that host may have died before this step.
-        after.follow(capabilities).await;
+        after.follow().await;
         Attempt::Done
     }
 

@@ -199,9 +199,13 @@ impl HttpTrigger {
     ) -> Result<Reply, ErrorReply> {
         let component = &route.component;
         match self.registry.engine().invoke(component, entered, call).await {
-            Ok(answer) => {
+            Ok((answer, end)) => {
                 let pages = component.manifest.grants.pages;
-                Reply::of_component(answer, &self.cookie_rules(), pages).map_err(|why| self.incident(route, id, &why))
+                Reply::of_component(answer, &self.cookie_rules(), pages).map_err(|why| {
+                    // It counts as the component's failure: what its caller gets is a 500.
+                    end.refuse();
+                    self.incident(route, id, &why)
+                })
             }
             Err(failure @ (Failure::OutOfTime | Failure::Exceeded(engine::Exceeded::Cpu))) => {
                 tracing::warn!(id, component = component.manifest.component.name, route = %route.path, "{failure}");

@@ -197,12 +197,22 @@ impl Schedule {
             if unavailable { PartResult::Unavailable(why) } else { PartResult::Failed(why) }
         };
         match self.registry.engine().invoke_for_host(&loaded, call).await {
-            Ok(Ok((_, Some(next)))) if next.len() > MAX_CURSOR => {
+            Ok((Ok((_, Some(next))), end)) if next.len() > MAX_CURSOR => {
+                end.refuse();
                 PartResult::Rejected(format!("its cursor has {} bytes; at most {MAX_CURSOR} are kept", next.len()))
             }
-            Ok(Ok((unit, next))) => self.commit(lease, unit, next).await,
-            Ok(Err(Unable::Retry(why))) => failed(why),
-            Ok(Err(Unable::Reject(why))) => PartResult::Rejected(why),
+            Ok((Ok((unit, next)), end)) => {
+                let done = self.commit(lease, unit, next).await;
+                // Only now it is known how the call ended: what it wanted done may be refused.
+                match &done {
+                    PartResult::Failed(_) => end.refuse(),
+                    PartResult::Unavailable(_) | PartResult::Lost => end.store_unavailable(),
+                    PartResult::Done(_) | PartResult::Rejected(_) => drop(end),
+                }
+                done
+            }
+            Ok((Err(Unable::Retry(why)), _)) => failed(why),
+            Ok((Err(Unable::Reject(why)), _)) => PartResult::Rejected(why),
             Err(failure @ (Failure::Busy | Failure::Cut | Failure::Host(_))) => {
                 PartResult::Unavailable(failure.to_string())
             }
@@ -233,11 +243,14 @@ impl Schedule {
         capability::abort::here("ticked");
         match done {
             Ok(_) => {
-                after.follow(capabilities).await;
+                after.follow().await;
                 PartResult::Done(next)
             }
             Err(Error::Unmet(0)) => PartResult::Lost,
-            Err(Error::Unavailable(why)) => PartResult::Unavailable(why),
+            Err(Error::Unavailable(why)) => {
+                after.doubt().await;
+                PartResult::Unavailable(why)
+            }
             Err(error) => PartResult::Failed(format!("what it wants done is refused: {error}")),
         }
     }

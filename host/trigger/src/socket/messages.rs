@@ -94,17 +94,21 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         client: incoming.client,
     };
     match registry.engine().invoke(&component, entered, call).await {
-        Ok(Ok(acknowledgement)) => {
-            let value = acknowledgement.unwrap_or(Bytes::from_static(br#"{"ok":true}"#));
-            match read(&value) {
-                Ok(value) => MessageReply::Done(value),
-                Err(why) => incident(&component, &incoming.event, &id, &format!("its answer is not JSON: {why}")),
-            }
+        Ok((reply, end)) => {
+            let read = match reply {
+                Ok(acknowledgement) => {
+                    let value = acknowledgement.unwrap_or(Bytes::from_static(br#"{"ok":true}"#));
+                    read(&value).map(MessageReply::Done).map_err(|why| format!("its answer is not JSON: {why}"))
+                }
+                Err(reason) => {
+                    read(&reason).map(MessageReply::Refused).map_err(|why| format!("its refusal is no object: {why}"))
+                }
+            };
+            read.unwrap_or_else(|why| {
+                end.refuse();
+                incident(&component, &incoming.event, &id, &why)
+            })
         }
-        Ok(Err(reason)) => match read(&reason) {
-            Ok(reason) => MessageReply::Refused(reason),
-            Err(why) => incident(&component, &incoming.event, &id, &format!("its refusal is no object: {why}")),
-        },
         Err(failure) => failed(&component, &incoming.event, &id, &failure),
     }
 }

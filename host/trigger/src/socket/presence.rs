@@ -76,8 +76,8 @@ pub async fn tell(registry: &Arc<Registry>, change: &Change) -> Result<(), Strin
         };
         let name = &component.manifest.component.name;
         match registry.engine().invoke_for_host(&component, call).await {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => return Err(format!("{name}: {why}")),
+            Ok((Ok(()), _)) => {}
+            Ok((Err(why), _)) => return Err(format!("{name}: {why}")),
             Err(failure) => return Err(format!("{name}: {failure}")),
         }
     }

@@ -11,6 +11,7 @@ mod documents;
 mod documents_property;
 mod event_retention;
 mod events;
+mod invalidations;
 mod kafka_away;
 mod kafka_topics;
 mod mongodb_away;

@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 on_both_stacks!(
     a_version_is_deployed_gone_back_to_and_removed,
+    a_rollback_returns_to_what_served_everybody,
     what_is_refused_changes_nothing,
     requests_meet_one_whole_version_each,
     a_crash_leaves_one_whole_version,
@@ -81,8 +82,43 @@ async fn a_version_is_deployed_gone_back_to_and_removed(stack: Stack) {
     let server = site.start("host").await;
     assert_eq!(stamp(&server.url).await, "nothing", "what was removed is not deployed again");
     site.well(&server, &["rollback", "stamped"]);
-    assert_eq!(stamp(&server.url).await, stamp_of(2), "the one that was deployed last");
+    assert_eq!(
+        stamp(&server.url).await,
+        stamp_of(1),
+        "the one that served; what was gone back from does not come back"
+    );
     assert!(!site.well(&server, &["components"]).is_empty());
+
+    // A component that was removed begins anew: nothing of before is gone back to, unless it is named.
+    site.well(&server, &["remove", "stamped"]);
+    site.deploy(&server, 3, &[]);
+    let (said, well) = site.operate(&server, &["rollback", "stamped"]);
+    assert!(!well && said.contains("no such version to go back to"), "{said}");
+    site.well(&server, &["rollback", "stamped", "--to", &hash(1)[..12]]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1));
+}
+
+/// The two series of the report: a canary that was rejected, and one that another took the place of, serve nobody again.
+async fn a_rollback_returns_to_what_served_everybody(stack: Stack) {
+    let site = Site::new(stack);
+    let server = site.start("host").await;
+    site.deploy(&server, 1, &[]);
+    site.deploy(&server, 2, &["--weight", "50"]);
+    site.well(&server, &["rollback", "stamped"]);
+    site.deploy(&server, 3, &[]);
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1), "2 was rejected");
+
+    site.deploy(&server, 4, &["--weight", "20"]);
+    site.deploy(&server, 5, &["--weight", "20"]);
+    site.well(&server, &["promote", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(5));
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(1), "4 never served everybody");
+    site.well(&server, &["rollback", "stamped"]);
+    assert_eq!(stamp(&server.url).await, stamp_of(0));
+    let (said, well) = site.operate(&server, &["rollback", "stamped"]);
+    assert!(!well && said.contains("no such version to go back to"), "{said}");
 }
 
 /// The hash of the fixture with this stamp.
@@ -492,4 +528,48 @@ async fn a_host_that_can_not_load_a_version_says_so_and_keeps_the_one_it_has() {
     site.deploy(&one, 8, &["--accept-grants"]);
     follows("it follows again", async || stamp(&other.url).await == stamp_of(8)).await;
     assert_eq!(asked().await["failing"], Value::Null);
+}
+
+/// A host that keeps a version, because it can't load the one that replaced it, keeps none of its routes from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_a_host_could_not_replace_stops_no_later_deploy() {
+    let Some(stack) = tokio::task::spawn_blocking(Stack::real).await.unwrap() else { return };
+    let site = Site::new(stack);
+    let config = Some("[limits]\ntable-elements = 10000\n");
+    let (host, other) = tokio::join!(
+        site.start_with("host", ServerOptions { config, ..ServerOptions::default() }),
+        site.start("other")
+    );
+    host.expect(Expected::Warning("this host can't load what is deployed, and keeps what it has"));
+    host.expect(Expected::Warning("this host can't serve what is deployed, and keeps what it has"));
+    let manifest = |name: &str, path: &str, limits: &str| {
+        let text = format!(
+            "[component]\nname = \"{name}\"\nversion = \"2.0.0\"\n[[http]]\nmethod = \"GET\"\npath = \"{path}\"\n\
+             session = \"none\"\n{limits}"
+        );
+        with_manifest(&text).unwrap()
+    };
+    let moved = site.file("moved.wasm", &manifest("stamped", "/stamp/moved", "[limits]\ntable-elements = 15_000\n"));
+    let data = site.stack.data("other");
+    let (said, well) =
+        tokio::task::block_in_place(|| e2e::operate(&other, &data, &["deploy", "--accept-grants", path(&moved)]));
+    assert!(well, "{said}");
+    follows("the host can't load it", async || !site.component(&host, "stamped")["failing"].is_null()).await;
+    assert_eq!(stamp(&host.url).await, stamp_of(0), "it keeps what it has");
+
+    // The path is free, whatever this host keeps.
+    let second = site.file("second.wasm", &manifest("second", "/stamp", ""));
+    site.well(&host, &["deploy", "--accept-grants", path(&second)]);
+    for server in [&host, &other] {
+        follows("both serve the new one", async || stamp(&server.url).await == stamp_of(7)).await;
+    }
+    // And what comes later is decided as ever.
+    let third = site.file("third.wasm", &manifest("third", "/stamp", ""));
+    let (said, well) = site.operate(&host, &["deploy", "--accept-grants", path(&third)]);
+    assert!(!well && said.contains("second has"), "{said}");
+    site.well(&host, &["remove", "second"]);
+    site.well(&host, &["rollback", "stamped"]);
+    for server in [&host, &other] {
+        follows("both serve the first again", async || stamp(&server.url).await == stamp_of(0)).await;
+    }
 }

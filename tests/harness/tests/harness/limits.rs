@@ -57,3 +57,23 @@ fn a_host_call_now_and_then_hides_no_time() {
     assert_eq!(app.get("/misbehaving/evade").send().status, 504);
     assert_eq!(app.count("misbehaving", "cpu"), 1);
 }
+
+#[test]
+fn an_answer_that_no_client_can_get_is_the_components_failure() {
+    let app = App::with(&["misbehaving"]);
+    let ways =
+        ["many", "long", "long-name", "odd-name", "odd-value", "cookies", "status-0", "status-101", "status-600"];
+    let failures = || {
+        let counted = ["unable", "trap", "memory", "cpu", "host-calls", "out-of-time"];
+        counted.into_iter().map(|outcome| app.count("misbehaving", outcome)).sum::<u64>()
+    };
+    for (number, way) in (1..).zip(ways) {
+        let reply = app.get(&format!("/misbehaving/headers/{way}")).send();
+        assert_eq!(reply.status, 500, "{way}: {}", reply.text());
+        assert_eq!((failures(), app.count("misbehaving", "answered")), (number, 0), "{way}");
+    }
+    // What it refuses is an answer.
+    assert_eq!(app.get("/misbehaving/headers/nothing").send().status, 404);
+    assert_eq!((failures(), app.count("misbehaving", "answered")), (9, 1));
+    assert_eq!(app.count("misbehaving", "store"), 0);
+}
