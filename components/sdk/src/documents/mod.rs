@@ -93,11 +93,16 @@ pub struct Collection<'a> {
 
 /// How many documents a [`Find`] without a limit answers, and the most that one may ask for.
 pub const MOST: u32 = 1_000;
+/// The bytes that the documents of a [`Find`] share.
+const SHARED_BYTES: u32 = 4 << 20;
+/// The most and the least bytes of one of them. No document that a component stored is larger than the most.
+const MOST_BYTES: u32 = 1 << 20;
+const LEAST_BYTES: u32 = 4 << 10;
 
 impl<'a> Collection<'a> {
     /// The documents that match `filter`; say more and then [`Find::all`] or [`Find::first`].
     pub fn find(self, filter: Document) -> Find<'a> {
-        Find { collection: self.name, filter, sort: None, projection: None, skip: 0, limit: MOST }
+        Find { collection: self.name, filter, sort: None, projection: None, skip: 0, limit: MOST, row_bytes: None }
     }
 
     /// The first document that matches `filter`, by `_id`.
@@ -146,6 +151,7 @@ pub struct Find<'a> {
     projection: Option<Document>,
     skip: u32,
     limit: u32,
+    row_bytes: Option<u32>,
 }
 
 impl Find<'_> {
@@ -173,6 +179,13 @@ impl Find<'_> {
         self
     }
 
+    /// At most so many bytes of a document, 1,024 or more: a larger one comes without its largest fields, and without any when its
+    /// `_id` alone is larger. Otherwise all of a query share 4 MiB, and one has from 4 KiB to 1 MiB.
+    pub fn row_bytes(mut self, most: u32) -> Self {
+        self.row_bytes = Some(most);
+        self
+    }
+
     /// Every match as a `T`: a struct that derives `Deserialize`, or [`Document`].
     pub fn all<T: DeserializeOwned>(self) -> Result<Vec<T>, Error> {
         self.raw()?.iter().map(|document| read(document)).collect()
@@ -186,6 +199,8 @@ impl Find<'_> {
 
     /// Every match as the BSON bytes that are stored; [`bson::Raw`] turns such bytes into JSON without a detour.
     pub fn raw(self) -> Result<Vec<Vec<u8>>, Error> {
+        let row_bytes =
+            self.row_bytes.unwrap_or_else(|| (SHARED_BYTES / self.limit.max(1)).clamp(LEAST_BYTES, MOST_BYTES));
         let query = wit::Query {
             collection: self.collection.into(),
             filter: self.filter.to_vec(),
@@ -194,7 +209,7 @@ impl Find<'_> {
             skip: self.skip,
             limit: self.limit,
         };
-        Ok(wit::find(&query)?)
+        Ok(wit::find_rows(&query, row_bytes)?)
     }
 }
 

@@ -186,15 +186,15 @@ impl State {
     }
 
     async fn rows(&mut self, query: WitQuery, row_bytes: u32) -> Result<Vec<Vec<u8>>, Error> {
+        let mut query = self.query(query)?;
         let row_bytes = usize::try_from(row_bytes).unwrap_or(usize::MAX);
-        let most = MAX_ANSWER / (query.limit.max(1) as usize);
+        let most = MAX_ANSWER / (query.limit as usize);
         if !(MIN_ROW..=most).contains(&row_bytes) {
             return Err(Error::Invalid(format!(
                 "rows of {row_bytes} bytes; {} of them may have {MIN_ROW} to {most} bytes each",
                 query.limit
             )));
         }
-        let mut query = self.query(query)?;
         query.projection = query.projection.at_most(row_bytes);
         let found = self.capabilities().documents.find(query).await?;
         Ok(found.into_iter().map(RawDocumentBuf::into_bytes).collect())
