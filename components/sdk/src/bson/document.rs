@@ -59,10 +59,12 @@ impl Document {
         self.fields.push((name, value));
     }
 
-    /// Takes out the value under `name`.
+    /// Takes out the value under `name`; the first one where an old document has several, which are all gone then.
     pub fn remove(&mut self, name: &str) -> Option<Bson> {
         let at = self.fields.iter().position(|(field, _)| field == name)?;
-        Some(self.fields.remove(at).1)
+        let value = self.fields.remove(at).1;
+        self.fields.retain(|(field, _)| field != name);
+        Some(value)
     }
 
     /// The value under `name`.

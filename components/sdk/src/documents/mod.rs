@@ -93,11 +93,10 @@ pub struct Collection<'a> {
 
 /// How many documents a [`Find`] without a limit answers, and the most that one may ask for.
 pub const MOST: u32 = 1_000;
-/// The bytes that the documents of a [`Find`] share.
-const SHARED_BYTES: u32 = 4 << 20;
-/// The most and the least bytes of one of them. No document that a component stored is larger than the most.
-const MOST_BYTES: u32 = 1 << 20;
-const LEAST_BYTES: u32 = 4 << 10;
+/// The most bytes of a document that a component stored. Only those of earlier databases are larger.
+const LARGEST: u32 = 1 << 20;
+/// So many of them fit into one answer.
+const FEW: u32 = 16;
 
 impl<'a> Collection<'a> {
     /// The documents that match `filter`; say more and then [`Find::all`] or [`Find::first`].
@@ -179,8 +178,9 @@ impl Find<'_> {
         self
     }
 
-    /// At most so many bytes of a document, 1,024 or more: a larger one comes without its largest fields, and without any when its
-    /// `_id` alone is larger. Otherwise all of a query share 4 MiB, and one has from 4 KiB to 1 MiB.
+    /// At most so many bytes of a document, from 1,024 on, and of all together 16 MiB: a larger one comes without its largest fields, and
+    /// without any when its `_id` alone is larger. A list says so, where one odd document must not keep the others from being shown.
+    /// Otherwise few matches have 1 MiB each, and many are refused when they have more than 16 MiB together.
     pub fn row_bytes(mut self, most: u32) -> Self {
         self.row_bytes = Some(most);
         self
@@ -199,8 +199,8 @@ impl Find<'_> {
 
     /// Every match as the BSON bytes that are stored; [`bson::Raw`] turns such bytes into JSON without a detour.
     pub fn raw(self) -> Result<Vec<Vec<u8>>, Error> {
-        let row_bytes =
-            self.row_bytes.unwrap_or_else(|| (SHARED_BYTES / self.limit.max(1)).clamp(LEAST_BYTES, MOST_BYTES));
+        let whole = (self.limit <= FEW).then_some(LARGEST);
+        let row_bytes = self.row_bytes.or(whole);
         let query = wit::Query {
             collection: self.collection.into(),
             filter: self.filter.to_vec(),
@@ -209,7 +209,10 @@ impl Find<'_> {
             skip: self.skip,
             limit: self.limit,
         };
-        Ok(wit::find_rows(&query, row_bytes)?)
+        Ok(match row_bytes {
+            Some(most) => wit::find_rows(&query, most),
+            None => wit::find(&query),
+        }?)
     }
 }
 
