@@ -12,6 +12,7 @@ mod fuzz;
 mod hosts;
 mod live;
 mod mail;
+mod old;
 mod operating;
 mod polling;
 mod product;
