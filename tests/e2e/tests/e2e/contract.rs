@@ -82,7 +82,7 @@ const SAFE: [&str; 10] =
     ["_id", "firstName", "lastName", "photoUrl", "age", "gender", "about", "skills", "isPremium", "membershipTier"];
 
 /// The manifests of the built components, parsed.
-fn manifests() -> Vec<manifest::Manifest> {
+fn manifests() -> Vec<std::sync::Arc<manifest::Manifest>> {
     let files = std::fs::read_dir(root().join("target/components")).unwrap().map(|entry| entry.unwrap().path());
     let components = files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm"));
     components.map(|file| manifest::Bundle::read_file(&file).unwrap().manifest).collect()
