@@ -77,6 +77,32 @@ impl Held {
     }
 }
 
+/// What a host holds at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Memory, in KiB.
+    pub resident: u64,
+    /// File descriptors.
+    pub files: u64,
+    /// Open connections of its public side.
+    pub connections: u64,
+    /// Tasks that have begun and not ended.
+    pub tasks: u64,
+}
+
+impl Sample {
+    /// Of this process, whose operator's side listens at `admin`; none while it does not say. Blocks.
+    pub fn of(process: u32, admin: &str) -> Option<Self> {
+        let metrics = get(admin, "/metrics", None).ok()?;
+        Some(Self {
+            resident: resident(process),
+            files: files(process),
+            connections: metric(&metrics, "devconnect_connections{listener=\"public\"}")?,
+            tasks: metric(&metrics, "devconnect_tasks")?,
+        })
+    }
+}
+
 /// The open file descriptors of a process (proc(5)).
 pub fn files(process: u32) -> u64 {
     std::fs::read_dir(format!("/proc/{process}/fd")).map_or(0, |files| files.count() as u64)

@@ -6,3 +6,4 @@ mod crashes;
 mod deploys;
 mod faults;
 mod schedules;
+mod soak;
