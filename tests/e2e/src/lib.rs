@@ -31,8 +31,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-pub use left::{Expected, is_warning};
 use held::Held;
+pub use left::{Expected, is_warning};
 use left::{Left, Log, locked};
 pub use member::{Member, PASSWORD, email};
 pub use serde_json::{Value, json};
