@@ -107,6 +107,16 @@ enum Chore {
     Attacks,
     /// Write what is shipped and what it is made of (`target/sbom.json`, CycloneDX 1.5).
     Sbom,
+    /// Load of every kind on a host for an hour, with deploys, canaries and rollbacks among it: what the host holds of memory, files,
+    /// connections and tasks must stay flat. The chart is `target/soak/embedded.svg` or `real.svg`.
+    Soak {
+        /// How long.
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=170))]
+        minutes: u64,
+        /// On Redis, MongoDB and Kafka.
+        #[arg(long)]
+        real: bool,
+    },
     /// Measure something; every figure of docs/figures.md comes from here.
     Bench {
         /// What to measure. None lists what there is.
@@ -125,6 +135,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The soak is a test of `faults`, which the long form of `test` runs, too.
+fn soak(minutes: u64, real: bool) -> Result<ExitCode> {
+    let mut test = std::process::Command::new(std::env::current_exe()?);
+    test.args(["test", "faults", if real { "soak::real" } else { "soak::embedded" }, "--full", "--verbose"]);
+    let status = test.env("DEVCONNECT_SOAK_MINUTES", minutes.to_string()).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn perform(chore: Chore) -> Result<ExitCode> {
@@ -149,6 +167,7 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Attacks => attacks::write(&root).map(|()| ExitCode::SUCCESS),
         Chore::Tree => tree::show(&Workspace::read(root)?),
         Chore::Sbom => sbom::write(&Workspace::read(root)?),
+        Chore::Soak { minutes, real } => soak(minutes, real),
         Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
     }
 }

@@ -45,7 +45,8 @@ pub(crate) fn respond(request: &Request) -> Result<Response, Error> {
 /// The request of the path, when it waits for an answer by anybody.
 fn waiting(request: &Request) -> Result<Document, Error> {
     let id = request.id_param("requestId").map_err(|_| missing())?;
-    collection(request::COLLECTION).find_one(doc! { "_id": id, "status": INTERESTED })?.ok_or_else(missing)
+    let found: Option<Document> = collection(request::COLLECTION).find_one(doc! { "_id": id, "status": INTERESTED })?;
+    found.map(request::cast).ok_or_else(missing)
 }
 
 /// Stores the answer and tells it; gives the request as clients see it.

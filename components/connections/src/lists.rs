@@ -14,8 +14,14 @@ use crate::request::{self, ACCEPTED, INTERESTED};
 
 /// What a list of requests shows of each sender.
 const SENDER_FIELDS: [&str; 3] = ["firstName", "lastName", "photoUrl"];
-/// Users that are in memory at once: each may have some KiB.
+/// Users that are in memory at once.
 const USERS: usize = 500;
+/// The most bytes of one of them; a profile of today has half as many. Larger ones are shown without their largest fields.
+const USER_BYTES: u32 = 32 << 10;
+/// The most bytes of a request.
+const REQUEST_BYTES: u32 = 4 << 10;
+/// The most bytes of an answer. A row that does not fit is not among the rows.
+const MOST_BYTES: usize = 12 << 20;
 /// The most requests of a list that is no page: the newest. Strangers decide how many there are.
 const MOST_RECEIVED: usize = 10_000;
 
@@ -39,7 +45,7 @@ pub(crate) fn received(request: &Request) -> Result<Response, Error> {
     }
     Ok(match page {
         Some(page) => list.end(&format!(",\"page\":{},\"hasMore\":{more}", page.number)),
-        None if more => list.end(",\"hasMore\":true"),
+        None if more || list.is_cut => list.end(",\"hasMore\":true"),
         None => list.end(""),
     })
 }
@@ -49,10 +55,10 @@ fn waiting_on(page: Page, me: ObjectId) -> Result<(Vec<Document>, bool), Error> 
     let query = collection(request::COLLECTION).find(doc! { "toUserId": me, "status": INTERESTED });
     // One more, to know whether there is a next page.
     let query = query.sort(doc! { "createdAt": -1, "_id": -1 }).skip(page.offset()).limit(page.limit + 1);
-    let mut found: Vec<Document> = query.project(unseen()).all()?;
+    let mut found: Vec<Document> = query.project(unseen()).row_bytes(REQUEST_BYTES).all()?;
     let more = found.len() > page.limit as usize;
     found.truncate(page.limit as usize);
-    Ok((found, more))
+    Ok((found.into_iter().map(request::cast).collect(), more))
 }
 
 /// The newest requests that wait for a member, and whether there are more than a list has. They are read by `_id`, as all lists
@@ -66,9 +72,9 @@ fn newest_waiting(me: ObjectId) -> Result<(Vec<Document>, bool), Error> {
         if all.len() >= MOST_RECEIVED {
             break collection(request::COLLECTION).exists(filter)?;
         }
-        let found: Vec<Document> = query.project(unseen()).all()?;
+        let found: Vec<Document> = query.project(unseen()).row_bytes(REQUEST_BYTES).all()?;
         let is_last = found.len() < MOST as usize;
-        all.extend(found);
+        all.extend(found.into_iter().map(request::cast));
         match all.last().and_then(|last| last.get("_id")) {
             Some(id) if !is_last => page = doc! { "_id": { "$lt": id.clone() } },
             _ => break false,
@@ -113,20 +119,28 @@ pub(crate) fn connections(request: &Request) -> Result<Response, Error> {
 struct List {
     body: Vec<u8>,
     is_empty: bool,
+    /// Rows are left out, because they do not fit.
+    is_cut: bool,
 }
 
 impl List {
     /// `message` needs no escapes.
     fn new(message: &str) -> Self {
-        Self { body: format!("{{\"message\":\"{message}\",\"data\":[").into_bytes(), is_empty: true }
+        Self { body: format!("{{\"message\":\"{message}\",\"data\":[").into_bytes(), is_empty: true, is_cut: false }
     }
 
     fn push(&mut self, row: &Document) -> Result<(), Error> {
+        let row =
+            serde_json::to_vec(row).map_err(|error| Error::internal(format!("a row of a list is no JSON: {error}")))?;
+        if self.body.len() + row.len() > MOST_BYTES {
+            self.is_cut = true;
+            return Ok(());
+        }
         if !std::mem::replace(&mut self.is_empty, false) {
             self.body.push(b',');
         }
-        serde_json::to_writer(&mut self.body, row)
-            .map_err(|error| Error::internal(format!("a row of a list is no JSON: {error}")))
+        self.body.extend(row);
+        Ok(())
     }
 
     /// With further fields, each behind a comma.
@@ -151,9 +165,9 @@ fn newest_first(
     let mut page = Document::new();
     loop {
         let query = collection(request::COLLECTION).find(filter(page)).project(projection.clone());
-        let found: Vec<Document> = query.all()?;
+        let found: Vec<Document> = query.row_bytes(REQUEST_BYTES).all()?;
         let is_last = found.len() < MOST as usize;
-        all.extend(found);
+        all.extend(found.into_iter().map(request::cast));
         match all.last().and_then(|last| last.get("_id")) {
             Some(id) if !is_last => page = doc! { "_id": { "$gt": id.clone() } },
             _ => break,
@@ -173,6 +187,7 @@ fn users(
     projection: &Document,
 ) -> Result<BTreeMap<ObjectId, Document>, documents::Error> {
     let filter = doc! { "_id": { "$in": ids.collect::<Bson>() } };
-    let users: Vec<Document> = collection(user::COLLECTION).find(filter).project(projection.clone()).all()?;
-    Ok(users.into_iter().filter_map(|user| Some((user.get_oid("_id")?, user))).collect())
+    let query = collection(user::COLLECTION).find(filter).project(projection.clone());
+    let users: Vec<Document> = query.limit(USERS as u32).row_bytes(USER_BYTES).all()?;
+    Ok(users.into_iter().filter_map(|user| Some((user.get_oid("_id")?, user::cast(user)))).collect())
 }

@@ -2,11 +2,20 @@
 //! either direction and is unique. Requests of the earlier database may lack it.
 
 use devconnect_sdk::prelude::*;
+use model::cast::{self, Kind, Schema};
 use model::events::Connection;
 use model::rate::Rate;
 
 /// The collection.
 pub(crate) const COLLECTION: &str = "connectionrequests";
+/// The fields of a request and what each is.
+const SCHEMA: &Schema = &[
+    ("fromUserId", Kind::Id),
+    ("toUserId", Kind::Id),
+    ("status", Kind::Text),
+    ("createdAt", Kind::Date),
+    ("updatedAt", Kind::Date),
+];
 /// Sent, and waiting for an answer.
 pub(crate) const INTERESTED: &str = "interested";
 /// The sender does not want to see the other; nobody is asked.
@@ -48,11 +57,16 @@ pub(crate) fn between(one: ObjectId, other: ObjectId) -> Document {
     doc! { "$or": [{ "fromUserId": one, "toUserId": other }, { "fromUserId": other, "toUserId": one }] }
 }
 
+/// A stored request, each field as its kind: an old document may have anything there.
+pub(crate) fn cast(request: Document) -> Document {
+    cast::document(request, SCHEMA)
+}
+
 /// A request as clients see it.
 pub(crate) fn shown(mut request: Document) -> Document {
     request.remove("pair");
     request.remove("__v");
-    request
+    cast(request)
 }
 
 /// The event's data for a request that is now `status`; 500 when the stored document lacks an id.

@@ -38,8 +38,9 @@ pub(crate) fn send(request: &Request) -> Result<Response, Error> {
 
 /// The sender and the receiver.
 fn both(me: ObjectId, to: ObjectId) -> Result<(Document, Document), Error> {
-    let query = collection(user::COLLECTION).find(doc! { "_id": { "$in": [me, to] } });
-    let mut users: Vec<Document> = query.project(doc! { "firstName": 1, "membershipTier": 1 }).all()?;
+    let query = collection(user::COLLECTION).find(doc! { "_id": { "$in": [me, to] } }).limit(2);
+    let users: Vec<Document> = query.project(doc! { "firstName": 1, "membershipTier": 1 }).all()?;
+    let mut users: Vec<Document> = users.into_iter().map(user::cast).collect();
     let mut take = |id: ObjectId| {
         let at = users.iter().position(|user| user.get_oid("_id") == Some(id))?;
         Some(users.swap_remove(at))

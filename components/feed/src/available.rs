@@ -11,6 +11,13 @@ use crate::headcount;
 const REQUESTS: &str = "connectionrequests";
 /// The most elements that the `$in` and `$nin` of a filter may have.
 const MOST_NAMED: usize = 1_000;
+/// The bytes that the users of one answer share, and the least and the most of one of them. Larger ones are without their largest
+/// fields.
+const SHARED_BYTES: u32 = 3 << 20;
+const LEAST_BYTES: u32 = 8 << 10;
+const MOST_BYTES: u32 = 24 << 10;
+/// The most bytes of a request of which one id is read.
+const REQUEST_BYTES: u32 = 1 << 10;
 /// No id is less.
 pub(crate) const LEAST: ObjectId = ObjectId::from_bytes([0; 12]);
 
@@ -68,7 +75,8 @@ impl Available {
                 }
             }
             let missing = count - u32::try_from(found.len()).unwrap_or(count);
-            let query = users.find(range).sort(doc! { "_id": sort }).project(projection.clone());
+            let query =
+                users.find(range).sort(doc! { "_id": sort }).project(projection.clone()).row_bytes(row_bytes(count));
             found.extend(query.skip(skip).limit(missing).raw()?);
             skip = 0;
             if found.len() >= count as usize {
@@ -106,13 +114,18 @@ impl Available {
     }
 }
 
+/// The most bytes of each of so many users.
+pub(crate) fn row_bytes(count: u32) -> u32 {
+    (SHARED_BYTES / count.max(1)).clamp(LEAST_BYTES, MOST_BYTES)
+}
+
 /// Adds whoever is in the field `other` of the requests that have `member` in the field `own`. An index over both
 /// fields is walked along the second: each query goes on where the one before it ended, however many there are.
 fn others(member: ObjectId, own: &str, other: &str, found: &mut Vec<ObjectId>) -> Result<(), Error> {
     let mut wanted = doc! { "$gte": LEAST };
     loop {
         let query = collection(REQUESTS).find(doc! { own: member, other: &wanted }).sort(doc! { other: 1 });
-        let requests = query.project(doc! { "_id": 0, other: 1 }).raw()?;
+        let requests = query.project(doc! { "_id": 0, other: 1 }).row_bytes(REQUEST_BYTES).raw()?;
         let ids = requests.iter().filter_map(|request| Document::from_slice(request).ok()?.get_oid(other));
         let before = found.len();
         found.extend(ids);

@@ -41,5 +41,5 @@ fn feed(request: &Request) -> Result<Response, Error> {
 fn caller(id: ObjectId) -> Result<Document, Error> {
     let query = collection(user::COLLECTION).find(doc! { "_id": id });
     let found = query.project(doc! { "membershipTier": 1, "skills": 1, "age": 1 }).first::<Document>()?;
-    found.ok_or_else(|| Error::not_found("User not found"))
+    found.map(user::cast).ok_or_else(|| Error::not_found("User not found"))
 }

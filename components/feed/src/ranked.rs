@@ -9,7 +9,7 @@ use devconnect_sdk::prelude::*;
 use model::user;
 
 use crate::answer::{Answer, Recommendations};
-use crate::available::{Available, Order};
+use crate::available::{Available, Order, row_bytes};
 use crate::catalogue::Catalogue;
 use crate::page::Page;
 use crate::profile::Profile;
@@ -69,7 +69,7 @@ pub(crate) fn answer(caller: &Document, available: &Available, page: Page) -> Re
 fn ranking(member: &Profile, pool: &[Vec<u8>], catalogue: &mut Catalogue) -> Vec<Candidate> {
     let mut ranking: Vec<Candidate> = Vec::with_capacity(pool.len());
     // A document that can't be read recommends nobody, and is no reason to recommend nobody else.
-    for user in pool.iter().filter_map(|user| Document::from_slice(user).ok()) {
+    for user in pool.iter().filter_map(|user| Document::from_slice(user).ok()).map(user::cast) {
         let Some(id) = user.get_oid("_id") else { continue };
         let profile = Profile::of(&user, catalogue);
         let scores = Scores::of(member, &profile, catalogue);
@@ -90,7 +90,8 @@ fn users(chosen: &[&Candidate]) -> Result<BTreeMap<ObjectId, Document>, Error> {
     }
     let ids: Vec<ObjectId> = chosen.iter().map(|candidate| candidate.id).collect();
     let query = collection(user::COLLECTION).find(doc! { "_id": { "$in": ids } }).project(user::safe_projection());
-    let found = query.raw()?;
+    let count = u32::try_from(chosen.len()).unwrap_or(POOL);
+    let found = query.limit(count).row_bytes(row_bytes(count)).raw()?;
     let users = found.iter().filter_map(|user| Document::from_slice(user).ok());
     Ok(users.filter_map(|user| Some((user.get_oid("_id")?, user::safe(&user)))).collect())
 }

@@ -14,6 +14,8 @@ const REQUESTS: &str = "connectionrequests";
 const NOTIFICATIONS: &str = "notifications";
 /// How many members a part has. `host-calls` of `component.toml` follows from it.
 const PAGE: u32 = 20;
+/// The most bytes of one of them.
+const MEMBER_BYTES: u32 = 64 << 10;
 
 pub(crate) fn weekly(tick: &Tick) -> Result<Option<String>, Failure> {
     let after = match tick.cursor() {
@@ -24,7 +26,7 @@ pub(crate) fn weekly(tick: &Tick) -> Result<Option<String>, Failure> {
     };
     let filter = doc! { (preferences::path(KIND)): true, "_id": { "$gt": after } };
     let query = collection(user::COLLECTION).find(filter).sort(doc! { "_id": 1 }).limit(PAGE);
-    let page: Vec<Document> = query.project(Member::fields()).all()?;
+    let page: Vec<Document> = query.project(Member::fields()).row_bytes(MEMBER_BYTES).all()?;
     let last = page.last().and_then(|member| member.get_oid("_id"));
     let next = last.filter(|_| page.len() >= PAGE as usize).map(ObjectId::to_hex);
     page.into_iter().filter_map(Member::of).try_for_each(|member| tell(&member))?;

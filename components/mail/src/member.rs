@@ -31,7 +31,7 @@ impl Member {
 
     /// Of a stored document; none when its id is not an ObjectId, as every member's is.
     pub(crate) fn of(document: Document) -> Option<Self> {
-        Some(Self { id: document.get_oid("_id")?, document })
+        Some(Self { id: document.get_oid("_id")?, document: user::cast(document) })
     }
 
     /// The member of this id; none when the account is gone.

@@ -18,6 +18,10 @@ const COLLECTION: &str = "mailsuggestions";
 const REQUESTS: &str = "connectionrequests";
 /// How many of the newest members are looked at.
 const POOL: u32 = 500;
+/// The most bytes of one of them: fifty long skills. Others come without their largest fields.
+const MEMBER_BYTES: u32 = 12 << 10;
+/// The most bytes of a request of which one id is read.
+const REQUEST_BYTES: u32 = 1 << 10;
 /// The most suggestions in a mail.
 const MOST: usize = 3;
 /// The most skills that are named of each.
@@ -58,7 +62,8 @@ fn suggestions(member: &Member) -> Result<Vec<Suggestion>, Failure> {
         return Ok(Vec::new());
     }
     let query = collection(user::COLLECTION).find(doc! { "_id": { "$gte": LEAST } }).sort(doc! { "_id": -1 });
-    let newest = query.limit(POOL).project(doc! { "firstName": 1, "lastName": 1, "skills": 1 }).raw()?;
+    let newest =
+        query.limit(POOL).project(doc! { "firstName": 1, "lastName": 1, "skills": 1 }).row_bytes(MEMBER_BYTES).raw()?;
     let others = newest.iter().filter_map(|found| Member::of(Document::from_slice(found).ok()?));
     let mut found: Vec<Suggestion> =
         others.filter(|other| other.id != member.id).filter_map(|other| suggestion(other, &skills)).collect();
@@ -97,7 +102,7 @@ fn asked(member: ObjectId, others: &[ObjectId]) -> Result<BTreeSet<ObjectId>, Fa
     let mut asked = BTreeSet::new();
     for (own, other) in [("fromUserId", "toUserId"), ("toUserId", "fromUserId")] {
         let query = collection(REQUESTS).find(doc! { own: member, other: { "$in": others } });
-        let requests: Vec<Document> = query.project(doc! { other: 1 }).all()?;
+        let requests: Vec<Document> = query.project(doc! { other: 1 }).row_bytes(REQUEST_BYTES).all()?;
         asked.extend(requests.iter().filter_map(|request| request.get_oid(other)));
     }
     Ok(asked)

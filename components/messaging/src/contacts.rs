@@ -1,10 +1,14 @@
 //! Who may talk to whom: users with an accepted request between them, whoever sent it.
 
 use devconnect_sdk::prelude::*;
+use model::cast;
 
 const COLLECTION: &str = "connectionrequests";
 /// The most connections that one query answers.
 const PAGE: u32 = 1_000;
+
+/// The most bytes of one of them.
+const REQUEST_BYTES: u32 = 1 << 10;
 
 /// Whether two users are connected.
 pub(crate) fn connected(one: ObjectId, other: ObjectId) -> Result<bool, Error> {
@@ -30,9 +34,10 @@ pub(crate) fn of(user: ObjectId) -> Result<Vec<ObjectId>, Error> {
             if let Some(after) = after {
                 filter.insert("_id", doc! { "$gt": after });
             }
-            let query = collection(COLLECTION).find(filter).project(doc! { others: 1 }).limit(PAGE);
+            let query =
+                collection(COLLECTION).find(filter).project(doc! { others: 1 }).limit(PAGE).row_bytes(REQUEST_BYTES);
             let page: Vec<Document> = query.all()?;
-            all.extend(page.iter().filter_map(|request| request.get_oid(others)));
+            all.extend(page.iter().filter_map(|request| cast::id(request.get(others)?)));
             after = page.last().and_then(|last| last.get_oid("_id"));
             if page.len() < PAGE as usize || after.is_none() {
                 break;

@@ -2,6 +2,7 @@
 
 use devconnect_sdk::prelude::*;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::conversation::Conversation;
 use crate::{message, recent};
@@ -11,9 +12,15 @@ const USUAL: u32 = 50;
 /// The most messages of a page.
 const MOST: u32 = 200;
 
+/// The most bytes of a message: the longest text, and the rest. An old one may be larger, and comes without its text.
+const ROW_BYTES: u32 = 24 << 10;
+/// What a message as it is shown may have more than one as it is stored: quotes and names.
+const MORE: usize = 256;
+
+/// What is cached.
 #[derive(Serialize)]
-struct Page<T> {
-    data: Vec<T>,
+struct Page {
+    data: Vec<Box<RawValue>>,
 }
 
 pub(crate) fn history(request: &Request) -> Result<Response, Error> {
@@ -24,10 +31,7 @@ pub(crate) fn history(request: &Request) -> Result<Response, Error> {
     }
     let (pair, limit) = (message::pair(me, other), limit.min(MOST));
     match request.query("before").filter(|before| !before.is_empty()) {
-        Some(before) => {
-            let data = read(older_than(&pair, &before)?, limit)?;
-            Ok(Response::json(&Page { data: shown(&data) }))
-        }
+        Some(before) => answer(&read(older_than(&pair, &before)?, limit)?),
         None => newest(&pair, limit),
     }
 }
@@ -43,21 +47,33 @@ fn newest(pair: &str, limit: u32) -> Result<Response, Error> {
     }
     let mut data = read(doc! { "pair": pair }, if in_cache { recent::KEPT } else { limit })?;
     if let Some(conversation) = &conversation {
-        recent::keep(pair, conversation, &data);
+        let documents: Vec<Document> = data.iter().filter_map(|row| Document::from_slice(row).ok()).collect();
+        recent::keep(pair, conversation, &documents);
     }
     data.truncate(limit as usize);
-    Ok(Response::json(&Page { data: shown(&data) }))
+    answer(&data)
 }
 
-/// Newest first.
-fn read(filter: Document, limit: u32) -> Result<Vec<Document>, Error> {
+/// Newest first, as it is stored.
+fn read(filter: Document, limit: u32) -> Result<Vec<Vec<u8>>, Error> {
     let order = doc! { "ts": -1, "seq": -1, "_id": -1 };
-    Ok(collection(message::COLLECTION).find(filter).sort(order).limit(limit).all()?)
+    Ok(collection(message::COLLECTION).find(filter).sort(order).limit(limit).row_bytes(ROW_BYTES).raw()?)
 }
 
-/// Oldest first.
-fn shown(newest_first: &[Document]) -> Vec<Document> {
-    newest_first.iter().rev().map(message::shown).collect()
+/// Oldest first, message by message: two hundred long ones are some MiB, which is not to be there several times.
+fn answer(newest_first: &[Vec<u8>]) -> Result<Response, Error> {
+    let bytes: usize = newest_first.iter().map(|row| row.len() + MORE).sum();
+    let mut body = Vec::with_capacity(bytes + MORE);
+    body.extend(b"{\"data\":[");
+    let mut separator: &[u8] = b"";
+    // A document that can't be read is no message.
+    for message in newest_first.iter().rev().filter_map(|row| Document::from_slice(row).ok()) {
+        body.extend(std::mem::replace(&mut separator, b","));
+        serde_json::to_writer(&mut body, &message::shown(&message))
+            .map_err(|error| Error::internal(format!("a message is no JSON: {error}")))?;
+    }
+    body.extend(b"]}");
+    Ok(Response::json_bytes(body))
 }
 
 /// What comes before a message, in the order of time, place and id. Messages of the earlier database have no place and
@@ -67,7 +83,8 @@ fn older_than(pair: &str, before: &str) -> Result<Document, Error> {
     let id: ObjectId = before.parse().map_err(|_| unknown())?;
     let found: Option<Document> = collection(message::COLLECTION).find_one(doc! { "_id": id, "pair": pair })?;
     let found = found.ok_or_else(unknown)?;
-    let ts = found.get("ts").cloned().ok_or_else(unknown)?;
+    // A moment of a type that only old databases have can't be compared to.
+    let ts = found.get("ts").cloned().filter(|ts| !matches!(ts, Bson::Opaque(_))).ok_or_else(unknown)?;
     let same_moment = match found.get_i64("seq") {
         Some(seq) => vec![doc! { "ts": ts.clone(), "seq": { "$lt": seq } }, doc! { "ts": ts.clone(), "seq": null }],
         None => vec![doc! { "ts": ts.clone(), "seq": null, "_id": { "$lt": id } }],

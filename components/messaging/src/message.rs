@@ -1,6 +1,7 @@
 //! The stored message, and how it is shown: over HTTP with dates, over a socket with milliseconds.
 
 use devconnect_sdk::prelude::*;
+use model::cast::{self, Kind, Schema};
 use serde::Serialize;
 
 /// The collection.
@@ -9,6 +10,16 @@ pub(crate) const COLLECTION: &str = "messages";
 pub(crate) const CLIENT_ID_INDEX: &str = "fromUserId_clientId";
 /// What the history shows of a message.
 const SHOWN: [&str; 7] = ["_id", "fromUserId", "toUserId", "text", "ts", "deliveredAt", "readAt"];
+
+/// The fields of a message and what each is.
+const SCHEMA: &Schema = &[
+    ("fromUserId", Kind::Id),
+    ("toUserId", Kind::Id),
+    ("text", Kind::Text),
+    ("ts", Kind::Date),
+    ("deliveredAt", Kind::Date),
+    ("readAt", Kind::Date),
+];
 
 /// A conversation's name: the ids of the two, the lesser one first.
 pub(crate) fn pair(one: ObjectId, other: ObjectId) -> String {
@@ -78,7 +89,12 @@ pub(crate) struct Live<'a> {
 /// A stored message as the history shows it.
 pub(crate) fn shown(message: &Document) -> Document {
     let fields = SHOWN.iter().filter_map(|field| Some(((*field).to_owned(), message.get(field)?.clone())));
-    fields.filter(|(_, value)| *value != Bson::Null).collect()
+    let mut shown = cast::document(fields.filter(|(_, value)| *value != Bson::Null).collect(), SCHEMA);
+    if !shown.contains("text") {
+        // An old one that is no text, or too long for a list. Every message has one.
+        shown.insert("text", "");
+    }
+    shown
 }
 
 #[cfg(test)]

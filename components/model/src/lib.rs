@@ -3,6 +3,7 @@
 //! here but `rate`, which counts in the cache, asks the host for more than the time.
 
 pub mod body;
+pub mod cast;
 pub mod described;
 pub mod email;
 pub mod events;

@@ -2,6 +2,8 @@
 
 use devconnect_sdk::bson::Document;
 
+use crate::cast::Kind;
+
 /// The field of the user document that holds the choices.
 pub const FIELD: &str = "emailPreferences";
 
@@ -17,7 +19,10 @@ pub fn defaults() -> Document {
 /// The choices of a stored user, defaults included.
 pub fn of(user: &Document) -> Document {
     let stored = user.get_document(FIELD);
-    let choice = |kind: &str, default| stored.and_then(|stored| stored.get_bool(kind)).unwrap_or(default);
+    let choice = |kind: &str, default| {
+        let chosen = stored.and_then(|stored| Kind::Truth.cast(stored.get(kind)?.clone())?.as_bool());
+        chosen.unwrap_or(default)
+    };
     KINDS.iter().map(|(kind, default)| ((*kind).to_owned(), choice(kind, *default).into())).collect()
 }
 
@@ -34,8 +39,8 @@ mod tests {
     #[test]
     fn what_was_never_chosen_is_the_default() {
         assert_eq!(of(&doc! {}), defaults());
-        let user = doc! { "emailPreferences": { "welcomeEmail": false, "marketingEmails": "yes" } };
-        let expected = doc! { "welcomeEmail": false, "connectionRequests": true, "loginSuggestions": true, "marketingEmails": false };
+        let user = doc! { "emailPreferences": { "welcomeEmail": false, "loginSuggestions": "no", "marketingEmails": "maybe" } };
+        let expected = doc! { "welcomeEmail": false, "connectionRequests": true, "loginSuggestions": false, "marketingEmails": false };
         assert_eq!(of(&user), expected);
     }
 }

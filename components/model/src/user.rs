@@ -4,6 +4,7 @@
 use devconnect_sdk::bson::{Bson, DateTime, Document, ObjectId};
 use devconnect_sdk::doc;
 
+use crate::cast::{self, Kind, Schema};
 use crate::preferences;
 
 /// The collection.
@@ -11,6 +12,22 @@ pub const COLLECTION: &str = "users";
 /// What others see of a user.
 pub const SAFE_FIELDS: [&str; 10] =
     ["_id", "firstName", "lastName", "photoUrl", "age", "gender", "about", "skills", "isPremium", "membershipTier"];
+/// The fields of a user and what each is; the e-mail preferences are in [`preferences`].
+pub const SCHEMA: &Schema = &[
+    ("firstName", Kind::Text),
+    ("lastName", Kind::Text),
+    ("emailId", Kind::Text),
+    ("photoUrl", Kind::Text),
+    ("age", Kind::Number),
+    ("gender", Kind::Text),
+    ("about", Kind::Text),
+    ("skills", Kind::Texts),
+    ("isPremium", Kind::Truth),
+    ("membershipTier", Kind::Text),
+    ("premiumActivatedAt", Kind::Date),
+    ("createdAt", Kind::Date),
+    ("updatedAt", Kind::Date),
+];
 /// How long the owner's view is cached, in seconds.
 pub const CACHE_AGE: u32 = 1_800;
 /// What not even the owner sees.
@@ -56,12 +73,18 @@ pub fn cache_key(id: ObjectId) -> String {
     format!("user:{}", id.to_hex())
 }
 
+/// A stored user, each field as its kind: an old document may have anything there.
+pub fn cast(user: Document) -> Document {
+    cast::document(user, SCHEMA)
+}
+
 /// What a user sees of the own document: all of it but secrets and what only the database uses.
 pub fn own(mut user: Document) -> Document {
     for field in HIDDEN_FIELDS {
         user.remove(field);
     }
     let preferences = preferences::of(&user);
+    let mut user = cast(user);
     fill_defaults(&mut user);
     user.insert(preferences::FIELD, preferences);
     user
@@ -69,10 +92,11 @@ pub fn own(mut user: Document) -> Document {
 
 /// What others see of a user.
 pub fn safe(user: &Document) -> Document {
-    let mut shown: Document = SAFE_FIELDS
+    let shown: Document = SAFE_FIELDS
         .iter()
         .filter_map(|field| user.get(field).map(|value| ((*field).to_owned(), value.clone())))
         .collect();
+    let mut shown = cast(shown);
     fill_defaults(&mut shown);
     shown
 }
@@ -119,6 +143,39 @@ mod tests {
         let shown = safe(&new_user());
         assert!(shown.iter().all(|(field, _)| SAFE_FIELDS.contains(&field)));
         assert!(!shown.contains("photoUrl"));
+    }
+
+    #[test]
+    fn each_field_is_shown_as_its_kind() {
+        let old = doc! {
+            "_id": 1, "firstName": 5, "age": "33", "skills": "rust", "isPremium": "true", "membershipTier": { "a": 1 },
+            "createdAt": "2024-02-29T00:00:00.000Z", "updatedAt": 0, "about": ["a"], "hobby": 7,
+        };
+        let shown = own(old.clone());
+        for (field, expected) in [
+            ("firstName", Bson::from("5")),
+            ("age", 33.into()),
+            ("skills", vec!["rust"].into()),
+            ("isPremium", true.into()),
+            ("membershipTier", "free".into()),
+            ("createdAt", DateTime::from_millis(1_709_164_800_000).into()),
+            ("updatedAt", DateTime::from_millis(0).into()),
+            ("hobby", 7.into()),
+        ] {
+            assert_eq!(shown.get(field), Some(&expected), "{field}");
+        }
+        assert!(!shown.contains("about"));
+        assert_eq!(safe(&old).get("skills"), Some(&vec!["rust"].into()));
+    }
+
+    #[test]
+    fn a_secret_that_is_there_twice_is_hidden_twice() {
+        let twice = b"\x2a\0\0\0\x02password\0\x02\0\0\0a\0\x02password\0\x02\0\0\0b\0\x0a_\0\0";
+        let mut bytes = twice.to_vec();
+        let length = i32::try_from(bytes.len()).unwrap();
+        bytes.splice(..4, length.to_le_bytes());
+        let shown = own(Document::from_slice(&bytes).unwrap());
+        assert!(!shown.contains("password") && shown.contains("_"), "{shown:?}");
     }
 
     #[test]

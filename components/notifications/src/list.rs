@@ -3,7 +3,7 @@
 use devconnect_sdk::prelude::*;
 use serde::Serialize;
 
-use crate::stored::{COLLECTION, shown};
+use crate::stored::{COLLECTION, ROW_BYTES, shown};
 
 /// How many a page has unless the client says otherwise.
 const USUAL: u32 = 20;
@@ -30,10 +30,12 @@ pub(crate) fn list(request: &Request) -> Result<Response, Error> {
     }
     let newest = doc! { "createdAt": -1, "_id": -1 };
     // One more, to know whether there is a next page.
-    let mut found: Vec<Document> = collection(COLLECTION).find(filter).sort(newest).limit(limit + 1).all()?;
+    let query = collection(COLLECTION).find(filter).sort(newest).limit(limit + 1).row_bytes(ROW_BYTES);
+    let mut found: Vec<Document> = query.all()?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let next = found.last().filter(|_| more).and_then(cursor);
+    // Of a notification without a date no page can go on.
+    let next = if more { found.iter().rev().find_map(cursor) } else { None };
     Ok(Response::json(&Page { data: found.iter().map(shown).collect(), next }))
 }
 

@@ -4,7 +4,7 @@ use devconnect_sdk::bson::Bson;
 use devconnect_sdk::event::{Event, Failure};
 use devconnect_sdk::prelude::*;
 
-use crate::stored::{COLLECTION, New, Told, shown};
+use crate::stored::{COLLECTION, New, ROW_BYTES, Told, shown};
 
 /// The name under which they are sent.
 const NOTIFICATION: &str = "notification";
@@ -40,7 +40,8 @@ pub(crate) fn came(event: &Event) -> Result<(), Failure> {
     let user = event.user_id()?;
     let missed = doc! { "userId": user, "deliveredAt": null, "readAt": null };
     let newest = doc! { "createdAt": -1, "_id": -1 };
-    let mut missed: Vec<Document> = collection(COLLECTION).find(missed).sort(newest).limit(MISSED).all()?;
+    let query = collection(COLLECTION).find(missed).sort(newest).limit(MISSED).row_bytes(ROW_BYTES);
+    let mut missed: Vec<Document> = query.all()?;
     missed.reverse();
     send(user, &missed)
 }

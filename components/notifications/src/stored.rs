@@ -1,18 +1,31 @@
 //! A notification as it is stored, and what clients see of it.
 
 use devconnect_sdk::prelude::*;
+use model::cast::{self, Kind, Schema};
 use serde::{Deserialize, Serialize};
 
 /// The collection.
 pub(crate) const COLLECTION: &str = "notifications";
+/// The most bytes of one in a list. An operator's words may have some KiB.
+pub(crate) const ROW_BYTES: u32 = 32 << 10;
 
 /// What clients see.
 const SHOWN: [&str; 7] = ["_id", "type", "fromUserId", "message", "count", "createdAt", "readAt"];
 
+/// What each of their fields is.
+const SCHEMA: &Schema = &[
+    ("type", Kind::Text),
+    ("fromUserId", Kind::Id),
+    ("message", Kind::Text),
+    ("count", Kind::Number),
+    ("createdAt", Kind::Date),
+    ("readAt", Kind::Date),
+];
+
 /// What clients see of a notification.
 pub(crate) fn shown(notification: &Document) -> Document {
     let fields = SHOWN.iter().filter_map(|name| Some(((*name).to_owned(), notification.get(name)?.clone())));
-    fields.collect()
+    cast::document(fields.collect(), SCHEMA)
 }
 
 /// A new one.

@@ -84,7 +84,7 @@ fn store(new: New<'_>, kind: &'static str) -> Result<(), Failure> {
 
 fn first_name(id: ObjectId) -> Result<String, Failure> {
     let query = collection(user::COLLECTION).find(doc! { "_id": id }).project(doc! { "firstName": 1 });
-    let found: Option<Document> = query.first()?;
+    let found: Option<Document> = query.first()?.map(user::cast);
     let name = found.as_ref().and_then(|user| user.get_str("firstName"));
     Ok(name.unwrap_or("Somebody").to_owned())
 }

@@ -1,5 +1,5 @@
 //! Metrics: what a host counts and measures, in the text format of Prometheus. Gauges are read at each scrape. Touches no store
-//! but for its health.
+//! but for its health, and reads what the system says of its own process.
 
 use std::sync::Arc;
 
@@ -25,6 +25,11 @@ const CONSUMER_LAG: &str = "devconnect_consumer_lag";
 
 /// Open connections of a listener.
 const CONNECTIONS: &str = "devconnect_connections";
+/// Tasks of the host that have begun and not ended.
+const TASKS: &str = "devconnect_tasks";
+/// What the process holds of the machine: file descriptors, and resident memory.
+const OPEN_FILES: &str = "process_open_fds";
+const RESIDENT: &str = "process_resident_memory_bytes";
 /// What limits refused, by what it was and which limit was reached.
 const REFUSED: &str = "devconnect_refused_total";
 
@@ -58,6 +63,9 @@ impl Metrics {
             describe_counter!(CALLS, Unit::Count, "calls of a component that ended so, over all its versions");
             describe_gauge!(RUNNING, Unit::Count, "calls of a component that have begun and not ended");
             describe_gauge!(CONNECTIONS, Unit::Count, "open connections of a listener");
+            describe_gauge!(TASKS, Unit::Count, "tasks that have begun and not ended");
+            describe_gauge!(OPEN_FILES, Unit::Count, "open file descriptors of the process");
+            describe_gauge!(RESIDENT, Unit::Bytes, "resident memory of the process");
             describe_counter!(REFUSED, Unit::Count, "what limits refused, by what it was and which limit was reached");
             self.set_store_states();
             describe_counter!(DELETED, Unit::Count, "what was deleted because it was older than it is kept");
@@ -65,6 +73,7 @@ impl Metrics {
             for (what, count) in self.deleted.counts() {
                 counter!(DELETED, "what" => what).absolute(count);
             }
+            set_held();
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
         });
@@ -89,6 +98,22 @@ impl Metrics {
                 gauge!(STORE_STATE, &labels).set(if state == current { 1.0 } else { 0.0 });
             }
         }
+    }
+}
+
+/// What the host holds. A series is left out where the system does not say.
+fn set_held() {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        gauge!(TASKS).set(runtime.metrics().num_alive_tasks() as f64);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        gauge!(OPEN_FILES).set(files.count() as f64);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    if let Some(kib) = resident {
+        let kib: f64 = kib;
+        gauge!(RESIDENT).set(kib * 1024.0);
     }
 }
 

@@ -103,7 +103,7 @@ impl Manifest {
     }
 }
 
-const READING: &[&str] = &["documents.find", "documents.count", "documents.distinct"];
+const READING: &[&str] = &["documents.find", "documents.find-rows", "documents.count", "documents.distinct"];
 const COMMITTING: &[&str] = &["documents.commit"];
 
 /// The functions that a grant is for; none for what is no grant, or is for answers instead of functions.
@@ -129,7 +129,7 @@ fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
         Permission::ReadCollection(..) => READING,
         Permission::StaleKeys(_) | Permission::WriteCollection(..) => COMMITTING,
         Permission::PrivateField(..) => {
-            &["documents.find", "documents.count", "documents.distinct", "documents.commit"]
+            &["documents.find", "documents.find-rows", "documents.count", "documents.distinct", "documents.commit"]
         }
         Permission::Publish(_) => &["events.publish", "documents.commit"],
         Permission::Emit(_) => &["sockets.emit", "sockets.emit-with-ack"],

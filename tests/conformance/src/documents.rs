@@ -4,6 +4,7 @@ pub mod asking;
 pub mod changing;
 pub mod committing;
 pub mod generated;
+pub mod old;
 pub mod racing;
 
 use std::collections::BTreeMap;

@@ -30,6 +30,8 @@ pub enum Expected {
     Outcome(&'static str, &'static str),
     /// Dead letters of this topic; `*` is any.
     DeadLetters(&'static str),
+    /// That it holds more of the machine at the end than at first: open files, memory, connections, tasks.
+    Growth,
     /// Whatever there is: nobody looks.
     Anything,
 }
@@ -38,7 +40,7 @@ impl Expected {
     fn allows(self, left: &Left) -> bool {
         let is = |expected: &str, found: &str| expected == "*" || expected == found;
         match (self, left) {
-            (Expected::Anything, _) => true,
+            (Expected::Anything, _) | (Expected::Growth, Left::Held(_)) => true,
             (Expected::Warning(part), Left::Warning(line)) => line.contains(part),
             (Expected::Outcome(component, outcome), Left::Calls(calls)) => {
                 is(component, &calls.component) && is(outcome, &calls.outcome)
@@ -58,6 +60,8 @@ pub(crate) enum Left {
     Calls(Calls),
     /// An event that a component could not be told.
     DeadLetter(DeadLetter),
+    /// What it has not given back.
+    Held(String),
     /// It could not be asked; why.
     Unknown(String),
 }
@@ -108,6 +112,7 @@ impl std::fmt::Display for Left {
                      Expected::DeadLetters({topic:?})"
                 )
             }
+            Left::Held(what) => write!(f, "{what}\n    Expected::Growth"),
             Left::Unknown(why) => write!(f, "{why}"),
         }
     }
@@ -133,6 +138,12 @@ fn failed(metrics: &str) -> Result<Vec<Left>, String> {
     Ok(failed.map(Left::Calls).collect())
 }
 
+/// The value of a series, by its name with its labels.
+pub(crate) fn metric(metrics: &str, series: &str) -> Option<u64> {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    value.trim().parse::<f64>().ok().map(|value| value as u64)
+}
+
 /// As in `devconnect_calls_total{component="auth",outcome="trap"} 1`.
 fn calls(line: &str) -> Option<Calls> {
     let (labels, count) = line.strip_prefix("devconnect_calls_total{")?.split_once("} ")?;
@@ -156,8 +167,9 @@ pub(crate) fn unexpected(left: &[Left], expected: &[Expected]) -> Option<String>
     if found.is_empty() {
         return None;
     }
-    let kinds: [fn(&Left) -> bool; 4] = [
+    let kinds: [fn(&Left) -> bool; 5] = [
         |left| matches!(left, Left::Unknown(_)),
+        |left| matches!(left, Left::Held(_)),
         |left| matches!(left, Left::Calls(_)),
         |left| matches!(left, Left::DeadLetter(_)),
         |left| matches!(left, Left::Warning(_)),
@@ -180,7 +192,7 @@ pub(crate) fn unexpected(left: &[Left], expected: &[Expected]) -> Option<String>
 }
 
 /// The body of what is at a path of the operator's side. By a plain socket, because this is asked where a runtime has no say.
-fn get(admin: &str, path: &str, token: Option<&str>) -> Result<String, String> {
+pub(crate) fn get(admin: &str, path: &str, token: Option<&str>) -> Result<String, String> {
     let begun = Instant::now();
     loop {
         match try_get(admin, path, token) {

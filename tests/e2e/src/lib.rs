@@ -13,6 +13,7 @@
 )]
 
 pub mod described;
+pub mod held;
 mod left;
 pub mod mailbox;
 mod member;
@@ -32,6 +33,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use held::Held;
 pub use left::{Expected, is_warning};
 use left::{Left, Log, locked};
 pub use member::{Member, PASSWORD, email};
@@ -62,6 +64,8 @@ pub struct Server {
     /// The operator's.
     token: Option<String>,
     log: Log,
+    /// What it held when it began to serve.
+    held: Held,
     expects: Mutex<Vec<Expected>>,
     /// Nothing is asked of it any more: it was ended, or seen to have ended.
     over: bool,
@@ -95,6 +99,8 @@ impl Server {
     pub fn start_with(data: &Path, options: ServerOptions) -> Self {
         let given = options.environment.iter().rfind(|(name, _)| *name == "DEVCONNECT_ADMIN_TOKEN");
         let token = given.map(|(_, token)| token.clone()).filter(|token| !token.is_empty());
+        let servers = ["MONGODB_URI", "KAFKA_BROKERS", "REDIS_URL"];
+        let on_servers = options.environment.iter().any(|(name, _)| servers.contains(name));
         let mut command = with_umask(options.umask);
         command
             .arg("serve")
@@ -128,7 +134,8 @@ impl Server {
         // One that serves has made its own.
         let token = token.or_else(|| std::fs::read_to_string(site::token_file(data)).ok());
         let token = token.map(|token| token.trim().to_owned());
-        Self { process, url, admin, token, log, expects: Mutex::new(options.expects), over: false }
+        let held = Held::of(process.id(), on_servers);
+        Self { process, url, admin, token, log, held, expects: Mutex::new(options.expects), over: false }
     }
 
     /// From here on this is no fault of it, whenever it came.
@@ -205,8 +212,18 @@ impl Server {
 
     /// What it has left behind by its own word. Blocks.
     fn left(&self) -> Vec<Left> {
-        let looks = !locked(&self.expects).contains(&Expected::Anything);
-        if looks { left::asked(&self.admin, self.token.as_deref()) } else { Vec::new() }
+        let (looks, grows) = {
+            let expects = locked(&self.expects);
+            (!expects.contains(&Expected::Anything), expects.contains(&Expected::Growth))
+        };
+        if !looks {
+            return Vec::new();
+        }
+        let mut left = left::asked(&self.admin, self.token.as_deref());
+        if !grows && let Err(what) = self.held.not_back(self.process.id(), &self.url, &self.admin) {
+            left.push(Left::Held(what));
+        }
+        left
     }
 
     /// Panics when it has left something that is not expected, or said so in its log. It has ended.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bson::{doc, oid::ObjectId};
+use bson::{Document, RawDocumentBuf, doc, oid::ObjectId};
 use capability::documents::{Commit, Write};
 use capability::passwords::{Cost, MIN_OLD_COST};
 use devconnect::config::{Address, Config};
@@ -19,6 +19,9 @@ pub struct Account {
     /// The session's token.
     pub token: String,
 }
+
+/// So many bytes of documents are put into a store at once.
+const AT_ONCE: usize = 4 << 20;
 
 /// So many pairs of members; the two of a pair are connected.
 pub async fn pairs(host: &Host, count: usize) -> Vec<[Account; 2]> {
@@ -52,6 +55,41 @@ pub async fn pairs(host: &Host, count: usize) -> Vec<[Account; 2]> {
 
 /// Members with sessions for a host of a stack that does not run yet.
 pub async fn members(stack: &Stack, host: &str, count: usize) -> Vec<Account> {
+    let host = opened(stack, host).await;
+    let pairs = pairs(&host, count.div_ceil(2)).await;
+    host.close().await;
+    pairs.into_iter().flatten().take(count).collect()
+}
+
+/// Puts documents into the stores of a host that does not run yet, as an earlier DevConnect left them: of any shape, and without
+/// the fields that came later.
+pub async fn adopt(stack: &Stack, host: &str, collections: Vec<(&str, Vec<Document>)>) {
+    let host = opened(stack, host).await;
+    for (collection, documents) in collections {
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        for document in documents {
+            let raw = RawDocumentBuf::try_from(&document).expect("a document");
+            bytes += raw.as_bytes().len();
+            some.push(raw);
+            if bytes > AT_ONCE {
+                bytes = 0;
+                host.documents
+                    .adopt(collection, std::mem::take(&mut some))
+                    .await
+                    .expect("a store that takes documents");
+            }
+        }
+        if !some.is_empty() {
+            host.documents.adopt(collection, some).await.expect("a store that takes documents");
+        }
+    }
+    // What an earlier DevConnect left lacks derived fields.
+    host.prepare(true).await.expect("a store that is there");
+    host.close().await;
+}
+
+/// A host of the test's own process on the stores of one that does not run yet.
+async fn opened(stack: &Stack, host: &str) -> Host {
     let data = stack.prepared(host).await;
     share_secret(&data);
     let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64, old_cost: MIN_OLD_COST };
@@ -63,9 +101,7 @@ pub async fn members(stack: &Stack, host: &str, count: usize) -> Vec<Account> {
     let options = HostOptions::new(config, components, Some(data));
     let host = Host::open(HostOptions { passwords, ..options }).expect("a host that opens");
     host.prepare(false).await.expect("a store that is there");
-    let pairs = pairs(&host, count.div_ceil(2)).await;
-    host.close().await;
-    pairs.into_iter().flatten().take(count).collect()
+    host
 }
 
 /// Has every host on a data folder sign with the secret of [`crate::Server`].

@@ -13,6 +13,7 @@
 )]
 
 pub mod audit;
+pub mod chart;
 pub mod chat;
 pub mod crash;
 pub mod line;

@@ -58,6 +58,8 @@ const TABLE: &[(&str, Cost, u64)] = &[
     // They have servers and hosts of their own, and say how long those may take.
     ("faults/faults", BOTH, 190),
     ("faults/schedules", BOTH, 100),
+    // Nothing but with `--full`: then an hour on each kind of stores, and memory is looked at.
+    ("faults/soak", ALONE, 30),
 ];
 
 /// What the job of this name takes. `cargo`: it is a call of cargo, which holds the target folder's lock.

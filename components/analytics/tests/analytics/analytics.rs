@@ -88,6 +88,36 @@ fn what_happens_is_counted_in_the_windows_of_its_own_time() {
     assert_eq!(noon[0].get_document("minutes").unwrap(), &doc! { "00": true, "01": true });
 }
 
+/// The contract: `analytics-events` are USER_ACTIVITY, MESSAGE_ANALYTICS and CONNECTION_ANALYTICS, with the key of the user and
+/// `data` {userId, …counts}.
+#[test]
+fn each_kind_is_told_with_its_counts() {
+    let app = app();
+    let at = "2026-01-15T12:00:00.000Z";
+    for (kind, told, field) in [
+        ("USER_SIGNUP", "USER_ACTIVITY", "signups"),
+        ("USER_LOGIN", "USER_ACTIVITY", "logins"),
+        ("USER_ONLINE", "USER_ACTIVITY", "visits"),
+        ("MESSAGE_SENT", "MESSAGE_ANALYTICS", "messages"),
+        ("CONNECTION_REQUEST", "CONNECTION_ANALYTICS", "requests"),
+        ("CONNECTION_ACCEPTED", "CONNECTION_ANALYTICS", "accepted"),
+        ("CONNECTION_REJECTED", "CONNECTION_ANALYTICS", "rejected"),
+    ] {
+        let user = ObjectId::new();
+        did(&app, kind, &user.to_hex(), user, at);
+        app.until_consumed("analytics");
+        let events = app.events("analytics-events");
+        let event = events.iter().find(|event| event.key == user.to_hex()).unwrap();
+        assert_eq!(event.kind, told, "{kind}");
+        assert_eq!(
+            (&event.value["eventType"], &event.value["userId"]),
+            (&json!(told), &json!(user.to_hex())),
+            "{kind}"
+        );
+        assert_eq!(event.value["data"], json!({ "userId": user.to_hex(), field: 1 }), "{kind}");
+    }
+}
+
 #[test]
 fn what_comes_again_or_in_another_order_counts_the_same() {
     let (one, other) = (app(), app());

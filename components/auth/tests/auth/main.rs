@@ -6,4 +6,5 @@
 
 mod login;
 mod logout;
+mod old;
 mod signup;

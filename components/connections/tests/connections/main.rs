@@ -5,6 +5,7 @@ mod expiry;
 mod limit;
 mod lists;
 mod member;
+mod old;
 mod send;
 
 use harness::ObjectId;

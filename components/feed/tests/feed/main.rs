@@ -1,6 +1,7 @@
 //! The feed by the built component in the real engine: what both kinds have in common is here, each kind in a file of
 //! its own. Ids are made of numbers, so that who joined before whom is known.
 
+mod old;
 mod plain;
 mod ranked;
 

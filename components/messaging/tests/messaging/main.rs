@@ -6,5 +6,6 @@
 mod chat;
 mod history;
 mod members;
+mod old;
 mod payloads;
 mod presence;

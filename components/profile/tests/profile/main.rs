@@ -5,6 +5,7 @@ mod edit;
 mod email;
 mod form;
 mod member;
+mod old;
 mod rate;
 mod view;
 

@@ -11,6 +11,8 @@ use super::{Error, TAG, TAGGED, kind};
 pub struct DateTime(i64);
 
 const DAY: i64 = 86_400_000;
+/// JavaScript's dates end here, in milliseconds on both sides of 1970.
+const JAVASCRIPT: i64 = 100_000_000 * DAY;
 
 impl DateTime {
     /// `millis` since 1970-01-01T00:00:00Z.
@@ -21,6 +23,11 @@ impl DateTime {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub const fn millis(self) -> i64 {
         self.0
+    }
+
+    /// Whether JavaScript has a date for it.
+    pub(super) const fn is_of_javascript(self) -> bool {
+        -JAVASCRIPT <= self.0 && self.0 <= JAVASCRIPT
     }
 
     /// The moment `millis` later (or earlier, when negative).
@@ -181,7 +188,8 @@ impl Scan<'_> {
 impl Serialize for DateTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            return serializer.collect_str(self);
+            // As JavaScript writes a date that it can't hold.
+            return if self.is_of_javascript() { serializer.collect_str(self) } else { serializer.serialize_none() };
         }
         let mut tagged = [TAG; 10];
         let [_, kind, payload @ ..] = &mut tagged;

@@ -2,6 +2,8 @@
 //! Whole numbers fit whole-number fields however they are stored (JavaScript writes `33` as a double at times).
 //! Ids, dates and the other values that serde has no word for pass as tagged bytes; see `TAGGED`.
 
+use std::borrow::Cow;
+
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
 
 use super::raw::{Elements, Value};
@@ -32,19 +34,29 @@ impl<'de> Value<'de> {
 
     fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.kind {
-            kind::STRING | kind::SYMBOL => visitor.visit_borrowed_str(self.as_str()?),
+            kind::STRING | kind::SYMBOL => self.visit_str(visitor),
             kind::OBJECT_ID => Err(de::Error::invalid_type(Unexpected::Other("ObjectId"), &visitor)),
             kind::DATE_TIME => Err(de::Error::invalid_type(Unexpected::Other("date"), &visitor)),
             _ => self.visit_any(visitor),
         }
     }
 
+    fn visit_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.as_str()? {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_string(text),
+        }
+    }
+
     fn visit_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.is_too_deep() {
+            return self.visit_tagged(visitor);
+        }
         match self.kind {
             kind::DOUBLE => visitor.visit_f64(self.as_f64()?),
             kind::INT32 => visitor.visit_i32(self.as_i32()?),
             kind::INT64 => visitor.visit_i64(self.as_i64()?),
-            kind::STRING => visitor.visit_borrowed_str(self.as_str()?),
+            kind::STRING => self.visit_str(visitor),
             kind::BOOLEAN => visitor.visit_bool(self.as_bool()?),
             kind::NULL => visitor.visit_unit(),
             kind::DOCUMENT => visitor.visit_map(Fields { elements: self.elements()?, value: None }),
@@ -163,7 +175,7 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
 struct Fields<'de> {
     elements: Elements<'de>,
     /// The value whose name was just given out.
-    value: Option<(&'de str, Value<'de>)>,
+    value: Option<(Cow<'de, str>, Value<'de>)>,
 }
 
 impl<'de> de::MapAccess<'de> for Fields<'de> {
@@ -171,15 +183,18 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.value = self.elements.next().transpose()?;
-        match self.value {
-            Some((name, _)) => seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some),
+        match &self.value {
+            Some((Cow::Borrowed(name), _)) => {
+                seed.deserialize(de::value::BorrowedStrDeserializer::new(*name)).map(Some)
+            }
+            Some((Cow::Owned(name), _)) => seed.deserialize(name.as_str().into_deserializer()).map(Some),
             None => Ok(None),
         }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let (name, value) = self.value.take().ok_or_else(|| Error::new("a value was asked for before its name"))?;
-        seed.deserialize(value).map_err(|error| error.within(name))
+        seed.deserialize(value).map_err(|error| error.within(&name))
     }
 }
 
@@ -199,7 +214,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
 }
 
 struct Variant<'de> {
-    name: &'de str,
+    name: Cow<'de, str>,
     value: Value<'de>,
 }
 
@@ -208,7 +223,7 @@ impl<'de> de::EnumAccess<'de> for Variant<'de> {
     type Variant = Value<'de>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Value<'de>), Error> {
-        let name = seed.deserialize(de::value::BorrowedStrDeserializer::<Error>::new(self.name))?;
+        let name = seed.deserialize(IntoDeserializer::<Error>::into_deserializer(self.name))?;
         Ok((name, self.value))
     }
 }

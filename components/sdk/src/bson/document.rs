@@ -1,6 +1,8 @@
 //! A document: names and values in order, as [`doc!`](crate::doc!) makes it and the database stores it.
 //! The getters answer none both for a field that is not there and for one of another kind.
 
+use std::borrow::Cow;
+
 use serde::ser::{Serialize, Serializer};
 
 use super::raw::Elements;
@@ -24,10 +26,10 @@ impl Document {
     }
 
     pub(super) fn read(elements: Elements<'_>) -> Result<Self, Error> {
-        let read = |element: Result<(&str, _), Error>| {
+        let read = |element: Result<(Cow<'_, str>, _), Error>| {
             let (name, value) = element?;
-            let value = Bson::read(value).map_err(|error| error.within(name))?;
-            Ok((name.to_owned(), value))
+            let value = Bson::read(value).map_err(|error| error.within(&name))?;
+            Ok((name.into_owned(), value))
         };
         Ok(Self { fields: elements.map(read).collect::<Result<_, _>>()? })
     }
@@ -57,10 +59,12 @@ impl Document {
         self.fields.push((name, value));
     }
 
-    /// Takes out the value under `name`.
+    /// Takes out the value under `name`; the first one where an old document has several, which are all gone then.
     pub fn remove(&mut self, name: &str) -> Option<Bson> {
         let at = self.fields.iter().position(|(field, _)| field == name)?;
-        Some(self.fields.remove(at).1)
+        let value = self.fields.remove(at).1;
+        self.fields.retain(|(field, _)| field != name);
+        Some(value)
     }
 
     /// The value under `name`.

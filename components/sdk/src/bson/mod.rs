@@ -1,9 +1,12 @@
 //! Documents as the database has them: BSON bytes to and from values ([`Document`], [`Bson`], [`doc!`](crate::doc!))
 //! and to and from structs that derive serde's traits ([`to_vec`], [`from_slice`]), without the baggage that keeps
-//! the `bson` crate off this target. Reading never panics, whatever the bytes, and goes 64 levels deep.
+//! the `bson` crate off this target. Reading never panics, whatever the bytes, and refuses only what is no BSON: what old databases
+//! have and nobody makes any more is carried. What lies deeper than 64 levels is carried as it is, and so is not looked into; text that
+//! is not UTF-8 is read with U+FFFD in the place of what is not.
 
 mod date;
 mod de;
+mod decimal;
 mod document;
 mod id;
 mod macros;
@@ -24,7 +27,7 @@ pub use value::Bson;
 
 pub(crate) use id::hex;
 
-/// How many documents and arrays may lie inside each other.
+/// How many documents and arrays inside each other are looked into. Deeper ones are carried as they are: null in JSON.
 pub const DEEPEST: u32 = 64;
 
 /// Why bytes could not be read, or a value not written, and at which field.

@@ -2,6 +2,8 @@
 //! [`Raw`], which hands stored bytes to another serializer (JSON, mostly) without making values in between.
 //! Every length is checked here, against what is really there.
 
+use std::borrow::Cow;
+
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::{Binary, DEEPEST, DateTime, Error, ObjectId, Opaque, kind};
@@ -25,9 +27,6 @@ pub(super) struct Elements<'a> {
 impl<'a> Elements<'a> {
     /// Of a document with its length in front and its zero behind.
     pub(super) fn of(document: &'a [u8], depth: u32) -> Result<Self, Error> {
-        if depth > DEEPEST {
-            return Err(Error::new(format!("nested deeper than {DEEPEST} levels")));
-        }
         let length = length(document)?;
         match document.get(4..) {
             Some([rest @ .., 0]) if length == document.len() => Ok(Self { rest, depth }),
@@ -35,18 +34,18 @@ impl<'a> Elements<'a> {
         }
     }
 
-    fn read(&mut self, kind: u8, after: &'a [u8]) -> Result<(&'a str, Value<'a>), Error> {
+    fn read(&mut self, kind: u8, after: &'a [u8]) -> Result<(Cow<'a, str>, Value<'a>), Error> {
         let (name, rest) = cstring(after)?;
-        let name = text(name)?;
-        let size = payload_size(kind, rest).map_err(|error| error.within(name))?;
-        let (payload, rest) = rest.split_at_checked(size).ok_or_else(|| Error::new("cut off").within(name))?;
+        let name = String::from_utf8_lossy(name);
+        let size = payload_size(kind, rest).map_err(|error| error.within(&name))?;
+        let (payload, rest) = rest.split_at_checked(size).ok_or_else(|| Error::new("cut off").within(&name))?;
         self.rest = rest;
         Ok((name, Value { kind, payload, depth: self.depth }))
     }
 }
 
 impl<'a> Iterator for Elements<'a> {
-    type Item = Result<(&'a str, Value<'a>), Error>;
+    type Item = Result<(Cow<'a, str>, Value<'a>), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (kind, after) = self.rest.split_first()?;
@@ -68,10 +67,6 @@ fn cstring(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let end = bytes.iter().position(|byte| *byte == 0).ok_or_else(|| Error::new("a name without an end"))?;
     let (name, rest) = bytes.split_at(end);
     Ok((name, rest.get(1..).unwrap_or_default()))
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Error> {
-    std::str::from_utf8(bytes).map_err(|_| Error::new("text that is not UTF-8"))
 }
 
 /// How many bytes of `rest` the payload of a value of this kind has. It may be more than there are.
@@ -124,15 +119,17 @@ impl<'a> Value<'a> {
 
     pub(super) fn as_bool(&self) -> Result<bool, Error> {
         match self.payload {
-            [0] => Ok(false),
-            [1] => Ok(true),
-            _ => Err(Error::new("a boolean that is neither")),
+            [byte] => Ok(*byte != 0),
+            _ => Err(Error::new("cut off")),
         }
     }
 
-    pub(super) fn as_str(&self) -> Result<&'a str, Error> {
+    /// Of a string, a symbol or code. What is not UTF-8 in it is U+FFFD, as browsers read it.
+    pub(super) fn as_str(&self) -> Result<Cow<'a, str>, Error> {
         match self.payload.get(4..) {
-            Some([characters @ .., 0]) if length(self.payload)? == characters.len() + 1 => text(characters),
+            Some([characters @ .., 0]) if length(self.payload)? == characters.len() + 1 => {
+                Ok(String::from_utf8_lossy(characters))
+            }
             _ => Err(Error::new("a string without its end")),
         }
     }
@@ -143,6 +140,11 @@ impl<'a> Value<'a> {
             Some([subtype, bytes @ ..]) if length(self.payload)? == bytes.len() => Ok((*subtype, bytes)),
             _ => Err(Error::new("binary data with a wrong length")),
         }
+    }
+
+    /// Whether it is a document or an array that lies too deep to be looked into.
+    pub(super) fn is_too_deep(&self) -> bool {
+        matches!(self.kind, kind::DOCUMENT | kind::ARRAY) && self.depth >= DEEPEST
     }
 
     /// What lies in a document or an array.
@@ -177,12 +179,15 @@ impl Serialize for Raw<'_> {
 
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.is_too_deep() {
+            return self.as_opaque().serialize(serializer);
+        }
         match self.kind {
             kind::DOCUMENT => {
                 let mut map = serializer.serialize_map(None)?;
                 for element in self.elements().map_err(S::Error::custom)? {
                     let (name, value) = element.map_err(S::Error::custom)?;
-                    map.serialize_entry(name, &value)?;
+                    map.serialize_entry(&*name, &value)?;
                 }
                 map.end()
             }
@@ -193,7 +198,7 @@ impl Serialize for Value<'_> {
                 }
                 seq.end()
             }
-            kind::STRING => serializer.serialize_str(self.as_str().map_err(S::Error::custom)?),
+            kind::STRING => serializer.serialize_str(&self.as_str().map_err(S::Error::custom)?),
             kind::DOUBLE => serializer.serialize_f64(self.as_f64().map_err(S::Error::custom)?),
             kind::INT32 => serializer.serialize_i32(self.as_i32().map_err(S::Error::custom)?),
             kind::INT64 => serializer.serialize_i64(self.as_i64().map_err(S::Error::custom)?),

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use super::raw::Value;
-use super::{TAG, TAGGED, kind};
+use super::{TAG, TAGGED, decimal, kind};
 
 /// Bytes with a subtype. In JSON, base64.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,11 +17,32 @@ pub struct Binary {
     pub bytes: Vec<u8>,
 }
 
-/// A value of a kind that is only carried. In JSON, null.
+/// A value of a kind that is only carried, or one that lies too deep to be looked into. In JSON a symbol is its text, a decimal is
+/// `{"$numberDecimal": "1.50"}`, and anything else is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opaque {
     pub(super) kind: u8,
     pub(super) payload: Vec<u8>,
+}
+
+impl Opaque {
+    /// The text of a symbol.
+    pub(super) fn symbol(&self) -> Option<&str> {
+        match (self.kind, self.payload.get(4..)) {
+            (kind::SYMBOL, Some([text @ .., 0])) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+
+    /// The text of a decimal.
+    pub fn decimal_text(&self) -> Option<String> {
+        if self.kind == kind::DECIMAL128 { decimal::text(&self.payload) } else { None }
+    }
+
+    /// The number nearest to a decimal.
+    pub(super) fn decimal(&self) -> Option<f64> {
+        self.decimal_text()?.parse().ok()
+    }
 }
 
 /// Bytes that serialize as bytes and not as a list of numbers.
@@ -76,7 +97,11 @@ impl<'de> Deserialize<'de> for Binary {
 impl Serialize for Opaque {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            return serializer.serialize_none();
+            return match (self.symbol(), self.decimal_text()) {
+                (Some(text), _) => serializer.serialize_str(text),
+                (_, Some(text)) => serializer.collect_map([("$numberDecimal", text)]),
+                _ => serializer.serialize_none(),
+            };
         }
         serialize_tagged(serializer, self.kind, &[&self.payload])
     }

@@ -27,17 +27,19 @@ pub enum Bson {
 }
 
 impl Bson {
-    /// The text, of a string.
+    /// The text, of a string. A symbol, which old documents have, is one too.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Bson::String(text) => Some(text),
+            Bson::Opaque(opaque) => opaque.symbol(),
             _ => None,
         }
     }
 
-    /// A whole number, however it is stored: also a double without a fraction.
+    /// A whole number, however it is stored: also a double or a decimal without a fraction.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
+            Bson::Opaque(opaque) => opaque.decimal().and_then(whole),
             Bson::Int32(number) => Some(i64::from(*number)),
             Bson::Int64(number) => Some(*number),
             Bson::Double(number) => whole(*number),
@@ -48,6 +50,7 @@ impl Bson {
     /// A number, however it is stored.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
+            Bson::Opaque(opaque) => opaque.decimal(),
             Bson::Int32(number) => Some(f64::from(*number)),
             Bson::Int64(number) => Some(*number as f64),
             Bson::Double(number) => Some(*number),
@@ -71,10 +74,10 @@ impl Bson {
         }
     }
 
-    /// A date.
+    /// A date. One that JavaScript can't hold, and so no client, is none.
     pub fn as_date(&self) -> Option<DateTime> {
         match self {
-            Bson::DateTime(date) => Some(*date),
+            Bson::DateTime(date) if date.is_of_javascript() => Some(*date),
             _ => None,
         }
     }
@@ -113,6 +116,9 @@ impl Bson {
     }
 
     pub(super) fn read(value: Value<'_>) -> Result<Self, Error> {
+        if value.is_too_deep() {
+            return Ok(Bson::Opaque(value.as_opaque()));
+        }
         Ok(match value.kind {
             kind::NULL => Bson::Null,
             kind::BOOLEAN => Bson::Boolean(value.as_bool()?),
@@ -283,6 +289,10 @@ impl<'de> Visitor<'de> for Anything {
 
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Bson, E> {
         match bytes {
+            // Too deep to be looked into.
+            [TAG, kind @ (kind::DOCUMENT | kind::ARRAY), payload @ ..] => {
+                Ok(Bson::Opaque(Opaque { kind: *kind, payload: payload.to_vec() }))
+            }
             [TAG, kind, payload @ ..] => Bson::read(Value { kind: *kind, payload, depth: 0 }).map_err(E::custom),
             _ => Ok(Bson::Binary(Binary { subtype: 0, bytes: bytes.to_vec() })),
         }

@@ -93,11 +93,15 @@ pub struct Collection<'a> {
 
 /// How many documents a [`Find`] without a limit answers, and the most that one may ask for.
 pub const MOST: u32 = 1_000;
+/// The most bytes of a document that a component stored. Only those of earlier databases are larger.
+const LARGEST: u32 = 1 << 20;
+/// So many of them fit into one answer.
+const FEW: u32 = 16;
 
 impl<'a> Collection<'a> {
     /// The documents that match `filter`; say more and then [`Find::all`] or [`Find::first`].
     pub fn find(self, filter: Document) -> Find<'a> {
-        Find { collection: self.name, filter, sort: None, projection: None, skip: 0, limit: MOST }
+        Find { collection: self.name, filter, sort: None, projection: None, skip: 0, limit: MOST, row_bytes: None }
     }
 
     /// The first document that matches `filter`, by `_id`.
@@ -146,6 +150,7 @@ pub struct Find<'a> {
     projection: Option<Document>,
     skip: u32,
     limit: u32,
+    row_bytes: Option<u32>,
 }
 
 impl Find<'_> {
@@ -173,6 +178,14 @@ impl Find<'_> {
         self
     }
 
+    /// At most so many bytes of a document, from 1,024 on, and of all together 16 MiB: a larger one comes without its largest fields, and
+    /// without any when its `_id` alone is larger. A list says so, where one odd document must not keep the others from being shown.
+    /// Otherwise few matches have 1 MiB each, and many are refused when they have more than 16 MiB together.
+    pub fn row_bytes(mut self, most: u32) -> Self {
+        self.row_bytes = Some(most);
+        self
+    }
+
     /// Every match as a `T`: a struct that derives `Deserialize`, or [`Document`].
     pub fn all<T: DeserializeOwned>(self) -> Result<Vec<T>, Error> {
         self.raw()?.iter().map(|document| read(document)).collect()
@@ -186,6 +199,8 @@ impl Find<'_> {
 
     /// Every match as the BSON bytes that are stored; [`bson::Raw`] turns such bytes into JSON without a detour.
     pub fn raw(self) -> Result<Vec<Vec<u8>>, Error> {
+        let whole = (self.limit <= FEW).then_some(LARGEST);
+        let row_bytes = self.row_bytes.or(whole);
         let query = wit::Query {
             collection: self.collection.into(),
             filter: self.filter.to_vec(),
@@ -194,7 +209,10 @@ impl Find<'_> {
             skip: self.skip,
             limit: self.limit,
         };
-        Ok(wit::find(&query)?)
+        Ok(match row_bytes {
+            Some(most) => wit::find_rows(&query, most),
+            None => wit::find(&query),
+        }?)
     }
 }
 

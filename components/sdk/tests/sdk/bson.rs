@@ -228,18 +228,113 @@ fn kinds_that_are_only_carried_survive() {
     assert_eq!(from_slice::<Document>(&bytes).unwrap(), document);
 }
 
-#[test]
-fn depth_ends_at_64() {
+/// A document in a document, so many levels of them.
+fn nested(levels: usize) -> Vec<u8> {
     // Bytes around bytes, so that the test does not itself go as deep.
     let around = |inner: Vec<u8>| [&(inner.len() as i32 + 8).to_le_bytes()[..], b"\x03d\0", &inner, b"\0"].concat();
-    let nested = |levels: usize| (1..levels).fold(doc! {}.to_vec(), |inner, _| around(inner));
-    assert!(Document::from_slice(&nested(64)).is_ok());
-    for bytes in [nested(65), nested(5_000)] {
-        assert!(Document::from_slice(&bytes).unwrap_err().to_string().contains("64 levels"));
-        assert!(from_slice::<Document>(&bytes).is_err());
-        assert!(serde_json::to_vec(&Raw::new(&bytes)).is_err());
+    (1..levels).fold(doc! {}.to_vec(), |inner, _| around(inner))
+}
+
+#[test]
+fn what_is_deeper_than_64_levels_is_carried() {
+    for levels in [1, 64, 65, 100, 5_000] {
+        let bytes = nested(levels);
+        let document = Document::from_slice(&bytes).unwrap();
+        assert!(document.to_vec() == bytes && to_vec(&document).unwrap() == bytes, "{levels} levels");
+        assert!(from_slice::<Document>(&bytes).unwrap() == document && to_vec(&Raw::new(&bytes)).unwrap() == bytes);
+        let json = serde_json::to_string(&Raw::new(&bytes)).unwrap();
+        assert_eq!(json, serde_json::to_string(&document).unwrap());
+        assert_eq!((json.matches('{').count(), json.contains("null")), (levels.min(64), levels > 64));
         assert!(from_slice::<serde::de::IgnoredAny>(&bytes).is_ok(), "what is not looked at is not walked through");
     }
+}
+
+/// One element: its type, its name, its value.
+fn element(kind: u8, name: &[u8], value: &[u8]) -> Vec<u8> {
+    [&[kind][..], name, &[0], value].concat()
+}
+
+fn document_of(elements: &[Vec<u8>]) -> Vec<u8> {
+    let elements = elements.concat();
+    [&(elements.len() as i32 + 5).to_le_bytes()[..], &elements, &[0]].concat()
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_read_all_the_same() {
+    // Half a surrogate pair, as older drivers of JavaScript wrote it, in a value and in a name.
+    let bytes = document_of(&[
+        element(0x02, b"half", b"\x06\0\0\0a\xED\xA0\xBDb\0"),
+        element(0x10, b"\xED\xA0\xBD", &5_i32.to_le_bytes()),
+        element(0x02, b"zero", b"\x04\0\0\0a\0b\0"),
+        element(0x08, b"odd", &[7]),
+    ]);
+    let document = Document::from_slice(&bytes).unwrap();
+    assert_eq!(document.get_str("half"), Some("a\u{fffd}\u{fffd}\u{fffd}b"));
+    assert_eq!(document.get_i64("\u{fffd}\u{fffd}\u{fffd}"), Some(5));
+    assert_eq!((document.get_str("zero"), document.get_bool("odd")), (Some("a\0b"), Some(true)));
+    assert_eq!(from_slice::<Document>(&bytes).unwrap(), document);
+    assert_eq!(serde_json::to_string(&Raw::new(&bytes)).unwrap(), serde_json::to_string(&document).unwrap());
+    #[derive(Deserialize)]
+    struct Half {
+        half: String,
+    }
+    assert_eq!(from_slice::<Half>(&bytes).unwrap().half, "a\u{fffd}\u{fffd}\u{fffd}b");
+}
+
+#[test]
+fn decimals_have_their_text_and_the_nearest_number() {
+    for text in [
+        "0",
+        "1.50",
+        "-1.50",
+        "33",
+        "1E+3",
+        "1.5E+10",
+        "0.000001",
+        "1E-7",
+        "-0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "9999999999999999999999999999999999",
+        "1.234567890123456789012345678901234E+6144",
+        "1E-6176",
+        "12345.678",
+    ] {
+        let decimal: theirs::Decimal128 = text.parse().unwrap();
+        let bytes = theirs::serialize_to_vec(&theirs::doc! { "n": decimal }).unwrap();
+        let document = Document::from_slice(&bytes).unwrap();
+        let json = serde_json::to_value(&document).unwrap();
+        assert_eq!(json["n"]["$numberDecimal"], decimal.to_string(), "{text}");
+        let (ours, nearest): (f64, f64) = (document.get_f64("n").unwrap(), text.parse().unwrap());
+        assert!(ours == nearest || (ours.is_nan() && nearest.is_nan()), "{text}: {ours}");
+    }
+    let of = |text: &str| {
+        let decimal: theirs::Decimal128 = text.parse().unwrap();
+        Document::from_slice(&theirs::serialize_to_vec(&theirs::doc! { "n": decimal }).unwrap()).unwrap().get_i64("n")
+    };
+    assert_eq!([of("33"), of("33.0"), of("33.5"), of("NaN"), of("1E+40")], [Some(33), Some(33), None, None, None]);
+}
+
+#[test]
+fn what_javascript_can_not_hold_is_null_in_json() {
+    let document = doc! {
+        "nan": f64::NAN, "infinite": f64::INFINITY, "first": DateTime::from_millis(i64::MIN),
+        "last": DateTime::from_millis(8_640_000_000_000_000), "later": DateTime::from_millis(8_640_000_000_000_001),
+    };
+    let json = serde_json::to_string(&document).unwrap();
+    let wanted = r#"{"nan":null,"infinite":null,"first":null,"last":"+275760-09-13T00:00:00.000Z","later":null}"#;
+    assert_eq!(json, wanted);
+    assert_eq!((document.get_date("first"), document.get_date("later")), (None, None));
+    assert_eq!(Document::from_slice(&document.to_vec()).unwrap().to_vec(), document.to_vec(), "and stays what it is");
+}
+
+#[test]
+fn a_symbol_is_text() {
+    let bytes = theirs::serialize_to_vec(&theirs::doc! { "name": theirs::Bson::Symbol("Ada".into()) }).unwrap();
+    let document = Document::from_slice(&bytes).unwrap();
+    assert_eq!((document.get_str("name"), document.to_vec()), (Some("Ada"), bytes));
+    assert_eq!(serde_json::to_value(&document).unwrap(), serde_json::json!({ "name": "Ada" }));
 }
 
 #[test]

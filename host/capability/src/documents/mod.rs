@@ -6,6 +6,7 @@
 
 mod derived;
 mod distinct;
+mod elements;
 pub mod filter;
 #[cfg(test)]
 mod fuzz;
@@ -27,7 +28,7 @@ pub use grant::{CollectionGrant, Grant, View};
 pub use key_locks::{HeldKeyLock, KeyLock};
 pub use order::{Projection, Sort};
 pub use schema::{Collection, Index, Schema};
-pub use update::Change;
+pub use update::{Change, Changed};
 
 use crate::events::Event;
 use crate::text;
@@ -263,6 +264,15 @@ pub trait Documents: Send + Sync + 'static {
     /// priority; it still commits these, one at a time if need be.
     async fn commit_in_background(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
         self.commit(commit).await
+    }
+    /// Takes documents of an earlier database as they are: of any type that BSON has, of any depth. A commit takes only what its
+    /// operators know. Only `_id` and the indexes refuse one.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`] with the document's position, and those of a commit. Documents before it may have been taken.
+    async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
+        let count = documents.len();
+        Err(Error::Invalid(format!("this store adopts no documents, so not these {count} of `{collection}`")))
     }
     /// How a query would be run.
     async fn explain(&self, query: Query) -> Result<Plan, Error>;

@@ -12,7 +12,8 @@ mod tests;
 
 use std::cmp::Ordering;
 
-use bson::{RawArray, RawBsonRef, RawDocument};
+use bson::raw::cstr;
+use bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 
 pub use projection::Projection;
 pub use sort::Sort;
@@ -28,11 +29,11 @@ pub enum Class {
     MinKey = 0x10,
     /// Only as a sort key: an empty array sorts below null.
     Empty = 0x18,
-    /// Null, and in keys also a missing field.
+    /// Null, and in keys also a missing field. Undefined, which only old documents have, is null as well.
     Null = 0x20,
-    /// Int32, Int64 and Double compare by value; NaN is the smallest.
+    /// Int32, Int64 and Double compare by value; NaN is the smallest. A Decimal128 of an old document is the nearest Double.
     Number = 0x30,
-    /// By bytes.
+    /// By bytes, a symbol of an old document too.
     String = 0x40,
     /// Field by field: kind, then name, then value.
     Document = 0x50,
@@ -50,7 +51,7 @@ pub enum Class {
     Timestamp = 0xB0,
     /// Above everything.
     MaxKey = 0xC0,
-    /// A type that [`validate`] refuses.
+    /// Any other type that [`validate`] refuses and old documents have. By bytes.
     Foreign = 0xD0,
 }
 
@@ -58,9 +59,11 @@ pub enum Class {
 pub fn class(value: RawBsonRef<'_>) -> Class {
     match value {
         RawBsonRef::MinKey => Class::MinKey,
-        RawBsonRef::Null => Class::Null,
-        RawBsonRef::Int32(_) | RawBsonRef::Int64(_) | RawBsonRef::Double(_) => Class::Number,
-        RawBsonRef::String(_) => Class::String,
+        RawBsonRef::Null | RawBsonRef::Undefined => Class::Null,
+        RawBsonRef::Int32(_) | RawBsonRef::Int64(_) | RawBsonRef::Double(_) | RawBsonRef::Decimal128(_) => {
+            Class::Number
+        }
+        RawBsonRef::String(_) | RawBsonRef::Symbol(_) => Class::String,
         RawBsonRef::Document(_) => Class::Document,
         RawBsonRef::Array(_) => Class::Array,
         RawBsonRef::Binary(_) => Class::Binary,
@@ -89,7 +92,9 @@ pub fn compare(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> Ordering {
 
 fn within_class(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> Ordering {
     match (left, right) {
-        (RawBsonRef::String(a), RawBsonRef::String(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (RawBsonRef::String(a) | RawBsonRef::Symbol(a), RawBsonRef::String(b) | RawBsonRef::Symbol(b)) => {
+            a.as_bytes().cmp(b.as_bytes())
+        }
         (RawBsonRef::Document(a), RawBsonRef::Document(b)) => compare_documents(a, b),
         (RawBsonRef::Array(a), RawBsonRef::Array(b)) => compare_arrays(a, b),
         (RawBsonRef::Binary(a), RawBsonRef::Binary(b)) => {
@@ -101,9 +106,17 @@ fn within_class(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> Ordering {
         (RawBsonRef::Timestamp(a), RawBsonRef::Timestamp(b)) => (a.time, a.increment).cmp(&(b.time, b.increment)),
         _ => match (Number::of(left), Number::of(right)) {
             (Some(a), Some(b)) => a.compare(b),
+            _ if class(left) == Class::Foreign => foreign(left).cmp(&foreign(right)),
             _ => Ordering::Equal,
         },
     }
+}
+
+/// The bytes of a value of an old type.
+fn foreign(value: RawBsonRef<'_>) -> Vec<u8> {
+    let mut alone = RawDocumentBuf::new();
+    alone.append(cstr!(""), value);
+    alone.into_bytes()
 }
 
 /// A number as it was stored.
@@ -122,6 +135,7 @@ impl Number {
             RawBsonRef::Int32(n) => Some(Number::Whole(n.into())),
             RawBsonRef::Int64(n) => Some(Number::Whole(n)),
             RawBsonRef::Double(n) => Some(Number::Real(n)),
+            RawBsonRef::Decimal128(n) => Some(Number::Real(n.to_string().parse().unwrap_or(f64::NAN))),
             _ => None,
         }
     }

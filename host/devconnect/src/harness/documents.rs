@@ -13,7 +13,7 @@ use super::protocol::{Answer, Base64, Failure, answer, done};
 
 /// Where mails wait. A collection of the host.
 const MAILS: &str = "host-mails";
-/// How many documents are put into the store in one commit.
+/// How many documents are put into the store at once.
 const AT_ONCE: usize = 100;
 /// How many mails are looked at.
 const MAX_MAILS: u32 = 1_000;
@@ -115,14 +115,11 @@ impl App {
     }
 }
 
-/// Puts documents into a collection, some in a commit.
+/// Puts documents into a collection, whatever an earlier version may have left in them.
 pub(super) async fn insert(store: &dyn Documents, collection: &str, documents: &[Document]) -> Result<(), Failure> {
     for some in documents.chunks(AT_ONCE) {
-        let insert = |document: &Document| -> Result<Write, Failure> {
-            let document = RawDocumentBuf::try_from(document).map_err(Failure::refused)?;
-            Ok(Write::Insert { collection: collection.to_owned(), document })
-        };
-        commit(store, some.iter().map(insert).collect::<Result<Vec<_>, _>>()?).await?;
+        let raw = some.iter().map(|document| RawDocumentBuf::try_from(document).map_err(Failure::refused));
+        store.adopt(collection, raw.collect::<Result<Vec<_>, _>>()?).await.map_err(Failure::refused)?;
     }
     Ok(())
 }

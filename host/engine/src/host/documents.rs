@@ -11,8 +11,8 @@ use capability::Access;
 use capability::cache::{KeyAccess, check_key};
 use capability::documents::order::validate_insert;
 use capability::documents::{
-    Change, Effect as WriteEffect, Error as Failure, Filter, MAX_DOCUMENT, MAX_LIMIT, Projection, Query, Sort, View,
-    Write,
+    Change, Effect as WriteEffect, Error as Failure, Filter, MAX_ANSWER, MAX_DOCUMENT, MAX_LIMIT, Projection, Query,
+    Sort, View, Write,
 };
 use capability::sessions::SessionUse;
 use capability::sessions::{Ending, Token};
@@ -21,6 +21,8 @@ use capability::unit_of_work::UnitOfWork;
 
 /// The most writes of one commit.
 const MAX_WRITES: usize = 100;
+/// The least bytes that a list's rows may have.
+const MIN_ROW: usize = 1 << 10;
 /// The most cache keys that one commit makes stale.
 const MAX_STALE: usize = 100;
 /// The most events of one commit.
@@ -184,6 +186,21 @@ impl State {
         Ok(found.into_iter().map(RawDocumentBuf::into_bytes).collect())
     }
 
+    async fn rows(&mut self, query: WitQuery, row_bytes: u32) -> Result<Vec<Vec<u8>>, Error> {
+        let mut query = self.query(query)?;
+        let row_bytes = usize::try_from(row_bytes).unwrap_or(usize::MAX);
+        let most = MAX_ANSWER / (query.limit as usize);
+        if !(MIN_ROW..=most).contains(&row_bytes) {
+            return Err(Error::Invalid(format!(
+                "rows of {row_bytes} bytes; {} of them may have {MIN_ROW} to {most} bytes each",
+                query.limit
+            )));
+        }
+        query.projection = query.projection.at_most(row_bytes);
+        let found = self.capabilities().documents.find(query).await?;
+        Ok(found.into_iter().map(RawDocumentBuf::into_bytes).collect())
+    }
+
     async fn counted(&mut self, collection: &str, filter: &[u8], limit: u32) -> Result<u64, Error> {
         let filter = Self::filter(&self.view(collection, Access::Read)?, filter)?;
         let collection = self.slot_of(collection.to_owned());
@@ -250,6 +267,12 @@ impl Host for State {
     async fn find(&mut self, query: WitQuery) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
         let _host = self.enter("documents.find")?;
         Ok(self.found(query).await)
+    }
+
+    async fn find_rows(&mut self, query: WitQuery, row_bytes: u32) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
+        let _host = self.enter("documents.find-rows")?;
+        let answer = self.rows(query, row_bytes).await;
+        Ok(self.recorded(answer))
     }
 
     async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {

@@ -103,6 +103,10 @@ impl Documents for Guarded {
         self.guard(self.store.commit_in_background(commit)).await
     }
 
+    async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
+        self.guard(self.store.adopt(collection, documents)).await
+    }
+
     async fn explain(&self, query: Query) -> Result<Plan, Error> {
         self.guard(self.store.explain(query)).await
     }

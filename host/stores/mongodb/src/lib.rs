@@ -28,7 +28,8 @@ use ::mongodb::options::{
 };
 use ::mongodb::{Client, Database};
 use async_trait::async_trait;
-use bson::{Bson, RawDocumentBuf};
+use bson::raw::cstr;
+use bson::{Bson, RawArrayBuf, RawDocumentBuf};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -290,6 +291,23 @@ impl Documents for MongoDb {
     async fn commit_in_background(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
         let _running = self.shared.background_commits.background().await;
         self.checked_commit(commit, None, None).await.0
+    }
+
+    async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
+        self.shared.schema.collection(collection)?;
+        self.shared.is_prepared()?;
+        let collection = collection.to_owned();
+        self.call(move |shared, database| async move {
+            let mut list = RawArrayBuf::new();
+            documents.into_iter().for_each(|document| list.push(document));
+            let mut command = RawDocumentBuf::new();
+            command.append(cstr!("insert"), collection.as_str());
+            command.append(cstr!("documents"), list);
+            let reply = database.run_raw_command(command).await;
+            let known = shared.schema.collection(&collection)?;
+            refusal::outcome(reply, known, |statement| statement).map(drop).map_err(Stop::into_error)
+        })
+        .await
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

@@ -233,7 +233,11 @@ async fn make(database: &Database, collection: &str, index: Wanted, report: &mut
             return Ok(());
         }
         Err(error) if is_duplicate(&error) => {
-            let why = clash(database, collection, &index, &error).await?;
+            let why = match clash(database, collection, &index, &error).await {
+                // Values that only old databases have can't be asked for.
+                Err(Error::Invalid(why)) => format!("documents have the same values, and which is not known: {why}"),
+                why => why?,
+            };
             report.unmade.push(Unmade { collection: collection.to_owned(), index: index.name.clone(), why });
             // Queries still need an index for these keys.
             let twin = index.without_uniqueness();

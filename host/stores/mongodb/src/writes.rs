@@ -1,7 +1,7 @@
 //! The writes of a commit, inside its transaction.
 //!
-//! A change reads the documents that match its filter, is applied here, and replaces whole documents. The server detects a
-//! conflict when another commit has changed one of them meanwhile. Consecutive writes of one kind are one command.
+//! A change reads the documents that match its filter, is applied here, and sets the whole fields that are different. The server
+//! detects a conflict when another commit has changed one of the documents meanwhile. Consecutive writes of one kind are one command.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use bson::{Bson, Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDoc
 use crate::outbox;
 use capability::documents::indexed::{arrays, check_arrays};
 use capability::documents::order::{Key, key, validate_insert};
-use capability::documents::{Change, Collection, Commit, Effect, Error, Filter, Write};
+use capability::documents::{Change, Changed, Collection, Commit, Effect, Error, Filter, Write};
 
 use crate::refusal::{Stop, outcome};
 use crate::{MAX_TIME, Shared, read};
@@ -199,10 +199,10 @@ impl<'a> Transaction<'a> {
                 // Other tasks run meanwhile, and a commit that was given up ends here.
                 tokio::task::yield_now().await;
             }
-            if let Some(after) = change.changed(before)? {
-                target.check(&after)?;
+            if let Some(Changed { document, update }) = change.changed(before)? {
+                target.check_change(before, &document)?;
                 effect.changed += 1;
-                self.queue(&UPDATE, target, &rawdoc! { "q": by_id(before), "u": after }, number).await?;
+                self.queue(&UPDATE, target, &rawdoc! { "q": by_id(before), "u": update }, number).await?;
             } else if !self.alone {
                 // A write, so that another commit that changes it before this one ends is a conflict.
                 for statement in touch(before) {
@@ -252,12 +252,24 @@ impl<'a> Transaction<'a> {
 
 impl Target<'_> {
     fn check(&self, document: &RawDocument) -> Result<(), Error> {
-        let indexes = &self.collection.indexes;
-        let arrays = arrays(document, indexes.iter().flat_map(|index| &index.fields).map(String::as_str));
+        self.check_arrays(document, &self.arrays(document))
+    }
+
+    /// The same of a changed document. The arrays that an old one had before are no fault of the change.
+    fn check_change(&self, before: &RawDocument, after: &RawDocument) -> Result<(), Error> {
+        let arrays = self.arrays(after);
+        if arrays == self.arrays(before) { Ok(()) } else { self.check_arrays(after, &arrays) }
+    }
+
+    fn arrays(&self, document: &RawDocument) -> Vec<&str> {
+        arrays(document, self.collection.indexes.iter().flat_map(|index| &index.fields).map(String::as_str))
+    }
+
+    fn check_arrays(&self, document: &RawDocument, arrays: &[&str]) -> Result<(), Error> {
         if arrays.is_empty() {
             return Ok(());
         }
-        indexes.iter().try_for_each(|index| check_arrays(index, document, &arrays))
+        self.collection.indexes.iter().try_for_each(|index| check_arrays(index, document, arrays))
     }
 }
 

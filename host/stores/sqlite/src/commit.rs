@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 
 use capability::documents::indexed::{arrays, check_arrays};
 use capability::documents::order::{Key, key, validate_insert};
-use capability::documents::{Change, Commit, Effect, Error, Filter, Write};
+use capability::documents::{Change, Changed, Commit, Effect, Error, Filter, Write};
 use capability::events;
 
 use crate::budget;
@@ -36,6 +36,23 @@ pub(super) fn run(
         events::Error::Unavailable(text) => Error::Unavailable(text),
     })?;
     Ok(effects)
+}
+
+/// Inserts documents of an earlier database, or none of them.
+pub(super) fn adopt(
+    connection: &Connection,
+    layout: &Layout,
+    collection: &str,
+    documents: &[RawDocumentBuf],
+) -> Result<Vec<Effect>, Error> {
+    let table = layout.table(collection)?;
+    for (number, document) in (0u32..).zip(documents) {
+        if document.get("_id").ok().flatten().is_none() {
+            return Err(Error::Invalid("the document has no `_id`; give it one".to_owned()));
+        }
+        Target { connection, layout, table, number, scans: Scans::Allowed }.insert(document)?;
+    }
+    Ok(Vec::new())
 }
 
 fn perform<'a>(to: impl Fn(&str) -> Result<Target<'a>, Error>, write: &Write) -> Result<Effect, Error> {
@@ -114,9 +131,9 @@ impl Target<'_> {
         let mut effect = Effect { matched: found.len() as u64, ..Effect::default() };
         for before in found {
             budget::check()?;
-            if let Some(after) = change.changed(before)? {
-                self.check_arrays(&after)?;
-                self.store(&sql, &after)?;
+            if let Some(Changed { document, .. }) = change.changed(before)? {
+                self.check_arrays(&document)?;
+                self.store(&sql, &document)?;
                 effect.changed += 1;
             }
         }

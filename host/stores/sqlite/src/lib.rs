@@ -184,6 +184,14 @@ impl Documents for Sqlite {
         .await
     }
 
+    async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
+        let collection = collection.to_owned();
+        let adopted = self.write(move |connection, layout| {
+            budget::within(budget::WRITE, || commit::adopt(connection, layout, &collection, &documents))
+        });
+        adopted.await.map(drop)
+    }
+
     async fn explain(&self, query: Query) -> Result<Plan, Error> {
         within_limit(&query)?;
         self.read(move |connection, layout| query::explain(connection, layout, &query)).await

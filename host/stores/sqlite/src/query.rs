@@ -237,7 +237,7 @@ fn blob<'a>(row: &'a rusqlite::Row<'_>) -> Result<&'a [u8], Error> {
     value.as_blob().map_err(|error| Error::Unavailable(format!("the store's file is damaged: {error}")))
 }
 
-/// A match with its sort key.
+/// A match as it is answered, with its sort key.
 struct Sorted {
     key: Key,
     document: RawDocumentBuf,
@@ -264,8 +264,9 @@ fn sorted(
         if heap.len() == keep && heap.peek().is_some_and(|greatest| greatest.key <= key) {
             return Ok(Next::More);
         }
+        let document = query.projection.apply(document);
         bytes += key.len() + document.as_bytes().len();
-        heap.push(Sorted { key, document: document.to_owned() });
+        heap.push(Sorted { key, document });
         if heap.len() > keep {
             bytes -= heap.pop().map_or(0, |last| last.key.len() + last.document.as_bytes().len());
         }
@@ -278,12 +279,11 @@ fn sorted(
     })?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     for sorted in heap.into_sorted_vec().into_iter().skip(query.skip as usize) {
-        let projected = query.projection.apply(&sorted.document);
-        bytes += projected.as_bytes().len();
+        bytes += sorted.document.as_bytes().len();
         if bytes > MAX_ANSWER {
             return Err(Error::too_large_an_answer());
         }
-        found.push(projected);
+        found.push(sorted.document);
     }
     Ok(found)
 }

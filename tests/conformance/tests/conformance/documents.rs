@@ -1,6 +1,6 @@
 //! The cases of a document store, on every engine of it.
 
-use conformance::documents::{Subject, asking, changing, committing, racing};
+use conformance::documents::{Subject, asking, changing, committing, old, racing};
 use conformance::servers;
 
 macro_rules! cases {
@@ -46,6 +46,9 @@ cases! {
     committing::unique_indexes_refuse_by_name_and_place,
     committing::partial_indexes_leave_the_others_alone,
     committing::nothing_of_a_failed_commit_remains,
+    old::odd_fields_pass_through,
+    old::text_that_is_not_utf_8_passes_through,
+    old::rows_are_bounded,
     racing::racing_counters_all_count,
     racing::one_of_racing_insertions_wins,
     racing::what_had_to_match_still_does,

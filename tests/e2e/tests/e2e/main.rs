@@ -6,6 +6,7 @@
 
 mod canary;
 mod consumers;
+mod contract;
 mod deploy;
 mod described;
 mod draining;
@@ -18,6 +19,7 @@ mod live;
 mod mail;
 mod memory;
 mod neighbours;
+mod old;
 mod operating;
 mod outages;
 mod polling;

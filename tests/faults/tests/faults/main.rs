@@ -8,3 +8,4 @@ mod crashes;
 mod deploys;
 mod faults;
 mod schedules;
+mod soak;

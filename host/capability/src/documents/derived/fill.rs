@@ -15,7 +15,9 @@ use crate::clocks::Clock;
 use crate::documents::derived::Derived;
 use crate::documents::derived::marker::{Marker, Progress};
 use crate::documents::order::{Class, class};
-use crate::documents::{Change, Commit, Documents, Effect, Error, Filter, Projection, Query, Schema, Write, date};
+use crate::documents::{
+    Change, Commit, Documents, Effect, Error, Filter, MAX_DOCUMENT, Projection, Query, Schema, Write, date,
+};
 
 /// Documents that one step reads and one commit writes.
 const PAGE: u32 = 500;
@@ -125,6 +127,7 @@ impl Filling<'_> {
     async fn step(&mut self, filter: Document) -> Result<Option<Bson>, Error> {
         let page = self.read(filter).await?;
         let Some(last) = page.last().and_then(|document| value(document, "_id")) else { return Ok(None) };
+        let last = comparable(last);
         self.progress.seen += i64::try_from(page.len()).unwrap_or_default();
         let mut lacking: Vec<Lacking> = page.iter().filter_map(|document| self.lacking(document)).collect();
         for round in 0.. {
@@ -148,7 +151,8 @@ impl Filling<'_> {
     async fn read(&self, filter: Document) -> Result<Vec<RawDocumentBuf>, Error> {
         let mut fields = doc! { self.field: 1 };
         fields.extend(self.rule.sources().iter().map(|source| (source.clone(), Bson::Int32(1))));
-        let projection = Projection::from_document(&fields)?;
+        // A source that is larger is none, and no reason not to fill the others.
+        let projection = Projection::from_document(&fields)?.at_most(MAX_DOCUMENT);
         let query = Query { projection, limit: PAGE, ..Query::all(self.collection, Filter::from_document(&filter)?) };
         match self.store.find(query.clone()).await {
             Err(Error::Invalid(_)) => self.store.find(Query { limit: SMALL_PAGE, ..query }).await,
@@ -298,6 +302,18 @@ fn lowest_ids() -> [Bson; 8] {
         Bson::DateTime(DateTime::MIN),
         Bson::Timestamp(Timestamp { time: 0, increment: 0 }),
     ]
+}
+
+/// An `_id` of an old type as one that a filter takes, and that no lesser one of its kind follows.
+fn comparable(id: Bson) -> Bson {
+    match id {
+        Bson::Symbol(text) => Bson::String(text),
+        Bson::Decimal128(number) => {
+            let nearest: f64 = number.to_string().parse().unwrap_or(f64::INFINITY);
+            Bson::Double(nearest.next_up())
+        }
+        id => id,
+    }
 }
 
 /// The kind of an `_id`, which comes before its value in the order.

@@ -5,7 +5,7 @@
 
 use bson::{RawBsonRef, RawDocument};
 
-use crate::documents::order::{Class, Number, class};
+use crate::documents::order::{Class, Number, class, foreign};
 
 /// The bytes that stand for a value.
 pub type Key = Vec<u8>;
@@ -41,7 +41,7 @@ pub fn after(mut key: Key) -> Key {
 pub(super) fn append(out: &mut Key, value: RawBsonRef<'_>) {
     out.push(class(value) as u8);
     match value {
-        RawBsonRef::String(text) => append_escaped(out, text.as_bytes()),
+        RawBsonRef::String(text) | RawBsonRef::Symbol(text) => append_escaped(out, text.as_bytes()),
         RawBsonRef::Document(document) => append_document(out, document),
         RawBsonRef::Array(array) => {
             for element in array.into_iter().flatten() {
@@ -65,6 +65,8 @@ pub(super) fn append(out: &mut Key, value: RawBsonRef<'_>) {
         _ => {
             if let Some(number) = Number::of(value) {
                 append_number(out, number);
+            } else if class(value) == Class::Foreign {
+                append_escaped(out, &foreign(value));
             }
         }
     }

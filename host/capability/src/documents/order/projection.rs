@@ -2,11 +2,13 @@
 //!
 //! Inclusion or exclusion of dotted paths, `_id` apart. Pure functions over raw BSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bson::{Document, RawArray, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::documents::Error;
+use crate::documents::elements::{Element, at_most, document_of, elements};
 
 use crate::documents::order::{Number, valid_path, validate};
 
@@ -17,6 +19,8 @@ pub struct Projection {
     keep: bool,
     id: bool,
     named: Tree,
+    /// The most bytes of a document.
+    most: usize,
 }
 
 /// The named paths by their parts; a leaf stands for everything below it.
@@ -26,7 +30,7 @@ struct Tree(BTreeMap<String, Tree>);
 impl Projection {
     /// Every field.
     pub fn all() -> Projection {
-        Projection { keep: false, id: true, named: Tree::default() }
+        Projection { keep: false, id: true, named: Tree::default(), most: usize::MAX }
     }
 
     /// Reads `{field: 1, …}` or `{field: 0, …}`; `_id` may differ from the rest. An empty one means every field.
@@ -81,6 +85,13 @@ impl Projection {
         self
     }
 
+    /// The same with at most so many bytes of a document: a larger one comes without its largest fields, and one whose `_id` alone is
+    /// larger comes empty. One odd document is no reason to answer none of the others.
+    pub fn at_most(mut self, bytes: usize) -> Projection {
+        self.most = bytes;
+        self
+    }
+
     /// The dotted paths it names, without `_id`.
     pub fn paths(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -101,24 +112,31 @@ impl Projection {
         out
     }
 
-    /// The kept fields of a validated document, in their order.
+    /// The kept fields of a document, in their order. Those that are kept whole are not looked into: an old document may have
+    /// anything there.
     pub fn apply(&self, document: &RawDocument) -> RawDocumentBuf {
+        self.kept(document).unwrap_or_else(|_| RawDocumentBuf::new())
+    }
+
+    fn kept(&self, document: &RawDocument) -> Result<RawDocumentBuf, Error> {
         if !self.keep && self.id && self.named.0.is_empty() {
-            return document.to_owned();
+            return at_most(document, self.most);
         }
-        let mut out = RawDocumentBuf::new();
-        for (name, value) in document.iter().flatten() {
-            if name.as_str() == "_id" && !self.named.0.contains_key("_id") {
-                if self.id {
-                    out.append(name, value);
-                }
+        let mut parts: Vec<Cow<'_, [u8]>> = Vec::new();
+        for element in elements(document)? {
+            if element.name == b"_id" && !self.named.0.contains_key("_id") {
+                parts.extend(self.id.then_some(Cow::Borrowed(element.bytes)));
                 continue;
             }
-            if let Some(value) = self.named.project(name.as_str(), value, self.keep) {
-                out.append(name, value);
+            // No path names what is not UTF-8.
+            match str::from_utf8(element.name).ok().and_then(|name| self.named.0.get(name)) {
+                None => parts.extend((!self.keep).then_some(Cow::Borrowed(element.bytes))),
+                Some(tree) if tree.0.is_empty() => parts.extend(self.keep.then_some(Cow::Borrowed(element.bytes))),
+                Some(tree) => parts.extend(tree.part(element, self.keep)?.map(Cow::Owned)),
             }
         }
-        out
+        let kept = document_of(parts.iter().map(|part| &**part))?;
+        if kept.as_bytes().len() <= self.most { Ok(kept) } else { at_most(&kept, self.most) }
     }
 }
 
@@ -141,6 +159,19 @@ impl Tree {
             let path = if prefix.is_empty() { part.clone() } else { format!("{prefix}.{part}") };
             if tree.0.is_empty() { out.push(path) } else { tree.paths(&path, out) }
         }
+    }
+
+    /// What is kept of a field of which some is named, as an element.
+    fn part(&self, element: Element<'_>, keep: bool) -> Result<Option<Vec<u8>>, Error> {
+        let alone = document_of([element.bytes])?;
+        let mut out = RawDocumentBuf::new();
+        for (name, value) in alone.iter().flatten() {
+            match self.inside(value, keep) {
+                Some(value) => out.append(name, value),
+                None => return Ok(None),
+            }
+        }
+        Ok(elements(&out)?.first().map(|element| element.bytes.to_vec()))
     }
 
     /// What is kept of one field: all of it, a part of it, or nothing.

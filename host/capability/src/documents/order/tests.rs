@@ -337,3 +337,43 @@ fn a_projection_can_lose_a_field() {
         assert_eq!(Projection::from_document(&projected_by).unwrap().apply(&document), projection.apply(&document));
     }
 }
+
+#[test]
+fn values_of_old_types_have_an_order_and_keys_of_it() {
+    let decimal = |text: &str| Bson::Decimal128(text.parse().unwrap());
+    let regex = |pattern: &str| {
+        Bson::RegularExpression(bson::Regex {
+            pattern: pattern.to_owned().try_into().unwrap(),
+            options: String::new().try_into().unwrap(),
+        })
+    };
+    let scope = |code: &str| bson::JavaScriptCodeWithScope { code: code.into(), scope: doc! { "a": 1 } };
+    let values: Vec<RawBson> = vec![
+        value(Bson::Undefined),
+        value(Bson::Null),
+        value(decimal("1.5")),
+        value(decimal("-2")),
+        value(decimal("NaN")),
+        value(1),
+        value(2.0),
+        value(Bson::Symbol("b".into())),
+        value("a"),
+        value("b\0"),
+        value(regex("^a")),
+        value(regex("^b")),
+        value(Bson::JavaScriptCode("f()".into())),
+        value(scope("f()")),
+        value(scope("g()")),
+        value(Bson::MaxKey),
+    ];
+    for one in &values {
+        for other in &values {
+            let (one, other) = (one.as_raw_bson_ref(), other.as_raw_bson_ref());
+            assert_eq!(compare(one, other), key(one).cmp(&key(other)), "{one:?} {other:?}");
+            assert_eq!(compare(one, other), compare(other, one).reverse());
+        }
+    }
+    assert!(compare(values[2].as_raw_bson_ref(), values[5].as_raw_bson_ref()).is_gt(), "1.5 is above 1");
+    assert!(compare(values[7].as_raw_bson_ref(), values[8].as_raw_bson_ref()).is_gt(), "a symbol is text");
+    assert!(compare(values[0].as_raw_bson_ref(), values[1].as_raw_bson_ref()).is_eq(), "undefined is null");
+}

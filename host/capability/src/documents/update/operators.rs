@@ -58,7 +58,7 @@ fn set(mut target: Target<'_>, value: &Bson) -> Result<bool, Error> {
 }
 
 /// The same bytes: 0.0 is not -0.0, and NaN is NaN.
-fn is_same(one: &Bson, other: &Bson) -> Result<bool, Error> {
+pub(super) fn is_same(one: &Bson, other: &Bson) -> Result<bool, Error> {
     let bytes =
         |value: &Bson| RawDocumentBuf::try_from(&doc! { "": value }).map_err(|error| invalid(error.to_string()));
     match (one, other) {

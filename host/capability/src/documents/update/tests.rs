@@ -230,3 +230,85 @@ fn paths_and_source() {
     assert_eq!(change.paths().collect::<Vec<_>>(), ["a.l", "a.l.x", "a.l.y.z", "b"]);
     assert_eq!(change.to_document(), document);
 }
+
+/// What a change makes of stored bytes.
+fn of_stored(change: Document, before: &RawDocument) -> Result<Option<Changed>, Error> {
+    Change::from_document(&change).unwrap().changed(before)
+}
+
+fn stored(document: &Document) -> RawDocumentBuf {
+    RawDocumentBuf::try_from(document).unwrap()
+}
+
+/// Fields that no change may write, by what is odd about them.
+fn odd() -> Vec<(&'static str, Bson)> {
+    let deep = (0..80).fold(Bson::Int32(1), |inner, _| Bson::Document(doc! { "d": inner }));
+    vec![
+        ("undefined", Bson::Undefined),
+        ("symbol", Bson::Symbol("s".into())),
+        ("decimals", Bson::Array(vec![Bson::Decimal128("1.50".parse().unwrap())])),
+        ("regex", bson::Regex { pattern: bson::raw::cstr!("^a").into(), options: bson::raw::cstr!("i").into() }.into()),
+        ("code", Bson::JavaScriptCode("f()".into())),
+        ("scope", bson::JavaScriptCodeWithScope { code: "f()".into(), scope: doc! { "a": 1 } }.into()),
+        ("$name", 1.into()),
+        ("a.b", 1.into()),
+        ("", 1.into()),
+        ("empty stamp", Timestamp { time: 0, increment: 0 }.into()),
+        ("deep", deep),
+        ("large", "x".repeat(2 * MAX_DOCUMENT).into()),
+        ("old binary", bson::Binary { subtype: bson::spec::BinarySubtype::BinaryOld, bytes: vec![1, 2, 3] }.into()),
+    ]
+}
+
+#[test]
+fn what_a_change_does_not_name_stays_byte_for_byte() {
+    for (name, value) in odd() {
+        let before = stored(&doc! { "_id": 1, "n": 1, name: value.clone(), "l": { "a": 1 } });
+        let change = doc! { "$set": { "n": 2, "new": true }, "$inc": { "l.a": 1 } };
+        let changed = of_stored(change, &before).unwrap().unwrap();
+        let wanted = doc! { "_id": 1, "n": 2, name: value, "l": { "a": 2 }, "new": true };
+        assert_eq!(changed.document, stored(&wanted), "{name}");
+        assert_eq!(changed.update, stored(&doc! { "$set": { "l": { "a": 2 }, "n": 2, "new": true } }), "{name}");
+        assert_eq!(of_stored(doc! { "$set": { "n": 1 }, "$unset": { "none": "" } }, &before), Ok(None), "{name}");
+    }
+}
+
+#[test]
+fn names_that_are_there_twice_and_text_that_is_not_utf_8_stay() {
+    let element = |kind: u8, name: &str, value: &[u8]| [&[kind][..], name.as_bytes(), &[0], value].concat();
+    let twice = |n: i32| element(0x10, "twice", &n.to_le_bytes());
+    let surrogate = element(0x02, "text", b"\x04\0\0\0\xED\xA0\x80\0");
+    let parts = [element(0x10, "_id", &1_i32.to_le_bytes()), twice(1), surrogate.clone(), twice(2)];
+    let before = document_of(parts.iter().map(Vec::as_slice)).unwrap();
+    let one = element(0x10, "n", &7_i32.to_le_bytes());
+    let after = document_of(parts.iter().chain([&one]).map(Vec::as_slice)).unwrap();
+    assert_eq!(of_stored(doc! { "$set": { "n": 7 } }, &before).unwrap().unwrap().document, after);
+    // What can't be read is replaced and removed all the same; only what would have to look inside is refused.
+    let [id, first, _, last] = &parts;
+    let without = document_of([id, first, last].map(Vec::as_slice)).unwrap();
+    assert_eq!(of_stored(doc! { "$unset": { "text": "" } }, &before).unwrap().unwrap().document, without);
+    let replaced = element(0x10, "text", &7_i32.to_le_bytes());
+    let replaced = document_of([id, first, &replaced, last].map(Vec::as_slice)).unwrap();
+    assert_eq!(of_stored(doc! { "$set": { "text": 7 } }, &before).unwrap().unwrap().document, replaced);
+    assert!(matches!(of_stored(doc! { "$inc": { "text": 1 } }, &before), Err(Error::Invalid(_))));
+    // Of two the first is meant.
+    let changed = of_stored(doc! { "$set": { "twice": 9 } }, &before).unwrap().unwrap().document;
+    assert_eq!(changed, document_of([id, &twice(9), &surrogate, last].map(Vec::as_slice)).unwrap());
+}
+
+#[test]
+fn an_old_document_does_not_grow_beyond_its_own_limits() {
+    let large = stored(&doc! { "_id": 1, "large": "x".repeat(2 * MAX_DOCUMENT) });
+    let set = |bytes: usize| of_stored(doc! { "$set": { "n": "x".repeat(bytes) } }, &large);
+    assert!(set(1_000).is_ok());
+    assert!(matches!(set(100_000), Err(Error::Invalid(text)) if text.contains("bytes")));
+    let shrunk = of_stored(doc! { "$set": { "large": "" } }, &large).unwrap().unwrap();
+    assert_eq!(shrunk.document, stored(&doc! { "_id": 1, "large": "" }));
+    let deep = (0..80).fold(Bson::Int32(1), |inner, _| Bson::Document(doc! { "d": inner }));
+    let deep = stored(&doc! { "_id": 1, "deep": deep });
+    assert!(of_stored(doc! { "$set": { "deep.n": 1 } }, &deep).is_ok(), "it is no deeper than before");
+    let path = vec!["a"; 32].join(".");
+    assert!(
+        matches!(of_stored(doc! { "$set": { path: { "b": 1 } } }, &deep), Err(Error::Invalid(text)) if text.contains("deep"))
+    );
+}
