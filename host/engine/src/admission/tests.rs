@@ -210,8 +210,7 @@ async fn half_of_the_host_is_for_people_whatever_events_there_are() {
     // Those that wait are not forgotten, and go on one after the other.
     let (x, y) = (own("x"), own("y"));
     let component = component();
-    let (first, second) = (x.turn(&component), y.turn(&component));
-    tokio::pin!(first, second);
+    let (mut first, mut second) = (Box::pin(x.turn(&component)), Box::pin(y.turn(&component)));
     assert!(at_once(&mut first).await.is_none() && at_once(&mut second).await.is_none());
     served.clear();
     assert!(at_once(&mut first).await.is_none(), "what people leave is not for events");
@@ -219,6 +218,7 @@ async fn half_of_the_host_is_for_people_whatever_events_there_are() {
     assert!(at_once(&mut first).await.is_some_and(|turn| turn.is_ok()));
     assert!(at_once(&mut second).await.is_some_and(|turn| turn.is_ok()));
     running.clear();
+    drop((first, second));
     drop((events, people, x, y));
     assert!(admission.desk().running_of_host() == 0);
 }

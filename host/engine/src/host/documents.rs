@@ -197,7 +197,7 @@ impl State {
             )));
         }
         query.projection = query.projection.at_most(row_bytes);
-        let found = self.capabilities().documents.find(query).await?;
+        let found = self.capabilities().documents.find(query).await.map_err(|why| self.failure(why))?;
         Ok(found.into_iter().map(RawDocumentBuf::into_bytes).collect())
     }
 
@@ -271,8 +271,7 @@ impl Host for State {
 
     async fn find_rows(&mut self, query: WitQuery, row_bytes: u32) -> wasmtime::Result<Result<Vec<Vec<u8>>, Error>> {
         let _host = self.enter("documents.find-rows")?;
-        let answer = self.rows(query, row_bytes).await;
-        Ok(self.recorded(answer))
+        Ok(self.rows(query, row_bytes).await)
     }
 
     async fn count(&mut self, collection: String, filter: Vec<u8>, limit: u32) -> wasmtime::Result<Result<u64, Error>> {

@@ -187,7 +187,7 @@ impl Documents for Sqlite {
     async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
         let collection = collection.to_owned();
         let adopted = self.write(move |connection, layout| {
-            budget::within(budget::WRITE, || commit::adopt(connection, layout, &collection, &documents))
+            budget::within(Budget::commit(), || commit::adopt(connection, layout, &collection, &documents))
         });
         adopted.await.map(drop)
     }

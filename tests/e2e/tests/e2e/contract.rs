@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use e2e::described::Asked;
 use e2e::{Member, PASSWORD, Stack, Value, json, on_both_stacks, root};
 use reqwest::{Method, StatusCode};
 
@@ -148,7 +149,7 @@ struct Pair {
     said: [Value; 2],
 }
 
-async fn answered(request: reqwest::RequestBuilder) -> (u16, Value) {
+async fn answered(request: Asked) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
@@ -190,7 +191,7 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
     let ada_again = json!({ "emailId": ada.email, "password": PASSWORD });
     let form = json!({ "firstName": "Dora", "lastName": "Test", "emailId": "dora@example.com", "password": PASSWORD });
     let (history, token) = (format!("/chat/{}/history", bob.id), "00".repeat(32));
-    let rows: [(&str, reqwest::RequestBuilder, u16, Value); 14] = [
+    let rows: [(&str, Asked, u16, Value); 14] = [
         ("POST /signup", nobody.post("/signup").json(&form), 200, json!({ "message": "User added successfully" })),
         (
             "POST /login",
@@ -310,8 +311,8 @@ async fn every_route_refuses_as_its_line_says(stack: Stack) {
     let (_, waiting) = answered(cy.post(&format!("/request/send/interested/{}", ada.id))).await;
     let waiting = waiting["data"]["_id"].as_str().unwrap();
     let send = |status: &str, to: &str| ada.post(&format!("/request/send/{status}/{to}"));
-    let json_of = |request: reqwest::RequestBuilder, body: &Value| request.json(body);
-    let rows: Vec<(&str, reqwest::RequestBuilder, u16)> = vec![
+    let json_of = |request: Asked, body: &Value| request.json(body);
+    let rows: Vec<(&str, Asked, u16)> = vec![
         (
             "POST /login: unknown e-mail",
             json_of(nobody.post("/login"), &json!({ "emailId": "x@example.com", "password": PASSWORD })),

@@ -170,6 +170,7 @@ async fn what_follows_a_commit_follows_when_the_store_says_late_that_it_happened
         config: Settings::default(),
         clock: known.clock.clone(),
         refusals: known.refusals.clone(),
+        deleted: known.deleted.clone(),
     };
     let lives = async |token: &str| known.sessions.check(token).await.unwrap().is_some();
     assert!(lives(&account.token).await && lives(&other.token).await, "they live, and the cache knows");
