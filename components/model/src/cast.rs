@@ -109,8 +109,8 @@ fn truth(value: &Bson) -> Option<bool> {
     match (value.as_str(), value.as_f64()) {
         (Some("true" | "1" | "yes"), _) => Some(true),
         (Some("false" | "0" | "no"), _) => Some(false),
-        (_, Some(number)) if number == 1.0 => Some(true),
-        (_, Some(number)) if number == 0.0 => Some(false),
+        (_, Some(1.0)) => Some(true),
+        (_, Some(0.0)) => Some(false),
         _ => None,
     }
 }

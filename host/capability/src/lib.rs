@@ -12,6 +12,7 @@ pub mod budget;
 pub mod cache;
 pub mod circuit;
 pub mod clocks;
+pub mod deletion;
 pub mod documents;
 pub mod events;
 pub mod files;

@@ -381,7 +381,7 @@ mod tests {
         let large = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(512, 1, 1, None).unwrap());
         let large = large.hash_password(b"Secret#1").unwrap().to_string();
         let all = (0..20).map(async |number: usize| {
-            let hash = if number % 2 == 0 { Some(large.clone()) } else { None };
+            let hash = if number.is_multiple_of(2) { Some(large.clone()) } else { None };
             passwords.verify(CLIENT, "wrong".into(), hash).await.unwrap()
         });
         futures_util::future::join_all(all).await;

@@ -1,4 +1,4 @@
-//! Retention: for how long what grows by itself is kept, and deleting what is older.
+//! Retention: for how long what grows by itself is kept.
 //!
 //! The stores and triggers that own such data delete it; the host asks them to, again and again, with its clock's time.
 
@@ -6,14 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bson::{Bson, doc};
+use bson::{Bson, DateTime};
 use serde::Deserialize;
 
-use crate::documents::{Commit, Documents, Error, Filter, Projection, Query, Sort, Write, date};
-
 const DAY: Duration = Duration::from_secs(86_400);
-/// How many documents one commit deletes, so that no commit is large.
-const BATCH: u32 = 500;
 
 /// For how long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +69,7 @@ pub struct Expiry {
 impl Expiry {
     /// What the field of documents that are old enough is less than, at the time `now` in milliseconds since 1970.
     pub fn bound(&self, now: u64) -> Bson {
-        let before = date(before(now, self.days * DAY));
+        let before = DateTime::from_millis(i64::try_from(before(now, self.days * DAY)).unwrap_or(i64::MAX));
         if !self.text {
             return before.into();
         }
@@ -85,49 +81,6 @@ impl Expiry {
 /// The time before which something is too old at the time `now`; milliseconds since 1970.
 pub fn before(now: u64, kept: Duration) -> u64 {
     now.saturating_sub(u64::try_from(kept.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Deletes the documents of a collection whose date `field` is before a time, the oldest first, in batches; returns how many.
-/// Those without the field stay. Several hosts may do it at once.
-///
-/// # Errors
-/// Those of the store; what was deleted stays deleted.
-pub async fn delete_older(documents: &dyn Documents, collection: &str, field: &str, before: u64) -> Result<u64, Error> {
-    delete_below(documents, collection, field, &Bson::DateTime(date(before))).await
-}
-
-/// Like [`delete_older`], for a field of any type: deletes the documents in which it is less than `bound`.
-///
-/// # Errors
-/// As [`delete_older`].
-pub async fn delete_below(
-    documents: &dyn Documents,
-    collection: &str,
-    field: &str,
-    bound: &Bson,
-) -> Result<u64, Error> {
-    let old = doc! { field: { "$lt": bound } };
-    let mut deleted = 0;
-    loop {
-        let query = Query {
-            sort: Sort::from_document(&doc! { field: 1 })?,
-            projection: Projection::from_document(&doc! { "_id": 1 })?,
-            limit: BATCH,
-            ..Query::all(collection, Filter::from_document(&old)?)
-        };
-        let found = documents.find(query).await?;
-        let ids: Vec<Bson> =
-            found.iter().filter_map(|document| document.get("_id").ok().flatten()?.try_into().ok()).collect();
-        if ids.is_empty() {
-            return Ok(deleted);
-        }
-        // Still old: one that was renewed since stays.
-        let filter = Filter::from_document(&doc! { "_id": { "$in": ids }, field: { "$lt": bound } })?;
-        let delete = Write::Delete { collection: collection.to_owned(), filter, many: true, must_match: false };
-        let commit = Commit { writes: vec![delete], events: Vec::new() };
-        let effects = documents.commit_in_background(commit).await?;
-        deleted += effects.iter().map(|effect| effect.changed).sum::<u64>();
-    }
 }
 
 /// How much was deleted since the host started, by what it was.
@@ -164,7 +117,7 @@ mod tests {
     fn documents_expire_by_a_date_or_by_the_text_of_a_day() {
         let now = 1_768_478_400_000;
         let expiry = Expiry { field: "day".to_owned(), days: 15, text: false };
-        assert_eq!(expiry.bound(now), Bson::DateTime(date(now - 15 * 86_400_000)));
+        assert_eq!(expiry.bound(now), Bson::DateTime(DateTime::from_millis(1_768_478_400_000 - 15 * 86_400_000)));
         assert_eq!(Expiry { text: true, ..expiry }.bound(now), Bson::String("2025-12-31".to_owned()));
     }
 

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use capability::deletion::{delete_below, delete_older};
 use capability::documents::Documents;
 use capability::events::{EventLog, Relay, SETTLED_LETTERS};
-use capability::retention::{Retention, before, delete_below, delete_older};
+use capability::retention::{Retention, before};
 use capability::{invalidations, mail};
 use registry::Registry;
 use registry::deploy::Deployments;

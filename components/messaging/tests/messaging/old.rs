@@ -1,5 +1,7 @@
 //! Messages of an earlier database: whatever is in one, the history comes, with every other message in it.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
+
 use crate::members::pair;
 use harness::{App, DateTime, ObjectId, doc, json, odd_values};
 

@@ -184,9 +184,7 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.value = self.elements.next().transpose()?;
         match &self.value {
-            Some((Cow::Borrowed(name), _)) => {
-                seed.deserialize(de::value::BorrowedStrDeserializer::new(*name)).map(Some)
-            }
+            Some((Cow::Borrowed(name), _)) => seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some),
             Some((Cow::Owned(name), _)) => seed.deserialize(name.as_str().into_deserializer()).map(Some),
             None => Ok(None),
         }

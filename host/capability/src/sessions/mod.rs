@@ -24,9 +24,9 @@ use crate::cache::{Cache, Ttl, may_fill};
 use crate::clocks::Clock;
 use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
-use crate::retention;
 use crate::retention::Retention;
 use crate::text;
+use crate::{deletion, retention};
 
 /// The authenticated user of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +256,7 @@ impl Sessions {
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let expired = retention::before(self.clock.now(), self.kept);
         let (collection, expires) = (&self.rules.collection, &self.rules.fields.expires);
-        retention::delete_older(self.documents.as_ref(), collection, expires, expired).await
+        deletion::delete_older(self.documents.as_ref(), collection, expires, expired).await
     }
 
     async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {

@@ -32,9 +32,9 @@ use crate::{Canary, DRAIN, DeployError, Folder, Registry, Served};
 use blobs::Blobs;
 use canary::Tallies;
 use capability::clocks::Clock;
+use capability::deletion;
 use capability::documents::{Collection, Commit, Documents, Error, Filter, Index, Query, Sort};
 use capability::hosts::Peers;
-use capability::retention;
 use cluster::{Cluster, head_revision};
 use engine::Loaded;
 use fetch::MissingVersion;
@@ -334,7 +334,7 @@ impl Deployments {
 
     /// Deletes the entries of the log of changes from before a time, in milliseconds since 1970; returns how many.
     pub async fn delete_old_log(&self, before: u64) -> Result<u64, Error> {
-        retention::delete_older(self.documents.as_ref(), LOG, LOG_TIME, before).await
+        deletion::delete_older(self.documents.as_ref(), LOG, LOG_TIME, before).await
     }
 
     /// Whether this is the first time that a canary run can't be ended.

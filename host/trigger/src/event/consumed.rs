@@ -5,8 +5,8 @@
 
 use bson::{RawDocumentBuf, doc};
 
+use capability::deletion;
 use capability::documents::{Collection, Documents, Error, Index, Write, date};
-use capability::retention;
 
 /// The collection of the marks. It is the host's, not the application's.
 pub const COLLECTION: &str = "host-consumed";
@@ -49,7 +49,7 @@ fn without_marks() -> bool {
 
 /// Deletes the marks from before a time, in milliseconds since 1970; returns how many.
 pub async fn delete_old_marks(documents: &dyn Documents, before: u64) -> Result<u64, Error> {
-    retention::delete_older(documents, COLLECTION, AT, before).await
+    deletion::delete_older(documents, COLLECTION, AT, before).await
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
     use capability::documents::{Commit, Filter, Schema};
-    use capability::retention::Retention;
+    use capability::retention::{self, Retention};
     use store_sqlite::{Location, Sqlite};
 
     #[tokio::test]

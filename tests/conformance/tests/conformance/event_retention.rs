@@ -1,7 +1,7 @@
 //! A year of events in the embedded log: it stays as large as what it keeps, loses nothing that a consumer has not finished, and
 //! partitions that it gets later are told from their beginning.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where it stands")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails where it stands")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
