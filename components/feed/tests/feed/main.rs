@@ -295,7 +295,8 @@ fn odd_old_documents_spoil_nothing() {
     let ranked = ada.feed(&app, "?limit=100&ml=true");
     assert_eq!(ids(&ranked)[0], id(500).to_hex());
     assert_eq!(ranked["recommendations"]["mlProcessed"], count + 1);
-    let with_rust = [6, 8, 10, 11];
+    // A row that is too large comes without its largest field: those of 8 are its skills.
+    let with_rust = [6, 10, 11];
     assert!(hex(with_rust).iter().all(|id| ids(&ranked).contains(id)), "{ranked}");
     assert!(!ids(&ranked).contains(&id(2).to_hex()), "nothing speaks for who has no skills");
 }

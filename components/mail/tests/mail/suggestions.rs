@@ -29,7 +29,7 @@ fn they_share_skills_and_no_request_exists_with_them() {
     logs_in(&app, ada);
     let [mail] = &mails(&app)[..] else { panic!("one mail") };
     assert_eq!((mail.to.as_str(), mail.subject.as_str()), (address(ada).as_str(), "Developers who know what you know"));
-    assert_eq!(listed(mail), ["Bea Test: Rust, WebAssembly", "<i>Dora</i> Test: SQL"]);
+    assert_eq!(listed(mail), ["Bea Test: Rust, WebAssembly", "<i>Dora</i> Test: SQL", "Old Test: Rust"]);
     assert!(html(mail).contains("<li>&lt;i&gt;Dora&lt;/i&gt; Test: SQL</li>"), "{}", html(mail));
     assert!(unsubscribe_path(mail).starts_with(&format!("/unsubscribe/{ada}?token=")));
     no_dead_letters(&app);
