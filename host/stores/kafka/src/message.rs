@@ -75,7 +75,7 @@ fn identity(topic: &str, message: &impl Message) -> String {
         part(Some(value.as_bytes()));
     }
     let hash = hex::encode(hash.finalize());
-    format!("{topic}/{}/{}/{}", message.partition(), message.offset(), hash.get(..32).unwrap_or_default())
+    format!("{topic}/{}/{}/{}", message.partition().max(0), message.offset().max(0), hash.get(..32).unwrap_or_default())
 }
 
 #[cfg(test)]
