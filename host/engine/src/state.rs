@@ -83,6 +83,8 @@ pub struct State {
     generation: Option<u64>,
     /// Every capability is denied.
     denied: bool,
+    /// A function of WASI was called while it is.
+    called_denied: bool,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -100,6 +102,7 @@ impl State {
             gathering: None,
             generation: None,
             denied: false,
+            called_denied: false,
             meter,
             wasi: None,
         }
@@ -155,6 +158,20 @@ impl State {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
         }
         self.meter.host_call().map_err(wasmtime::Error::new)
+    }
+
+    /// Every function of WASI calls this first, as the platform's call [`State::enter`]. Its result can't stop the component, so
+    /// the next tick does, and a call that ends before that has failed all the same.
+    pub(super) fn enter_wasi(&mut self) {
+        tracing::trace!(component = self.component_name(), id = self.call.id, "a function of WASI");
+        self.called_denied |= self.denied;
+        // The meter remembers it.
+        let _ = self.meter.count_host_call();
+    }
+
+    /// Whether a function was called while all are denied.
+    pub(super) fn called_denied(&self) -> bool {
+        self.called_denied
     }
 
     /// What all calls share.

@@ -140,6 +140,9 @@ impl Engine {
         match tokio::time::timeout(longest, tried).await {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
+            Ok(Ok(_)) if store.data().called_denied() => {
+                Err(Failure::Trap("it calls WASI before it has a request, which is not allowed".to_owned()))
+            }
             Ok(Ok(_)) => Ok(()),
         }
     }
@@ -192,6 +195,7 @@ impl Engine {
         match answered {
             Err(_) => Err(Failure::OutOfTime),
             Ok(Err(error)) => Err(failure(&store, &error)),
+            Ok(Ok(_)) if store.data().meter.called_too_often() => Err(Failure::Exceeded(Exceeded::HostCalls)),
             Ok(Ok(answer)) => {
                 let outcome = invocation.outcome(&answer);
                 Ok((answer, outcome))
@@ -243,7 +247,8 @@ fn count(loaded: &Loaded, outcome: Outcome) {
 
 /// The failure of a call: an exceeded limit, or else a trap.
 fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
-    if let Some(exceeded) = store.data().meter.exceeded() {
+    let exceeded = store.data().meter.exceeded().or_else(|| error.downcast_ref().copied());
+    if let Some(exceeded) = exceeded {
         return Failure::Exceeded(exceeded);
     }
     Failure::Trap(text::cut_format(format_args!("{error:#}"), text::MAX_TRAP))

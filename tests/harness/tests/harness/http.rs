@@ -73,9 +73,32 @@ fn a_response_is_bounded_and_the_host_goes_on() {
     for path in ["/standard/hoard", "/standard/endless"] {
         assert_eq!(app.get(path).send().status, 500, "{path}");
     }
-    assert_eq!(app.count("standard", "trap"), 2);
+    assert_eq!(app.count("standard", "trap"), 1);
+    assert_eq!(app.count("standard", "memory"), 1, "a body is memory of its component");
     assert_eq!(app.get("/standard/a").send().status, 200);
     assert_eq!(app.get("/misbehaving/well").send().status, 200);
+}
+
+/// Attack (22): a component of the standard that calls WASI without end. Outcome: its limit of host calls holds there, too.
+#[test]
+fn calls_of_wasi_are_host_calls() {
+    let app = App::with(&["standard"]);
+    assert_eq!(app.get("/standard/calls").send().status, 500);
+    assert_eq!((app.count("standard", "host-calls"), app.count("standard", "cpu")), (1, 0));
+    assert_eq!(app.get("/standard/a").send().status, 200);
+}
+
+/// Attack (23): a component of the standard that returns and leaves its answer unfinished. Outcome: its caller learns it at once,
+/// and not when the time of the call is over.
+#[test]
+fn an_answer_that_nobody_will_finish_is_known_at_once() {
+    let app = App::with(&["standard"]);
+    for (number, what) in ["unfinished", "dropped", "silent"].into_iter().enumerate() {
+        let reply = app.get(&format!("/standard/{what}")).send();
+        assert_eq!(reply.status, 500, "{what}: {}", reply.text());
+        assert_eq!((app.count("standard", "trap"), app.count("standard", "out-of-time")), (number as u64 + 1, 0));
+    }
+    assert_eq!(app.get("/standard/a").send().status, 200);
 }
 
 #[test]
