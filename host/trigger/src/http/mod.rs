@@ -5,6 +5,7 @@
 
 mod accept;
 mod cookies;
+mod json_body;
 mod origin;
 mod pages;
 mod reply;
@@ -17,7 +18,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 
 pub use accept::serve;
-pub use origin::{OriginRules, Verdict};
+pub use origin::{OriginRules, Verdict, origin_of};
 
 use crate::proxies::Proxies;
 use crate::session_token::session_token;
@@ -80,7 +81,7 @@ impl HttpTrigger {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let id = Call::new_id();
-        let verdict = self.site.origins.judge(request.headers());
+        let verdict = self.site.origins.judge(request.uri(), request.headers());
         if SocketTrigger::answers(request.uri().path()) && *request.method() != Method::OPTIONS {
             return self.socket(request, peer, &id, &verdict).await;
         }
@@ -128,7 +129,7 @@ impl HttpTrigger {
             return Ok(reply);
         }
         if parts.method == Method::OPTIONS {
-            return self.options(path, verdict);
+            return self.options(path, &parts.headers, verdict);
         }
         if *verdict == Verdict::Foreign && method.is_none_or(RouteMethod::changes_state) {
             return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
@@ -236,19 +237,19 @@ impl HttpTrigger {
     }
 
     fn health(&self, path: &str) -> Option<Reply> {
-        match path {
+        match path.strip_suffix('/').unwrap_or(path) {
             "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
             "/readyz" => Some(readiness(&self.site.stores, &self.registry.failing().names())),
             _ => None,
         }
     }
 
-    fn options(&self, path: &str, verdict: &Verdict) -> Result<Reply, ErrorReply> {
+    fn options(&self, path: &str, headers: &http::HeaderMap, verdict: &Verdict) -> Result<Reply, ErrorReply> {
         if *verdict == Verdict::Foreign {
             return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not call here"));
         }
         if SocketTrigger::answers(path) {
-            return Ok(Reply::preflight("GET, POST, OPTIONS"));
+            return Ok(Reply::preflight("GET, POST, OPTIONS", headers));
         }
         let methods = match self.registry.routes().find(None, path) {
             Found::OtherMethods(methods) => allow(&methods),
@@ -256,7 +257,7 @@ impl HttpTrigger {
                 return Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here"));
             }
         };
-        Ok(Reply::preflight(&methods))
+        Ok(Reply::preflight(&methods, headers))
     }
 }
 
