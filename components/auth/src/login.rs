@@ -85,8 +85,8 @@ fn verified(typed: &Typed) -> Result<Option<(Found, Verdict)>, Error> {
 
 /// Two old accounts may have e-mails that differ in case only; then the exact one is meant.
 fn named(typed: &Typed) -> Result<Option<Found>, Error> {
-    let filter = doc! { "$or": [{ "emailId": &typed.email }, { "emailId": &typed.key }, { "emailKey": &typed.key }] };
-    let mut candidates: Vec<Document> = collection(user::COLLECTION).find(filter).limit(3).all()?;
+    let filter = user::with_email(&typed.email);
+    let mut candidates: Vec<Document> = collection(user::COLLECTION).find(filter).limit(5).all()?;
     let rank = |candidate: &Document| match candidate.get_str("emailId") {
         Some(email) if email == typed.email => 0,
         Some(email) if email == typed.key => 1,

@@ -5,6 +5,7 @@
 pub mod body;
 pub mod email;
 pub mod events;
+pub mod invisible;
 pub mod password;
 pub mod preferences;
 pub mod profile;

@@ -105,9 +105,9 @@ fn bad_values_of_each_field_are_refused_and_change_nothing() {
     let bad = [
         (
             "firstName",
-            vec![json!("A"), json!(" A "), json!(""), json!("x".repeat(51)), json!("A\u{0}da"), json!("A\nda")],
+            vec![json!(" "), json!("\u{200b}"), json!(""), json!("x".repeat(51)), json!("A\u{0}da"), json!("A\nda")],
         ),
-        ("lastName", vec![json!("L"), json!(""), json!("x".repeat(51))]),
+        ("lastName", vec![json!("\u{3164}"), json!(""), json!("x".repeat(51))]),
         (
             "emailId",
             vec![
