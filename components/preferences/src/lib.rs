@@ -10,7 +10,8 @@ use model::{preferences, user};
 devconnect_sdk::http_component! {
     GET "/email-preferences" => show,
     PATCH "/email-preferences" => choose,
-    GET "/unsubscribe/{userId}" => unsubscribe::unsubscribe,
+    GET "/unsubscribe/{userId}" => unsubscribe::ask,
+    POST "/unsubscribe/{userId}" => unsubscribe::unsubscribe,
 }
 
 fn show(request: &Request) -> Result<Response, Error> {
