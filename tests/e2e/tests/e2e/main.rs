@@ -3,6 +3,7 @@
 //! They are one executable: each further one would compile the host's generic code and link the host once more.
 
 mod canary;
+mod clients;
 mod deploy;
 mod draining;
 mod durability;
