@@ -174,6 +174,20 @@ test('HTTP/2 knows its authority, and refuses as HTTP/1 does', async () => {
   session.close();
 });
 
+test('errors of Engine.IO are objects with a message, and their codes are numbers', async () => {
+  const refused = {
+    'GET /socket.io/?EIO=3&transport=polling': 5,
+    'GET /socket.io/?EIO=4&transport=pigeon': 0,
+    'POST /socket.io/?EIO=4&transport=polling': 2,
+    'GET /socket.io/?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAA': 1,
+  };
+  for (const [what, code] of Object.entries(refused)) {
+    const answer = await asked(...what.split(' '), {}, what.startsWith('POST') ? '40' : undefined);
+    const error = JSON.parse(answer.text);
+    assert.deepEqual([answer.status, error.code, typeof error.message], [400, code, 'string'], `${what}: ${answer.text}`);
+  }
+});
+
 test('a string that was cut in two arrives, and what is missing is U+FFFD', async () => {
   const [ada, bob] = await pair();
   const edited = await ada.http('PATCH', '/profile/edit', { about: 'cut \ud83d', skills: ['\ude00 x'] });
