@@ -218,7 +218,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(body in any::<Vec<u8>>(), charset in "(utf-8|utf-16|utf-16be)", encoding in "(gzip|deflate|identity)") {
             let kind = format!("application/json; charset={charset}");
-            if let Ok(text) = read(&kind, &[&encoding], &body) {
+            if let Ok(text) = read(&kind, &[encoding.as_str()], &body) {
                 // At most three bytes of UTF-8 for each byte.
                 prop_assert!(text.len() <= 3 * body.len().max(1_000));
             }
