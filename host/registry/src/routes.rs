@@ -164,10 +164,8 @@ impl RouteTable {
     fn find(&self, method: Option<Method>, path: &str) -> Found {
         let shorter = path.strip_suffix('/').filter(|shorter| !shorter.is_empty());
         let paths = || std::iter::once(path).chain(shorter);
-        if let Some(found) = method.and_then(|method| {
-            let router = self.0.get(&method)?;
-            paths().find_map(|path| router.at(path).ok())
-        }) {
+        let router = method.and_then(|method| self.0.get(&method));
+        if let Some(found) = router.and_then(|router| paths().find_map(|path| router.at(path).ok())) {
             let params = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             return Found::Route(found.value.clone(), params);
         }

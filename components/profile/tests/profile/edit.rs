@@ -173,7 +173,7 @@ fn one_bad_value_refuses_the_good_ones_and_every_problem_is_named() {
 fn what_is_no_json_object_is_refused() {
     let (app, ada) = of_ada();
     let before = document(&app, ada.id);
-    for body in ["", "[]", "null", "\"x\"", "5", "{", "{\"firstName\":", "{\"firstName\":\"Eve\"} x", "\u{0}"] {
+    for body in [" ", "[]", "null", "\"x\"", "5", "{", "{\"firstName\":", "{\"firstName\":\"Eve\"} x", "\u{0}"] {
         let reply = app
             .patch("/profile/edit")
             .token(&ada.token)
