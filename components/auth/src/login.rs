@@ -85,8 +85,8 @@ fn verified(typed: &Typed) -> Result<Option<(Found, Verdict)>, Error> {
 
 /// Two old accounts may have e-mails that differ in case only; then the exact one is meant.
 fn named(typed: &Typed) -> Result<Option<Found>, Error> {
-    let filter = doc! { "$or": [{ "emailId": &typed.email }, { "emailId": &typed.key }, { "emailKey": &typed.key }] };
-    let found = collection(user::COLLECTION).find(filter).limit(3).raw()?;
+    let filter = user::with_email(&typed.email);
+    let found = collection(user::COLLECTION).find(filter).limit(5).raw()?;
     // A document that can't be read is nobody's, and keeps nobody else out.
     let mut candidates: Vec<Document> =
         found.iter().filter_map(|user| Document::from_slice(user).ok()).map(user::cast).collect();

@@ -42,7 +42,7 @@ pub(crate) fn sign_up(request: &Request) -> Result<Response, Error> {
         FROM_ADDRESS.count(address)?;
     }
     // Saves a hash; what decides between two at once is the unique index.
-    if collection(user::COLLECTION).exists(doc! { "$or": [{ "emailId": &form.email }, { "emailKey": &form.email }] })? {
+    if collection(user::COLLECTION).exists(user::with_email(&form.email))? {
         return Err(taken());
     }
     let mailbox = email::mailbox(&form.email);

@@ -1,6 +1,8 @@
 //! Text of strangers, as a mail may show it: names and skills without what a reader's program makes a link of. Nobody has said
 //! that the address a mail goes to is the member's own, so what stands in it must not be what somebody else wanted to say.
 
+use model::invisible::is_invisible;
+
 /// What looks like a dot to whoever looks up a domain (RFC 3490).
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 /// Shows nothing, and keeps what stands on both sides of it from being one word.
@@ -22,13 +24,13 @@ pub(crate) fn skill(text: &str) -> String {
     words.join(" ")
 }
 
-/// Without characters that show nothing or turn the direction; control characters are spaces.
+/// Without characters that show nothing or turn the direction; spaces and control characters are spaces. Joiners and variation
+/// selectors stay: scripts and emoji are written with them.
 fn visible(text: &str) -> String {
     let shown = |character: char| match character {
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => None,
-        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}' => None,
-        character if character.is_control() => Some(' '),
-        character => Some(character),
+        character if character.is_whitespace() || character.is_control() => Some(' '),
+        '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => Some(character),
+        character => (!is_invisible(character)).then_some(character),
     };
     text.chars().filter_map(shown).collect()
 }
@@ -84,6 +86,9 @@ mod tests {
             ("1.2.3.4/x", "1.2.3.4/x"),
             ("10.20.30.40", "10. 20. 30. 40"),
             ("a\u{202e}b", "ab"),
+            ("A\u{34f}d\u{2060}a\u{e0041}", "Ada"),
+            ("\u{3164}\u{2800}", ""),
+            ("👩\u{200d}💻", "👩\u{200d}💻"),
         ] {
             assert_eq!(name(text, 4), expected, "{text:?}");
         }

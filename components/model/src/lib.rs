@@ -9,6 +9,7 @@ pub mod email;
 pub mod events;
 #[cfg(test)]
 mod fuzz;
+pub mod invisible;
 pub mod password;
 pub mod preferences;
 pub mod profile;

@@ -58,7 +58,7 @@ const FIELDS: &[(&str, Rule)] = &[
 
 /// A first or a last name.
 pub fn name(value: &Value) -> Result<String, String> {
-    text::line(value, 2..=50)
+    text::line(value, 1..=50)
 }
 
 fn gender(value: &Value) -> Result<String, String> {
@@ -134,7 +134,9 @@ mod tests {
     fn one_bad_value_refuses_all() {
         let many: Vec<String> = (0..51).map(|number| number.to_string()).collect();
         for body in [
-            json!({ "firstName": "A" }),
+            json!({ "firstName": " " }),
+            json!({ "firstName": "\u{200b}\u{3164}" }),
+            json!({ "skills": ["\u{2800}"] }),
             json!({ "lastName": "x".repeat(51) }),
             json!({ "age": 17 }),
             json!({ "age": 18.5 }),

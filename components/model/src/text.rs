@@ -1,8 +1,10 @@
-//! Text that people type: trimmed, counted in characters, without control characters.
+//! Text that people type: trimmed, counted in characters, without control characters, and with something to see in it.
 
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
+
+use crate::invisible::shows_nothing;
 
 /// The text of a JSON value.
 pub fn any(value: &Value) -> Result<&str, String> {
@@ -28,6 +30,9 @@ pub fn lines(value: &Value, length: RangeInclusive<usize>) -> Result<String, Str
 }
 
 fn measured(text: &str, length: RangeInclusive<usize>) -> Result<String, String> {
+    if !text.is_empty() && shows_nothing(text) {
+        return Err("must have something to see in it".into());
+    }
     if length.contains(&text.chars().count()) {
         Ok(text.into())
     } else if *length.start() == 0 {
@@ -50,5 +55,17 @@ mod tests {
         assert!(line(&json!(5), 1..=5).is_err());
         assert_eq!(lines(&json!("a\nb"), 0..=5).as_deref(), Ok("a\nb"));
         assert!(lines(&json!("a\0b"), 0..=5).is_err());
+    }
+
+    #[test]
+    fn text_has_something_to_see_in_it() {
+        for text in ["\u{200b}", "\u{3164}\u{2800}", " \u{2060} ", "\u{feff}", "\u{e0041}\u{e007f}"] {
+            assert_eq!(line(&json!(text), 1..=50), Err("must have something to see in it".into()), "{text:?}");
+            assert!(lines(&json!(text), 0..=50).is_err(), "{text:?}");
+        }
+        // A joiner inside of a word is part of how it is written.
+        for text in ["می\u{200c}خواهم", "👩\u{200d}💻", "李"] {
+            assert_eq!(line(&json!(text), 1..=50).as_deref(), Ok(text));
+        }
     }
 }

@@ -5,7 +5,7 @@ use devconnect_sdk::bson::{Bson, DateTime, Document, ObjectId};
 use devconnect_sdk::doc;
 
 use crate::cast::{self, Kind, Schema};
-use crate::preferences;
+use crate::{email, preferences};
 
 /// The collection.
 pub const COLLECTION: &str = "users";
@@ -38,9 +38,9 @@ const HIDDEN_FIELDS: [&str; 3] = ["password", "emailKey", "__v"];
 pub struct NewUser {
     /// The id that the document gets.
     pub id: ObjectId,
-    /// 2 to 50 characters.
+    /// 1 to 50 characters.
     pub first_name: String,
-    /// 2 to 50 characters.
+    /// 1 to 50 characters.
     pub last_name: String,
     /// As [`crate::email::address`] makes it.
     pub email: String,
@@ -99,6 +99,18 @@ pub fn safe(user: &Document) -> Document {
     let mut shown = cast(shown);
     fill_defaults(&mut shown);
     shown
+}
+
+/// The filter of the accounts that may have this e-mail, as it was typed.
+pub fn with_email(typed: &str) -> Document {
+    let mut spellings = email::spellings(typed);
+    // Old accounts may have it in upper case.
+    let exact = typed.trim();
+    if !spellings.iter().any(|known| known == exact) {
+        spellings.push(exact.to_owned());
+    }
+    let tests = spellings.iter().flat_map(|email| [doc! { "emailId": email }, doc! { "emailKey": email }]);
+    doc! { "$or": tests.collect::<Bson>() }
 }
 
 /// The projection to what others see.

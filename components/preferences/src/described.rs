@@ -27,16 +27,22 @@ pub(crate) const CHOOSE: Description = Description {
     ..Description::NONE
 };
 
+const LINK: &[Parameter] = &[
+    Parameter::Path("userId", Schema::Id, "As in the link"),
+    Parameter::RequiredQuery("token", Schema::Pattern("^[0-9a-fA-F]{64}$"), "As in the link"),
+];
+const NOT_VALID: Answer = Answer::Html(403, "The token is not that of this user; nothing was changed");
+
+pub(crate) const ASK: Description = Description {
+    summary: "The page behind the link in a mail; its button ends mails",
+    parameters: LINK,
+    answers: &[Answer::Html(200, "The page"), NOT_VALID],
+    ..Description::NONE
+};
+
 pub(crate) const UNSUBSCRIBE: Description = Description {
-    summary: "The link in a mail that ends mails",
-    parameters: &[
-        Parameter::Path("userId", Schema::Id, "As in the link"),
-        Parameter::RequiredQuery("token", Schema::Pattern("^[0-9a-fA-F]{64}$"), "As in the link"),
-    ],
-    answers: &[
-        Answer::Html(200, "It worked"),
-        Answer::Html(403, "The token is not that of this user; nothing was changed"),
-        Answer::Html(404, "There is no such user"),
-    ],
+    summary: "End mails: the button, or a mail program's own",
+    parameters: LINK,
+    answers: &[Answer::Html(200, "It worked"), NOT_VALID, Answer::Html(404, "There is no such user")],
     ..Description::NONE
 };

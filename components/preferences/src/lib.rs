@@ -11,7 +11,8 @@ use model::{preferences, user};
 devconnect_sdk::http_component! {
     GET "/email-preferences" as described::SHOW => show,
     PATCH "/email-preferences" as described::CHOOSE => choose,
-    GET "/unsubscribe/{userId}" as described::UNSUBSCRIBE => unsubscribe::unsubscribe,
+    GET "/unsubscribe/{userId}" as described::ASK => unsubscribe::ask,
+    POST "/unsubscribe/{userId}" as described::UNSUBSCRIBE => unsubscribe::unsubscribe,
 }
 
 fn show(request: &Request) -> Result<Response, Error> {

@@ -10,25 +10,30 @@ const SECRET: &str = "unsubscribe";
 /// Bytes of a signature.
 const SIGNATURE: usize = 32;
 
+/// The page that the link leads to. Scanners of mail follow links, so it changes nothing: its button does.
+pub(crate) fn ask(request: &Request) -> Result<Response, Error> {
+    if signed_user(request)?.is_none() {
+        return Ok(not_valid());
+    }
+    // Without an action the form goes to this very address, token and all.
+    let button = "<form method=\"post\"><button type=\"submit\">Unsubscribe</button></form>";
+    Ok(page(200, "Unsubscribe", "Do you want no more mails from DevConnect?", button))
+}
+
+/// The button, or a mail program's own (RFC 8058).
 pub(crate) fn unsubscribe(request: &Request) -> Result<Response, Error> {
-    let Some(user) = signed_user(request)? else {
-        return Ok(page(
-            403,
-            "This link is not valid",
-            "Nothing was changed. Please use the link as it stands in the mail.",
-        ));
-    };
-    // A mail scanner that only looks at the link changes nothing.
-    let done = request.method() == "HEAD" || crate::store(user, nothing_wanted())?;
-    Ok(if done {
-        page(
-            200,
-            "You are unsubscribed",
-            "You will get no more mails from DevConnect. You can choose otherwise in your settings at any time.",
-        )
+    let Some(user) = signed_user(request)? else { return Ok(not_valid()) };
+    Ok(if crate::store(user, nothing_wanted())? {
+        let text = "You will get no more mails from DevConnect. You can choose otherwise in your settings at any time.";
+        page(200, "You are unsubscribed", text, "")
     } else {
-        page(404, "There is no such account", "Nothing was changed.")
+        page(404, "There is no such account", "Nothing was changed.", "")
     })
+}
+
+fn not_valid() -> Response {
+    let text = "Nothing was changed. Please use the link as it stands in the mail.";
+    page(403, "This link is not valid", text, "")
 }
 
 /// The user that the link is about, when its token is that user's.
@@ -57,12 +62,20 @@ fn from_hex(text: &str) -> Option<[u8; SIGNATURE]> {
     Some(bytes)
 }
 
-fn page(status: u16, title: &str, text: &str) -> Response {
+/// What the page may do: its button, and nothing else.
+const POLICY: &str = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+fn page(status: u16, title: &str, text: &str, form: &str) -> Response {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title></head>\n<body><h1>{title}</h1><p>{text}</p></body>\n</html>\n"
+         <title>{title}</title></head>\n<body><h1>{title}</h1><p>{text}</p>{form}</body>\n</html>\n"
     );
-    Response::html(html).status(status).header("cache-control", "no-store").header("referrer-policy", "no-referrer")
+    Response::html(html)
+        .status(status)
+        .header("cache-control", "no-store")
+        .header("content-security-policy", POLICY)
+        // No other site learns the link, and the button's request says that it is from here.
+        .header("referrer-policy", "same-origin")
 }
 
 #[cfg(test)]

@@ -56,8 +56,14 @@ fn change(request: &Request, form: Form) -> Result<Response, Error> {
     if !set.is_empty() {
         let who = me.to_hex();
         Rate::EDITS.count(&who)?;
-        if set.contains("emailId") && !has_own_email(me, &set)? {
+        if let Some(email) = set.get_str("emailId")
+            && !has_own_email(me, &set)?
+        {
             EMAIL_CHANGES.count(&who)?;
+            // The unique index knows the form of today only.
+            if collection(user::COLLECTION).exists(user::with_email(email))? {
+                return Err(taken());
+            }
         }
         set.insert("updatedAt", clock::now());
         if !store(me, &set)? && !store(me, &without_own_email(me, set)?)? {

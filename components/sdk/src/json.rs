@@ -9,10 +9,10 @@ use crate::http::Error;
 /// How many objects and arrays may lie inside each other.
 const DEEPEST: usize = 32;
 
-/// `body` as a `T`. The body must be a JSON object, at most 32 levels deep; a wrong type, a missing field and (where
-/// `T` has `#[serde(deny_unknown_fields)]`) an unknown one are 400s that name the field.
+/// `body` as a `T`. The body must be a JSON object, at most 32 levels deep, and an empty one counts as `{}`; a wrong type, a
+/// missing field and (where `T` has `#[serde(deny_unknown_fields)]`) an unknown one are 400s that name the field.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    parse_part("body", body)
+    parse_part("body", if body.is_empty() { b"{}" } else { body })
 }
 
 /// The same for what the caller knows as `part`: a request's body, a message's payload.
@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for body in ["", "[]", "\"x\"", "null", "  7"] {
+        assert_eq!(message(""), "missing field `name`", "nothing is sent where nothing is meant");
+        for body in [" ", "[]", "\"x\"", "null", "  7"] {
             assert_eq!(message(body), "The body must be a JSON object");
         }
         assert!(message("{\"name\":").starts_with("The body is not JSON"));

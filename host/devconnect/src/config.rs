@@ -16,6 +16,7 @@ use capability::retention::Retention;
 use engine::{AdmissionOptions, EngineOptions};
 use manifest::Limits;
 use store_kafka::{Compression, KafkaOptions};
+use trigger::http::origin_of;
 use trigger::listener::ListenerOptions;
 use trigger::proxies::Proxies;
 use trigger::socket::SocketOptions;
@@ -54,7 +55,7 @@ pub struct Config {
     pub production: bool,
     /// `PUBLIC_URL`, without a slash at the end. In production it is there, and https.
     pub public_url: Option<String>,
-    /// `FRONTEND_URL`: the origins whose pages may send requests.
+    /// `FRONTEND_URL`: the origins whose pages may send requests, as the URL standard writes them.
     pub frontends: BTreeSet<String>,
     /// `TRUSTED_PROXIES`.
     pub proxies: Proxies,
@@ -314,14 +315,18 @@ impl Config {
         let retention = file.retention.retention();
         let brokers = environment("KAFKA_BROKERS");
         let kafka = brokers.map(|brokers| kafka(&brokers, &retention, &environment)).transpose()?;
-        let origin = |url: &str| url.trim().trim_end_matches('/').to_owned();
         let frontends = environment("FRONTEND_URL").or(file.frontend_url).unwrap_or_default();
         let proxies = environment("TRUSTED_PROXIES").or(file.trusted_proxies).unwrap_or_default();
         let proxies = Proxies::parse(&proxies).map_err(|error| ConfigError(format!("TRUSTED_PROXIES: {error}")))?;
         Ok(Self {
             production,
             public_url: public_url(environment("PUBLIC_URL").or(file.public_url), production)?,
-            frontends: frontends.split(',').map(origin).filter(|part| !part.is_empty()).collect(),
+            frontends: frontends
+                .split(',')
+                .map(str::trim)
+                .filter(|url| !url.is_empty())
+                .map(frontend)
+                .collect::<Result<_, _>>()?,
             listener: file.listener.options(proxies.clone(), count_loopback),
             proxies,
             engine,
@@ -340,6 +345,16 @@ impl Config {
             settings: file.settings,
         })
     }
+}
+
+/// The origin of a front end.
+fn frontend(url: &str) -> Result<String, ConfigError> {
+    origin_of(url).ok_or_else(|| {
+        ConfigError(format!(
+            "FRONTEND_URL has {url:?}, which is no URL: set it to the URLs of the front ends, such as \
+             https://app.devconnect.example, with commas between them"
+        ))
+    })
 }
 
 /// Where people reach the host: links in mails lead there, and cookies are Secure when it is https.
@@ -431,6 +446,16 @@ mod tests {
         Config::parse(text, |name| {
             environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
+    }
+
+    #[test]
+    fn a_front_end_is_a_url_of_which_the_origin_counts() {
+        let config = parse("", &[("FRONTEND_URL", "HTTPS://App.Example:443/login, capacitor://localhost,")]).unwrap();
+        assert_eq!(config.frontends, BTreeSet::from(["https://app.example".into(), "capacitor://localhost".into()]));
+        for wrong in ["*", "app.example", "https://", "https://a, b"] {
+            let error = parse("", &[("FRONTEND_URL", wrong)]).unwrap_err();
+            assert!(error.0.contains("FRONTEND_URL"), "{wrong}: {error}");
+        }
     }
 
     #[test]

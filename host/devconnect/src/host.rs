@@ -35,7 +35,7 @@ use registry::deploy::Deployments;
 use registry::{DeployError, Registry};
 use store_mongodb::MongoDb;
 use trigger::event::EventTrigger;
-use trigger::http::{HttpTrigger, OriginRules, Site};
+use trigger::http::{HttpTrigger, OriginRules, Site, origin_of};
 use trigger::schedule::ScheduleTrigger;
 use trigger::socket::{SocketServer, SocketTrigger, SocketsOfHosts};
 
@@ -362,9 +362,9 @@ fn given_secrets(
 
 fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> Site {
     let mut allowed = config.frontends.clone();
-    allowed.extend(config.public_url.clone());
+    allowed.extend(config.public_url.as_deref().and_then(origin_of));
     if !config.production {
-        allowed.extend(application.origins.development.iter().cloned());
+        allowed.extend(application.origins.development.iter().filter_map(|url| origin_of(url)));
     }
     let https = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
     let origins = OriginRules { allowed, own_host: !config.production };

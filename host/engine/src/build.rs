@@ -69,17 +69,19 @@ fn base() -> Config {
 fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(options.instances)
-        // A component with imports has three core instances: itself, the shim and the fix-up.
-        .total_core_instances(options.instances.saturating_mul(4))
+        // A component with imports has three core instances: itself, the shim and the fix-up. Larger ones have more, and a count
+        // reserves nothing.
+        .total_core_instances(options.instances.saturating_mul(64))
         .total_memories(options.instances)
         .total_tables(options.instances.saturating_mul(2))
         .total_stacks(options.instances)
         .max_memory_size(Limits::MAX_MEMORY_KIB as usize * 1024)
-        .max_core_instances_per_component(8)
-        .max_memories_per_component(1)
-        .max_tables_per_component(2)
-        .max_core_instance_size(64 << 10)
-        .max_component_instance_size(64 << 10)
+        // What toolchains of JavaScript and Python make. These are limits: nothing is reserved for them.
+        .max_core_instances_per_component(64)
+        .max_memories_per_component(8)
+        .max_tables_per_component(32)
+        .max_core_instance_size(1 << 20)
+        .max_component_instance_size(1 << 20)
         .table_elements(Limits::MAX_TABLE_ELEMENTS as usize)
         // The pages that a small handler touches stay resident between calls and cause no page faults.
         .linear_memory_keep_resident(128 << 10)

@@ -154,7 +154,7 @@ impl Engine {
         let idle_pool = idle_pool::IdlePool::new(options.lanes).map_err(system)?;
         let mut linker = Linker::new(&wasm);
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
-        wasmtime_wasi_http::p2::add_to_linker_async(&mut linker).map_err(build)?;
+        wasi::add_to_linker(&mut linker).map_err(build)?;
         let limits = AdmissionOptions { running: options.instances, ..options.admission };
         let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
         let (ceilings, totals) = (options.ceilings, Mutex::default());

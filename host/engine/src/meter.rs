@@ -5,7 +5,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use manifest::Limits;
 use rustix::time::{ClockId, clock_gettime};
@@ -164,6 +164,29 @@ fn cpu_time() -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
+/// The memory of a call: its instance's, and what the host holds for it.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryUse(Arc<Bytes>);
+
+#[derive(Debug)]
+struct Bytes {
+    most: usize,
+    used: AtomicUsize,
+}
+
+impl MemoryUse {
+    fn new(most: usize) -> Self {
+        Self(Arc::new(Bytes { most, used: AtomicUsize::new(0) }))
+    }
+
+    /// Counts so many bytes more, or none of them when that is too much.
+    pub(crate) fn grow(&self, bytes: usize) -> Result<(), Exceeded> {
+        let more = |used: usize| used.checked_add(bytes).filter(|total| *total <= self.0.most);
+        let grown = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        grown.map(drop).map_err(|_| Exceeded::Memory)
+    }
+}
+
 /// Counts what one call uses.
 #[derive(Debug)]
 pub struct Meter {
@@ -174,7 +197,7 @@ pub struct Meter {
     called_host: bool,
     /// Ticks of a heavy guest since it yielded.
     slice: u32,
-    memory: usize,
+    memory: MemoryUse,
     table_elements: usize,
     exceeded: Option<Exceeded>,
 }
@@ -186,7 +209,7 @@ pub enum Tick {
     Yield,
     /// It goes on.
     GoOn,
-    /// It is stopped: its time is used up.
+    /// It is stopped: its time or its host calls are used up.
     Spent,
 }
 
@@ -194,7 +217,8 @@ impl Meter {
     /// For a call with these limits; its running time is counted in `ticks`.
     pub fn new(limits: Limits, ticks: Ticks) -> Self {
         let (called_host, exceeded) = (false, None);
-        Self { limits, ticks, host_calls: 0, called_host, slice: 0, memory: 0, table_elements: 0, exceeded }
+        let memory = MemoryUse::new(limits.memory_kib as usize * 1024);
+        Self { limits, ticks, host_calls: 0, called_host, slice: 0, memory, table_elements: 0, exceeded }
     }
 
     /// The limit that this call exceeded, if any.
@@ -202,15 +226,31 @@ impl Meter {
         self.exceeded
     }
 
+    /// The memory of the call, to count what the host holds for it.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        self.memory.clone()
+    }
+
     /// Counts a call into the host, whose time is not the guest's until the result is dropped.
     pub fn host_call(&mut self) -> Result<HostTime, Exceeded> {
-        self.host_calls += 1;
+        self.count_host_call()?;
+        Ok(self.ticks.in_host(cpu_time))
+    }
+
+    /// Counts a call into the host whose time is the guest's. After one too many the next tick stops the guest.
+    pub(crate) fn count_host_call(&mut self) -> Result<(), Exceeded> {
+        self.host_calls = self.host_calls.saturating_add(1);
         self.called_host = true;
         if self.host_calls > self.limits.host_calls {
             self.exceeded = Some(Exceeded::HostCalls);
             return Err(Exceeded::HostCalls);
         }
-        Ok(self.ticks.in_host(cpu_time))
+        Ok(())
+    }
+
+    /// Whether the guest made more host calls than it may.
+    pub(crate) fn called_too_often(&self) -> bool {
+        self.exceeded == Some(Exceeded::HostCalls)
     }
 
     /// The ticker ticked while the guest ran.
@@ -221,6 +261,9 @@ impl Meter {
     fn tick_at(&mut self, now: u64) -> Tick {
         let was_heavy = self.ticks.are_heavy();
         self.ticks.tick(now, std::mem::take(&mut self.called_host));
+        if self.called_too_often() {
+            return Tick::Spent;
+        }
         if self.ticks.count() > self.limits.cpu_ms {
             self.exceeded = Some(Exceeded::Cpu);
             return Tick::Spent;
@@ -236,12 +279,10 @@ impl Meter {
 
 impl wasmtime::ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory.saturating_add(desired.saturating_sub(current));
-        if total > self.limits.memory_kib as usize * 1024 {
-            self.exceeded = Some(Exceeded::Memory);
+        if let Err(exceeded) = self.memory.grow(desired.saturating_sub(current)) {
+            self.exceeded = Some(exceeded);
             return Ok(false);
         }
-        self.memory = total;
         Ok(true)
     }
 
@@ -273,6 +314,25 @@ mod tests {
         assert!(meter.memory_growing(0, 65_536, None).unwrap());
         assert!(!meter.memory_growing(65_536, 65_537, None).unwrap());
         assert_eq!(meter.exceeded(), Some(Exceeded::Memory));
+    }
+
+    #[test]
+    fn what_the_host_holds_is_memory_too() {
+        let mut meter = meter(Limits { memory_kib: 128, ..Limits::default() });
+        let held = meter.memory();
+        held.grow(65_536).unwrap();
+        assert!(meter.memory_growing(0, 65_536, None).unwrap());
+        assert_eq!(held.grow(1), Err(Exceeded::Memory));
+        assert!(!meter.memory_growing(65_536, 65_537, None).unwrap());
+    }
+
+    #[test]
+    fn one_host_call_too_many_ends_at_the_next_tick() {
+        let mut meter = meter(Limits { host_calls: 2, ..Limits::default() });
+        assert_eq!([meter.count_host_call(), meter.count_host_call()], [Ok(()), Ok(())]);
+        assert_ne!(meter.tick(), Tick::Spent);
+        assert_eq!(meter.count_host_call(), Err(Exceeded::HostCalls));
+        assert_eq!((meter.tick(), meter.exceeded()), (Tick::Spent, Some(Exceeded::HostCalls)));
     }
 
     /// A guest that runs by a clock of the test, in nanoseconds.

@@ -87,6 +87,8 @@ pub struct State {
     unserved: AtomicBool,
     /// When the call began, in milliseconds since 1970.
     begun: u64,
+    /// A function of WASI was called while it is.
+    called_denied: bool,
     pub(super) meter: Meter,
     pub(super) wasi: Option<Box<Wasi>>,
 }
@@ -107,6 +109,7 @@ impl State {
             denied: false,
             unserved: AtomicBool::new(false),
             begun,
+            called_denied: false,
             meter,
             wasi: None,
         }
@@ -174,6 +177,20 @@ impl State {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
         }
         self.meter.host_call().map_err(wasmtime::Error::new)
+    }
+
+    /// Every function of WASI calls this first, as the platform's call [`State::enter`]. Its result can't stop the component, so
+    /// the next tick does, and a call that ends before that has failed all the same.
+    pub(super) fn enter_wasi(&mut self) {
+        tracing::trace!(component = self.component_name(), id = self.call.id, "a function of WASI");
+        self.called_denied |= self.denied;
+        // The meter remembers it.
+        let _ = self.meter.count_host_call();
+    }
+
+    /// Whether a function was called while all are denied.
+    pub(super) fn called_denied(&self) -> bool {
+        self.called_denied
     }
 
     /// What all calls share.

@@ -1,8 +1,9 @@
 //! WASI guests: `wasi:http` components, without environment, files, network and terminal.
 //!
-//! Their requests and bodies are WASI resources; everything else of a call is as for `devconnect:platform` components.
+//! Toolchains import all of WASI whatever a component uses, so all of it is there, and most of it is empty. Requests and bodies
+//! are WASI resources; everything else of a call, its limits too, is as for `devconnect:platform` components.
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
@@ -30,7 +31,8 @@ impl Default for Wasi {
         let (mut http, mut table) = (WasiHttpCtx::new(), ResourceTable::new());
         http.set_field_size_limit(MAX_FIELDS);
         table.set_max_capacity(MAX_RESOURCES);
-        let context = WasiCtx::builder().max_random_size(MAX_RANDOM).build();
+        // A socket that leads nowhere would still be an open file of the host.
+        let context = WasiCtx::builder().max_random_size(MAX_RANDOM).allow_tcp(false).allow_udp(false).build();
         Self { context, http, table, outbound: NoOutbound }
     }
 }
@@ -56,14 +58,28 @@ impl WasiHttpHooks for NoOutbound {
     }
 }
 
+/// Adds all of WASI 0.2 and `wasi:http`.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
 impl State {
     fn wasi(&mut self) -> &mut Wasi {
         self.wasi.get_or_insert_with(Box::default)
     }
+
+    /// The host's own access, which is no call of the guest.
+    pub(super) fn wasi_http(&mut self) -> WasiHttpCtxView<'_> {
+        let wasi = self.wasi();
+        WasiHttpCtxView { hooks: &mut wasi.outbound, table: &mut wasi.table, ctx: &mut wasi.http }
+    }
 }
 
+// Each function of WASI asks for its view once, before it does anything.
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.enter_wasi();
         let wasi = self.wasi();
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
@@ -71,7 +87,7 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let wasi = self.wasi();
-        WasiHttpCtxView { hooks: &mut wasi.outbound, table: &mut wasi.table, ctx: &mut wasi.http }
+        self.enter_wasi();
+        self.wasi_http()
     }
 }

@@ -12,7 +12,7 @@ use capability::sessions::SessionUse;
 use capability::{Access, pattern};
 
 use crate::manifest::Manifest;
-use crate::trigger::{BodyRule, EventTrigger, HttpTrigger};
+use crate::trigger::{BodyRule, EventTrigger, HttpTrigger, Method};
 
 /// One thing that a version of a component may see or do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +90,11 @@ impl fmt::Display for Permission<'_> {
         match *self {
             Permission::Route(route) => {
                 write!(f, "{} {}, session {}", route.method.as_str(), route.path, route.session.as_str())?;
-                if route.body == BodyRule::Any {
-                    f.write_str(", any body")?;
+                match (route.body(), route.method) {
+                    (BodyRule::Any, _) => f.write_str(", any body")?,
+                    (BodyRule::Json, Method::Get) => f.write_str(", JSON body")?,
+                    (BodyRule::None, method) if method != Method::Get => f.write_str(", no body")?,
+                    _ => {}
                 }
                 list(f, "headers", route.headers.iter().collect::<BTreeSet<_>>())
             }

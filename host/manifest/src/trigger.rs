@@ -22,10 +22,15 @@ pub struct HttpTrigger {
     pub headers: Vec<String>,
     /// The rule for the body.
     #[serde(default)]
-    pub body: BodyRule,
+    body: Option<BodyRule>,
 }
 
 impl HttpTrigger {
+    /// The rule for the body. That of a `GET` means nothing (RFC 9110, section 9.3.1), unless the manifest says otherwise.
+    pub fn body(&self) -> BodyRule {
+        self.body.unwrap_or(if self.method == Method::Get { BodyRule::None } else { BodyRule::Json })
+    }
+
     /// Whether another version's route is the same: method, path and session rule, which the host needs before the call.
     pub fn is_same_route(&self, other: &Self) -> bool {
         (self.method, self.path.as_str(), self.session) == (other.method, other.path.as_str(), other.session)
@@ -36,7 +41,7 @@ impl HttpTrigger {
     pub(super) fn includes(&self, other: &Self) -> bool {
         (self.method, self.path.as_str()) == (other.method, other.path.as_str())
             && self.session.openness() >= other.session.openness()
-            && (self.body == BodyRule::Any || other.body == BodyRule::Json)
+            && self.body() >= other.body()
             && other.headers.iter().all(|header| self.headers.contains(header))
     }
 }
@@ -175,11 +180,12 @@ impl SessionRule {
 }
 
 /// The rule for a request's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BodyRule {
+    /// None is expected: one that comes is not read, whatever it is.
+    None,
     /// Empty, or `application/json` (otherwise 415).
-    #[default]
     Json,
     /// Any body.
     Any,

@@ -46,7 +46,7 @@ impl Route {
             component: component.clone(),
             path: trigger.path.as_str().into(),
             session: trigger.session,
-            body: trigger.body,
+            body: trigger.body(),
             headers: trigger.headers.iter().filter_map(|name| name.parse().ok()).collect(),
             canary: None,
         }
@@ -170,13 +170,17 @@ impl RouteTable {
         })
     }
 
+    /// A path with a slash at its end is the one without, unless it is a route of its own.
     fn find(&self, method: Option<Method>, path: &str) -> Found {
-        if let Some(found) = method.and_then(|method| self.0.get(&method)?.at(path).ok()) {
+        let shorter = path.strip_suffix('/').filter(|shorter| !shorter.is_empty());
+        let paths = || std::iter::once(path).chain(shorter);
+        let router = method.and_then(|method| self.0.get(&method));
+        if let Some(found) = router.and_then(|router| paths().find_map(|path| router.at(path).ok())) {
             let params = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             return Found::Route(found.value.clone(), params);
         }
-        let others: Vec<Method> =
-            self.0.iter().filter(|(_, router)| router.at(path).is_ok()).map(|(method, _)| *method).collect();
+        let has = |router: &matchit::Router<_>| paths().any(|path| router.at(path).is_ok());
+        let others: Vec<Method> = self.0.iter().filter(|(_, router)| has(router)).map(|(method, _)| *method).collect();
         if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others) }
     }
 }

@@ -8,6 +8,7 @@
 mod backoff;
 pub mod event;
 pub mod http;
+mod json;
 pub mod listener;
 pub mod proxies;
 pub mod schedule;

@@ -174,12 +174,13 @@ fn names_and_passwords_stay_within_their_lengths() {
     let app = App::with(&["auth"]);
     let long = |password: usize| format!("Aa1!{}", "x".repeat(password - 4));
     let refused = [
-        (with("firstName", "A"), "firstName must have 2 to 50 characters"),
-        (with("firstName", " A "), "firstName must have 2 to 50 characters"),
-        (with("firstName", "é".repeat(51)), "firstName must have 2 to 50 characters"),
+        (with("firstName", " "), "firstName must have 1 to 50 characters"),
+        (with("firstName", "\u{200b}\u{3164}"), "firstName must have something to see in it"),
+        (with("firstName", "é".repeat(51)), "firstName must have 1 to 50 characters"),
         (with("firstName", "A\u{0}da"), "firstName must not have control characters"),
-        (with("lastName", ""), "lastName must have 2 to 50 characters"),
-        (with("lastName", "x".repeat(51)), "lastName must have 2 to 50 characters"),
+        (with("lastName", ""), "lastName must have 1 to 50 characters"),
+        (with("lastName", "\u{2060}"), "lastName must have something to see in it"),
+        (with("lastName", "x".repeat(51)), "lastName must have 1 to 50 characters"),
         (with("password", long(1_025)), "password must have at most 1024 bytes"),
     ];
     for (form, message) in refused {
@@ -259,7 +260,7 @@ fn what_is_no_json_object_of_a_decent_size_is_refused() {
     let post = |kind: &str, body: String| app.post("/signup").header("content-type", kind).body(body).send();
     let deep = form().to_string().replace("\"Ada\"", &format!("{}{}", "[".repeat(32), "]".repeat(32)));
     let bodies = [
-        (String::new(), "The body must be a JSON object"),
+        (String::new(), "firstName is required"),
         ("[]".into(), "The body must be a JSON object"),
         ("\"text\"".into(), "The body must be a JSON object"),
         ("{\"firstName\":".into(), "The body is not JSON"),
@@ -272,13 +273,64 @@ fn what_is_no_json_object_of_a_decent_size_is_refused() {
         assert_eq!(reply.status, 400, "{body}: {}", reply.text());
         assert!(reply.message().starts_with(message), "{body}: {}", reply.text());
     }
-    assert_eq!(post("application/json", "\u{feff}{}".into()).status, 400);
+    assert_eq!(post("application/json; charset=latin1", form().to_string()).status, 415);
     for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
         assert_eq!(post(kind, form().to_string()).status, 415, "{kind}");
     }
     assert_eq!(post("application/json", with("firstName", "x".repeat(16 * 1024)).to_string()).status, 413);
     assert!(is_untouched(&app));
     assert_eq!(post("application/json; charset=utf-8", form().to_string()).status, 200);
+}
+
+#[test]
+fn a_body_is_read_as_browsers_and_their_libraries_send_it() {
+    let app = App::with(&["auth"]);
+    let marked = format!("\u{feff}{}", form());
+    let reply = app.post("/signup").header("content-type", "application/json").body(marked).send();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // Half of an emoji, from a client that cut the name.
+    let cut = with("emailId", "grace@example.com").to_string().replace("\"Ada\"", r#""Ada \ud83d""#);
+    let reply = app.post("/signup").header("content-type", "application/json").body(cut).send();
+    assert_eq!((reply.status, reply.json()["data"]["firstName"].as_str()), (200, Some("Ada \u{fffd}")));
+}
+
+#[test]
+fn a_name_may_have_one_character() {
+    let app = App::with(&["auth"]);
+    for (number, (first, last)) in [("李", "伟"), ("O", "Ó"), (" A ", "É")].into_iter().enumerate() {
+        let mut form = with("emailId", format!("a{number}@example.com"));
+        form["firstName"] = first.into();
+        form["lastName"] = last.into();
+        let reply = sign_up(&app, &form);
+        assert_eq!((reply.status, reply.json()["data"]["firstName"].as_str()), (200, Some(first.trim())), "{last}");
+    }
+}
+
+#[test]
+fn an_international_e_mail_is_one_account_however_it_is_typed() {
+    let app = App::with(&["auth"]);
+    for (first, others) in [
+        ("josé@example.com", ["JOSÉ@EXAMPLE.COM", "jose\u{301}@example.com"]),
+        ("a@münchen.de", ["A@xn--mnchen-3ya.de", "a@mu\u{308}nchen.de"]),
+    ] {
+        let reply = sign_up(&app, &with("emailId", first));
+        assert_eq!((reply.status, reply.json()["data"]["emailId"].as_str()), (200, Some(first)), "{}", reply.text());
+        for other in others {
+            let reply = sign_up(&app, &with("emailId", other));
+            assert_eq!((reply.status, reply.message().as_str()), (400, "An account with this emailId already exists"));
+            let typed = json!({ "emailId": other, "password": form()["password"] });
+            assert_eq!(app.post("/login").json(&typed).send().status, 200, "{other}");
+        }
+    }
+}
+
+#[test]
+fn an_old_account_with_an_international_e_mail_is_taken_and_logs_in() {
+    let old =
+        doc! { "_id": ObjectId::new(), "firstName": "Old", "emailId": "a@xn--mnchen-3ya.de", "password": "$2b$10$x" };
+    let app = App::setup(&["auth"]).document("users", old).start();
+    let reply = sign_up(&app, &with("emailId", "a@münchen.de"));
+    assert_eq!((reply.status, reply.message().as_str()), (400, "An account with this emailId already exists"));
 }
 
 #[test]

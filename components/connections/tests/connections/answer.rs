@@ -84,7 +84,7 @@ fn an_answer_that_is_none_is_refused() {
         assert_says(&bob.respond(&app, &id, &body), 400, message);
     }
     let none = app.patch(&format!("/user/requests/{id}/respond")).token(&bob.token).send();
-    assert_says(&none, 400, "The body must be a JSON object");
+    assert_says(&none, 400, "action is required");
     let text = app
         .patch(&format!("/user/requests/{id}/respond"))
         .token(&bob.token)

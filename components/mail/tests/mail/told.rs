@@ -188,7 +188,7 @@ fn after_its_link_was_followed_no_mail_comes() {
     let (ada, bea) = (member(&app, "Ada", fields.clone()), member(&app, "Bea", fields));
     signs_up(&app, ada);
     let [welcome] = &mails(&app)[..] else { panic!("one mail") };
-    let reply = app.get(&unsubscribe_path(welcome)).send();
+    let reply = app.post(&unsubscribe_path(welcome)).send();
     assert_eq!(reply.status, 200, "{}", reply.text());
     asks(&app, bea, ada, "interested");
     logs_in(&app, ada);

@@ -33,7 +33,10 @@ fn token(app: &App, id: ObjectId) -> String {
 fn is_page(reply: &Reply) -> bool {
     reply.header("content-type") == Some("text/html; charset=utf-8")
         && reply.header("cache-control") == Some("no-store")
-        && reply.header("referrer-policy") == Some("no-referrer")
+        && reply.header("referrer-policy") == Some("same-origin")
+        && reply
+            .all("content-security-policy")
+            .eq(["default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"])
         && reply.text().starts_with("<!doctype html>")
 }
 
@@ -42,7 +45,7 @@ fn the_right_link_ends_all_mails_without_a_session() {
     let app = App::with(&["preferences"]);
     let (id, other) = (ada(&app), ada(&app));
     let path = format!("/unsubscribe/{id}?token={}", token(&app, id));
-    let reply = app.get(&path).send();
+    let reply = app.post(&path).send();
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert!(is_page(&reply) && reply.text().contains("You are unsubscribed"), "{}", reply.text());
     let mut expected = user(id);
@@ -51,7 +54,7 @@ fn the_right_link_ends_all_mails_without_a_session() {
     expected.insert("updatedAt", DateTime::from_millis(START as i64));
     assert_eq!(stored(&app, id), expected, "all else is as it was");
     assert_eq!(stored(&app, other), user(other));
-    assert_eq!(app.get(&path).send().status, 200, "a second look at the page does no harm");
+    assert_eq!(app.post(&path).send().status, 200, "once more does no harm");
 }
 
 #[test]
@@ -63,21 +66,57 @@ fn an_old_user_without_choices_can_end_mails() {
         old.insert("_id", id);
         old.insert("emailId", id.to_hex());
         app.insert("users", old.clone());
-        let reply = app.get(&format!("/unsubscribe/{id}?token={}", token(&app, id))).send();
+        let reply = app.post(&format!("/unsubscribe/{id}?token={}", token(&app, id))).send();
         assert_eq!(reply.status, 200, "{old}: {}", reply.text());
         assert_eq!(stored(&app, id).get_document("emailPreferences").unwrap(), &none, "{old}");
     }
 }
 
 #[test]
-fn a_mail_scanner_that_only_looks_changes_nothing() {
+fn a_mail_scanner_that_follows_the_link_changes_nothing() {
     let app = App::with(&["preferences"]);
     let id = ada(&app);
-    let reply = app.request("HEAD", &format!("/unsubscribe/{id}?token={}", token(&app, id))).send();
-    assert_eq!(reply.status, 200);
-    let wrong = app.request("HEAD", &format!("/unsubscribe/{id}?token={}", "0".repeat(64))).send();
-    assert_eq!(wrong.status, 403);
+    for method in ["GET", "HEAD"] {
+        for path in [format!("/unsubscribe/{id}?token="), format!("/unsubscribe/{id}/?token=")] {
+            let reply = app.request(method, &format!("{path}{}", token(&app, id))).send();
+            assert_eq!(reply.status, 200, "{method} {path}");
+            let wrong = app.request(method, &format!("{path}{}", "0".repeat(64))).send();
+            assert_eq!(wrong.status, 403, "{method} {path}");
+        }
+    }
     assert_eq!(stored(&app, id), user(id));
+    let page = app.get(&format!("/unsubscribe/{id}?token={}", token(&app, id))).send();
+    assert!(
+        is_page(&page) && page.text().contains("<form method=\"post\"><button type=\"submit\">"),
+        "{}",
+        page.text()
+    );
+}
+
+#[test]
+fn the_button_and_a_mail_programs_own_end_all_mails() {
+    let none = doc! { "welcomeEmail": false, "connectionRequests": false, "loginSuggestions": false, "marketingEmails": false };
+    for (kind, body, origin) in [
+        // A browser's form, from the page itself.
+        ("application/x-www-form-urlencoded", "", Some("http://devconnect.test")),
+        // RFC 8058, in both of its forms.
+        ("application/x-www-form-urlencoded", "List-Unsubscribe=One-Click", None),
+        (
+            "multipart/form-data; boundary=x",
+            "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--x--\r\n",
+            None,
+        ),
+    ] {
+        let app = App::with(&["preferences"]);
+        let id = ada(&app);
+        let mut request = app.post(&format!("/unsubscribe/{id}?token={}", token(&app, id)));
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let reply = request.header("content-type", kind).body(body).send();
+        assert_eq!(reply.status, 200, "{kind} {body}: {}", reply.text());
+        assert_eq!(stored(&app, id).get_document("emailPreferences").unwrap(), &none, "{kind} {body}");
+    }
 }
 
 /// Attack (API2): links to unsubscribe somebody with tokens that are made up. Outcome: 403, nothing changes.
@@ -107,9 +146,11 @@ fn a_link_that_is_not_genuine_changes_nothing() {
         format!("?token={}", app.sign("unsubscribe", &format!("unsubscribe:{}", id.to_hex().to_uppercase()))),
     ];
     for query in queries {
-        let reply = app.get(&format!("/unsubscribe/{id}{query}")).send();
-        assert_eq!(reply.status, 403, "{query}: {}", reply.text());
-        assert!(is_page(&reply) && reply.text().contains("This link is not valid"), "{query}");
+        for method in ["GET", "POST"] {
+            let reply = app.request(method, &format!("/unsubscribe/{id}{query}")).send();
+            assert_eq!(reply.status, 403, "{method} {query}: {}", reply.text());
+            assert!(is_page(&reply) && reply.text().contains("This link is not valid"), "{method} {query}");
+        }
     }
     assert_eq!((stored(&app, id), stored(&app, other)), (user(id), user(other)));
 }
@@ -119,7 +160,7 @@ fn a_link_about_no_id_is_not_valid_and_says_nothing_back() {
     let app = App::with(&["preferences"]);
     for id in ["1", "everybody", "%3Cscript%3E", "64f00000000000000000000g", "$ne"] {
         let signed = app.sign("unsubscribe", &format!("unsubscribe:{id}"));
-        let reply = app.get(&format!("/unsubscribe/{id}?token={signed}")).send();
+        let reply = app.post(&format!("/unsubscribe/{id}?token={signed}")).send();
         assert_eq!(reply.status, 403, "{id}: {}", reply.text());
         assert!(!reply.text().contains("script"), "{id}");
     }
@@ -130,7 +171,7 @@ fn the_hex_digits_of_a_link_may_be_upper_case() {
     let app = App::with(&["preferences"]);
     let id = ada(&app);
     let path = format!("/unsubscribe/{}?token={}", id.to_hex().to_uppercase(), token(&app, id).to_uppercase());
-    assert_eq!(app.get(&path).send().status, 200);
+    assert_eq!(app.post(&path).send().status, 200);
     assert!(!stored(&app, id).get_document("emailPreferences").unwrap().get_bool("welcomeEmail").unwrap());
 }
 
@@ -138,7 +179,7 @@ fn the_hex_digits_of_a_link_may_be_upper_case() {
 fn the_right_link_of_a_user_who_is_gone_says_so_and_makes_nobody() {
     let app = App::with(&["preferences"]);
     let id = ObjectId::new();
-    let reply = app.get(&format!("/unsubscribe/{id}?token={}", token(&app, id))).send();
+    let reply = app.post(&format!("/unsubscribe/{id}?token={}", token(&app, id))).send();
     assert_eq!(reply.status, 404);
     assert!(is_page(&reply) && reply.text().contains("There is no such account"));
     assert_eq!(app.find("users", doc! {}), []);

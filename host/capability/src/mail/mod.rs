@@ -9,6 +9,7 @@ mod mailer;
 use async_trait::async_trait;
 use bson::oid::ObjectId;
 use bson::{RawDocument, RawDocumentBuf, doc};
+use lettre::Address;
 use lettre::message::Mailbox;
 
 pub use mailer::{Mailer, Mailing};
@@ -85,7 +86,7 @@ impl Mail {
     /// Text that says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         let one_line = |text: &str| !text.chars().any(char::is_control);
-        if self.to.len() > MAX_LINE || !one_line(&self.to) || self.to.parse::<Mailbox>().is_err() {
+        if self.to.len() > MAX_LINE || !one_line(&self.to) || self.mailbox().is_none() {
             return Err("`to` is no address of a mailbox".to_owned());
         }
         if self.subject.chars().count() > MAX_SUBJECT || !one_line(&self.subject) {
@@ -100,6 +101,27 @@ impl Mail {
             return Err("`unsubscribe` takes an http or https URL".to_owned());
         }
         Ok(())
+    }
+
+    /// The mailbox that it goes to. Its domain is in ASCII, as every server takes it (IDNA); before the `@` there may be letters
+    /// of any script (RFC 6531). None for what is no mailbox.
+    pub fn mailbox(&self) -> Option<Mailbox> {
+        let parsed = self.to.parse::<Mailbox>();
+        let (name, user, domain) = match &parsed {
+            Ok(mailbox) => (mailbox.name.clone(), mailbox.email.user(), mailbox.email.domain()),
+            // The parser takes letters and digits of any script, but not the marks that some are written with.
+            Err(_) => {
+                let (user, domain) = self.to.rsplit_once('@')?;
+                if !is_international(user) {
+                    return None;
+                }
+                (None, user, domain)
+            }
+        };
+        let domain = if domain.is_ascii() { domain.to_owned() } else { idna::domain_to_ascii(domain).ok()? };
+        // Whether the domain is one is checked with a user that is one.
+        Address::new("a", &domain).ok()?;
+        Some(Mailbox::new(name, Address::new_dangerous(user, domain)))
     }
 
     /// The write that queues it.
@@ -118,6 +140,16 @@ impl Mail {
             .map_err(|error| documents::Error::Invalid(format!("a mail that no document takes: {error}")))?;
         Ok(Write::Insert { collection: COLLECTION.to_owned(), document })
     }
+}
+
+/// Whether a text is the part before the `@` of an address that is not in ASCII.
+fn is_international(user: &str) -> bool {
+    let is_atext = |character: char| match character {
+        '!' | '#'..='\'' | '*' | '+' | '-' | '.' | '/' | '=' | '?' | '^'..='`' | '{'..='~' => true,
+        character if character.is_ascii() => character.is_ascii_alphanumeric(),
+        character => !character.is_whitespace() && !character.is_control(),
+    };
+    !user.is_ascii() && user.chars().all(is_atext) && user.split('.').all(|atom| !atom.is_empty())
 }
 
 impl QueuedMail {
@@ -167,6 +199,33 @@ mod tests {
         let Ok(Write::Insert { document, .. }) = mail().row("c", 5) else { unreachable!() };
         let row = QueuedMail::read(&document).unwrap();
         assert_eq!((row.mail, row.at, row.next, row.attempts), (mail(), 5, 5, 0));
+    }
+
+    #[test]
+    fn an_international_address_has_its_domain_in_ascii() {
+        for (to, expected) in [
+            ("a@münchen.de", "a@xn--mnchen-3ya.de"),
+            ("josé@example.org", "josé@example.org"),
+            ("José <josé@münchen.de>", "josé@xn--mnchen-3ya.de"),
+            ("用户@例子.测试", "用户@xn--fsqu00a.xn--0zwm56d"),
+            ("संपर्क@example.org", "संपर्क@example.org"),
+        ] {
+            let mail = Mail { to: to.into(), ..mail() };
+            assert_eq!(mail.check(), Ok(()), "{to}");
+            assert_eq!(mail.mailbox().unwrap().email.to_string(), expected);
+        }
+        for to in [
+            "é",
+            "é@",
+            "é..é@b.org",
+            "é é@b.org",
+            "é,c@d.org@b.org",
+            "<é@b.org",
+            "é@b c.org",
+            "é@-ü.org\r\nBcc: a@b.org",
+        ] {
+            assert!(Mail { to: to.into(), ..mail() }.check().is_err(), "{to:?}");
+        }
     }
 
     #[test]

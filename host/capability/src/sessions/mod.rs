@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use rules::{SessionFields, SessionRules, SessionUse};
-pub use token::{Claims, Keys, Token};
+pub use token::{Claims, Keys, Token, has_form_of_token};
 
 use crate::cache::{Cache, Ttl, may_fill};
 use crate::clocks::Clock;

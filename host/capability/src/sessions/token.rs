@@ -31,6 +31,14 @@ impl std::fmt::Debug for Token {
     }
 }
 
+/// Whether a text has the form of a token: three parts of base64url. Only the keys tell whether it is one.
+pub fn has_form_of_token(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    text.len() <= MAX_TOKEN && text.split('.').count() == 3 && text.split('.').all(is_part)
+}
+
 /// A token's hex SHA-256.
 pub(super) fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token))
@@ -119,6 +127,25 @@ mod tests {
     fn token(keys: &Keys) -> String {
         let claims = [("mail".to_owned(), "a@b.c".to_owned())];
         keys.sign("_id", "42", &claims, "s1", NOW / 1_000, NOW / 1_000 + 60).unwrap().reveal().to_owned()
+    }
+
+    #[test]
+    fn the_form_of_a_token_is_known() {
+        assert!(has_form_of_token(&token(&Keys::new(b"secret"))));
+        for text in [
+            "",
+            "null",
+            "a.b",
+            "a.b.",
+            ".b.c",
+            "a.b.c.d",
+            "a.b.c ",
+            "a.b c.d",
+            "é.b.c",
+            &format!("a.b.{}", "c".repeat(5_000)),
+        ] {
+            assert!(!has_form_of_token(text), "{text}");
+        }
     }
 
     #[test]

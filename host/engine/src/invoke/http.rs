@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::bindings::{IdentityRef, RequestRef, Response};
 use crate::invoke::Invocation;
+use crate::meter::MemoryUse;
 use crate::{Call, CookieChange, Exports, HttpExport, Said, State};
 use capability::text;
 
@@ -144,13 +145,14 @@ async fn wasi(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpC
         http_body_util::Full::new(call.body.clone()).map_err(|never| -> wasmtime_wasi_http::Error { match never {} });
     let request = request.body(body).map_err(|error| wasmtime::Error::msg(error.to_string()))?;
     let (sender, mut receiver) = tokio::sync::oneshot::channel();
-    let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
-    let outparam = store.data_mut().http().new_response_outparam(sender)?;
+    let request = store.data_mut().wasi_http().new_incoming_request(Scheme::Http, request)?;
+    let outparam = store.data_mut().wasi_http().new_response_outparam(sender)?;
+    let memory = store.data().meter.memory();
     let proxy = instance.instantiate_async(&mut *store).await?;
     let handle = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam);
     tokio::pin!(handle);
     // A component may write the body after it has set the response, so both are polled together.
-    let (finished, response) = tokio::select! {
+    let (returned, response) = tokio::select! {
         called = &mut handle => {
             called?;
             (true, receiver.try_recv().map_err(|_| wasmtime::Error::msg("it returned without setting a response"))?)
@@ -161,7 +163,32 @@ async fn wasi(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpC
     };
     let response = response.map_err(|code| failed(format_args!("it answered with the error {code:?}")))?;
     let (parts, body) = response.into_parts();
-    let body = if finished { whole(body).await? } else { tokio::try_join!(handle, whole(body))?.1 };
+    // What a body has is read at one poll: a spent budget of the task would make it look unfinished.
+    let body = tokio::task::unconstrained(whole(body, memory));
+    tokio::pin!(body);
+    let ended = if returned {
+        None
+    } else {
+        tokio::select! {
+            biased;
+            whole = &mut body => Some(whole?),
+            called = &mut handle => {
+                called?;
+                None
+            }
+        }
+    };
+    let body = match ended {
+        Some(whole) => {
+            handle.await?;
+            whole
+        }
+        // Nobody is left to write the rest of an unfinished body.
+        None => match body.now_or_never() {
+            Some(whole) => whole?,
+            None => return Err(wasmtime::Error::msg("it returned without finishing its body (outgoing-body.finish)")),
+        },
+    };
     let headers = parts
         .headers
         .iter()
@@ -169,8 +196,8 @@ async fn wasi(store: &mut Store<State>, instance: &ProxyPre<State>, call: &HttpC
     Ok(Response { status: parts.status.as_u16(), headers: headers.collect(), body })
 }
 
-/// A whole body of at most [`MAX_BODY`] bytes.
-async fn whole<B>(mut body: B) -> wasmtime::Result<Bytes>
+/// A whole body of at most [`MAX_BODY`] bytes, which are memory of its component.
+async fn whole<B>(mut body: B, memory: MemoryUse) -> wasmtime::Result<Bytes>
 where
     B: BodyExt<Data = Bytes> + Unpin,
     B::Error: std::fmt::Debug,
@@ -180,6 +207,7 @@ where
         let frame = frame.map_err(|code| failed(format_args!("its body broke off: {code:?}")))?;
         // Trailers are not sent.
         let Ok(data) = frame.into_data() else { continue };
+        memory.grow(data.len()).map_err(wasmtime::Error::new)?;
         whole.extend_from_slice(&data);
         if whole.len() > MAX_BODY {
             // At once: the component could write on until its time is over.

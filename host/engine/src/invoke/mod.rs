@@ -206,6 +206,9 @@ impl Engine {
                 stopped(Failure::OutOfTime, unserved || waited >= slow)
             }
             Ok(Err(error)) => stopped(failure(&store, &error), unserved),
+            Ok(Ok(_)) if store.data().meter.called_too_often() => {
+                stopped(Failure::Exceeded(Exceeded::HostCalls), unserved)
+            }
             Ok(Ok(answer)) => {
                 let outcome = invocation.said(&answer).outcome(unserved);
                 Ok((answer, outcome))
@@ -281,6 +284,9 @@ impl Invocation for Trial {
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<()> {
         store.data_mut().deny();
         exports.instance.instantiate_async(&mut *store).await?;
+        if store.data().called_denied() {
+            return Err(wasmtime::Error::msg("it calls WASI before it has a request, which is not allowed"));
+        }
         Ok(())
     }
 }
@@ -311,7 +317,8 @@ fn count(loaded: &Loaded, outcome: Outcome) {
 
 /// The failure of a call: an exceeded limit, or else a trap.
 fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
-    if let Some(exceeded) = store.data().meter.exceeded() {
+    let exceeded = store.data().meter.exceeded().or_else(|| error.downcast_ref().copied());
+    if let Some(exceeded) = exceeded {
         return Failure::Exceeded(exceeded);
     }
     Failure::Trap(text::cut_format(format_args!("{error:#}"), text::MAX_TRAP))

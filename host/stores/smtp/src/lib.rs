@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use lettre::Address;
+use lettre::address::Envelope;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
@@ -21,9 +22,9 @@ use capability::mail::{Outlet, QueuedMail, SendError};
 const DEFAULT_FROM: (&str, &str) = ("no-reply", "localhost");
 /// The timeout of one SMTP command.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Replies of a server that refuse this mail for ever (RFC 5321, section 4.2.3). Others may be about the server or how it is
-/// used, which an operator can correct.
-const PERMANENT: [u16; 5] = [550, 551, 552, 553, 554];
+/// Final replies that are about how the server is used, and not about this mail: an operator can correct that (RFC 5321, section
+/// 4.2.2, and RFC 4954, section 6).
+const OF_OPERATORS: [u16; 7] = [500, 502, 503, 530, 534, 535, 538];
 
 /// A folder with a file per mail, named by the mail's id: a mail that is sent twice is one file.
 pub struct Folder {
@@ -83,18 +84,19 @@ impl Outlet for Smtp {
 
     async fn send(&self, row: &QueuedMail) -> Result<(), SendError> {
         let message = message(row, &self.from).map_err(SendError::Permanent)?;
-        match self.server.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let permanent = error.status().is_some_and(|code| PERMANENT.contains(&u16::from(code)));
-                Err(if permanent {
-                    SendError::Permanent(error.to_string())
-                } else {
-                    SendError::Transient(error.to_string())
-                })
-            }
-        }
+        self.server.send(message).await.map(drop).map_err(|error| refused(&error))
     }
+}
+
+/// Why a mail was not sent, and whether a later try would change that.
+fn refused(error: &lettre::transport::smtp::Error) -> SendError {
+    let why = error.to_string();
+    let is_final = match error.status().map(u16::from) {
+        Some(code) => (500..600).contains(&code) && !OF_OPERATORS.contains(&code),
+        // The address has letters that this server takes in none (RFC 6531).
+        None => error.is_client() && why.contains("non-ascii"),
+    };
+    if is_final { SendError::Permanent(why) } else { SendError::Transient(why) }
 }
 
 /// The default sender; no server accepts it.
@@ -127,18 +129,44 @@ impl Header for ListUnsubscribe {
     }
 }
 
+/// RFC 8058, section 3.1: a `POST` with this to the link unsubscribes, without asking.
+#[derive(Clone)]
+struct OneClick;
+
+impl OneClick {
+    const VALUE: &'static str = "List-Unsubscribe=One-Click";
+}
+
+impl Header for OneClick {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe-Post")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        if text.trim() == Self::VALUE { Ok(Self) } else { Err("it is not List-Unsubscribe=One-Click".into()) }
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), Self::VALUE.to_owned())
+    }
+}
+
 /// The message of a mail (RFC 5322). Its Message-ID is its row's id, so that it is the same for every try.
 fn message(row: &QueuedMail, from: &Mailbox) -> Result<Message, String> {
     let mail = &row.mail;
-    let to = mail.to.parse::<Mailbox>().map_err(|error| error.to_string())?;
+    let to = mail.mailbox().ok_or_else(|| "it goes to no mailbox".to_owned())?;
+    // The one that is made of the headers has no address with letters that the parser does not know.
+    let envelope =
+        Envelope::new(Some(from.email.clone()), vec![to.email.clone()]).map_err(|error| error.to_string())?;
     let mut builder = Message::builder()
+        .envelope(envelope)
         .from(from.clone())
         .to(to)
         .subject(&mail.subject)
         .date(SystemTime::UNIX_EPOCH + Duration::from_millis(row.at))
         .message_id(Some(format!("<{}@{}>", row.id.to_hex(), from.email.domain())));
     if let Some(link) = &mail.unsubscribe {
-        builder = builder.header(ListUnsubscribe(link.clone()));
+        builder = builder.header(ListUnsubscribe(link.clone())).header(OneClick);
     }
     let message = match &mail.html {
         Some(html) => builder.multipart(MultiPart::alternative_plain_html(mail.text.clone(), html.clone())),
@@ -148,13 +176,16 @@ fn message(row: &QueuedMail, from: &Mailbox) -> Result<Message, String> {
 }
 
 #[cfg(test)]
+mod odd_servers;
+
+#[cfg(test)]
 mod tests {
     use bson::oid::ObjectId;
 
     use super::*;
     use capability::mail::Mail;
 
-    fn row() -> QueuedMail {
+    pub(super) fn row() -> QueuedMail {
         let mail = Mail {
             to: "Ada <ada@example.org>".into(),
             subject: "Grüße".into(),
@@ -175,6 +206,7 @@ mod tests {
             "Date: Thu, 15 Jan 2026 12:00:00 +0000\r\n",
             "Message-ID: <070707070707070707070707@example.net>\r\n",
             "List-Unsubscribe: <https://example.org/u?token=1>\r\n",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
             "Content-Type: multipart/alternative;",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

@@ -7,6 +7,7 @@ mod accept;
 mod cookies;
 #[cfg(test)]
 mod fuzz;
+mod json_body;
 mod openapi;
 mod origin;
 mod pages;
@@ -20,7 +21,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 
 pub use accept::serve;
-pub use origin::{OriginRules, Verdict};
+pub use origin::{OriginRules, Verdict, origin_of};
 
 use crate::proxies::Proxies;
 use crate::session_token::session_token;
@@ -86,7 +87,7 @@ impl HttpTrigger {
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let id = Call::new_id();
-        let verdict = self.site.origins.judge(request.headers());
+        let verdict = self.site.origins.judge(request.uri(), request.headers());
         // A proxy before the host may have taken another one of them for the site (RFC 9112, section 3.2).
         if request.headers().get_all(header::HOST).iter().count() > 1 {
             let error = ErrorReply::new(StatusCode::BAD_REQUEST, "A request has one Host header");
@@ -139,7 +140,7 @@ impl HttpTrigger {
             return Ok(reply);
         }
         if parts.method == Method::OPTIONS {
-            return self.options(path, verdict);
+            return self.options(path, &parts.headers, verdict);
         }
         if *verdict == Verdict::Foreign && method.is_none_or(RouteMethod::changes_state) {
             return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not change anything here"));
@@ -255,7 +256,7 @@ impl HttpTrigger {
 
     /// What the host answers itself at one of its own paths.
     fn own(&self, path: &str, headers: &http::HeaderMap) -> Option<Reply> {
-        match path {
+        match without_slash(path) {
             "/healthz" => Some(Reply::text(StatusCode::OK, "ok")),
             "/readyz" => Some(readiness(&self.site.stores, &self.registry.failing().names())),
             openapi::PATH => {
@@ -278,15 +279,15 @@ impl HttpTrigger {
         published.insert(Arc::new(Published::new(&routes, application))).clone()
     }
 
-    fn options(&self, path: &str, verdict: &Verdict) -> Result<Reply, ErrorReply> {
+    fn options(&self, path: &str, headers: &http::HeaderMap, verdict: &Verdict) -> Result<Reply, ErrorReply> {
         if *verdict == Verdict::Foreign {
             return Err(ErrorReply::new(StatusCode::FORBIDDEN, "This origin may not call here"));
         }
         if SocketTrigger::answers(path) {
-            return Ok(Reply::preflight("GET, POST, OPTIONS"));
+            return Ok(Reply::preflight("GET, POST, OPTIONS", headers));
         }
         if is_own(path) {
-            return Ok(Reply::preflight(&allow(&[RouteMethod::Get])));
+            return Ok(Reply::preflight(&allow(&[RouteMethod::Get]), headers));
         }
         let methods = match self.registry.routes().find(None, path) {
             Found::OtherMethods(methods) => allow(&methods),
@@ -294,7 +295,7 @@ impl HttpTrigger {
                 return Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here"));
             }
         };
-        Ok(Reply::preflight(&methods))
+        Ok(Reply::preflight(&methods, headers))
     }
 }
 
@@ -314,7 +315,12 @@ fn route(found: Found) -> Result<Matched, ErrorReply> {
 const OWN_PATHS: [&str; 3] = ["/healthz", "/readyz", openapi::PATH];
 
 fn is_own(path: &str) -> bool {
-    OWN_PATHS.contains(&path)
+    OWN_PATHS.contains(&without_slash(path))
+}
+
+/// A path without the slash at its end, with which all paths are served as well.
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The answer to another method than these.

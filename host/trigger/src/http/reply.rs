@@ -17,6 +17,8 @@ const MAX_HEADERS: usize = 1_000;
 /// The most cookies that one response of a component sets, and the most bytes of them: a browser sends them with each request.
 const MAX_COOKIES: usize = 8;
 const MAX_COOKIE_BYTES: usize = 4 << 10;
+/// The most bytes of header names that a preflight allows.
+const MAX_ASKED: usize = 1 << 10;
 
 /// A response before it is sent.
 pub(super) struct Reply {
@@ -119,15 +121,17 @@ impl Reply {
         reply
     }
 
-    /// The response to `OPTIONS`.
-    pub(super) fn preflight(methods: &str) -> Self {
+    /// The response to `OPTIONS`. The headers that a page asks for are allowed: a component gets only those of its manifest.
+    pub(super) fn preflight(methods: &str, asked: &HeaderMap) -> Self {
         let mut headers = HeaderMap::new();
         if let Ok(methods) = HeaderValue::from_str(methods) {
             headers.insert(header::ALLOW, methods.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         }
-        let allowed = HeaderValue::from_static("content-type, authorization");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        let asked = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|names| are_names(names));
+        let usual = HeaderValue::from_static("content-type, authorization, x-requested-with");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.cloned().unwrap_or(usual));
+        headers.append(header::VARY, HeaderValue::from_static("access-control-request-headers"));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         Self { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() }
     }
@@ -178,6 +182,12 @@ impl Reply {
         *response.headers_mut() = self.headers;
         response
     }
+}
+
+/// Whether a value is a list of header names, and of a length that headers have.
+fn are_names(list: &HeaderValue) -> bool {
+    let is_name = |name: &str| HeaderName::from_bytes(name.trim_matches([' ', '\t']).as_bytes()).is_ok();
+    list.len() <= MAX_ASKED && list.to_str().is_ok_and(|list| list.split(',').all(is_name))
 }
 
 /// Adds the request's id, the headers against content sniffing and caching, and the CORS headers.
@@ -298,6 +308,23 @@ mod tests {
         assert_eq!(policies(&own, false), ["sandbox allow-scripts", "sandbox"]);
         assert_eq!(policies(&own, true), ["sandbox allow-scripts"]);
         assert_eq!(policies(&[("content-type", "application/json")], false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_preflight_allows_the_headers_that_are_asked_for() {
+        let allowed = |asked: &str| {
+            let asked = HeaderMap::from_iter([(header::ACCESS_CONTROL_REQUEST_HEADERS, asked.parse().unwrap())]);
+            let reply = Reply::preflight("GET", &asked);
+            let allowed = reply.headers.get(header::ACCESS_CONTROL_ALLOW_HEADERS).unwrap();
+            allowed.to_str().unwrap().to_owned()
+        };
+        for asked in ["x-requested-with", "content-type, X-Requested-With,baggage", "sentry-trace"] {
+            assert_eq!(allowed(asked), asked);
+        }
+        let usual = "content-type, authorization, x-requested-with";
+        for odd in ["", ",", "a b", "a, ,b", "a;b", &"a".repeat(2_000)] {
+            assert_eq!(allowed(odd), usual, "{odd}");
+        }
     }
 
     #[test]

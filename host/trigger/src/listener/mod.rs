@@ -4,6 +4,7 @@
 
 mod connections;
 mod options;
+mod request_body;
 mod stream;
 
 use std::convert::Infallible;
@@ -23,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use capability::refusals::{Refusal, Refusals};
 use connections::{Connection, Connections};
 pub use options::ListenerOptions;
+pub use request_body::RequestBody;
 pub use stream::ConnectionHandle;
 use stream::Stream;
 
@@ -58,7 +60,7 @@ impl Listener {
         shutdown: impl Future<Output = ()>,
         drained: impl Future<Output = ()>,
     ) where
-        F: Fn(Request<Incoming>, IpAddr) -> R + Clone + Send + 'static,
+        F: Fn(Request<RequestBody>, IpAddr) -> R + Clone + Send + 'static,
         R: Future<Output = Response<B>> + Send + 'static,
         B: http_body::Body + Send + 'static,
         B::Data: Send,
@@ -80,7 +82,7 @@ impl Listener {
                 service_fn(move |mut request: Request<Incoming>| {
                     let in_flight = connection.begin();
                     request.extensions_mut().insert(handle.clone());
-                    let (response, connection) = (respond(request, peer), connection.clone());
+                    let (response, connection) = (respond(RequestBody::of(request), peer), connection.clone());
                     async move {
                         let response = response.await;
                         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

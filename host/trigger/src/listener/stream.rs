@@ -20,7 +20,7 @@ use crate::listener::connections::{Connection, Connections};
 /// How long, and for how many bytes, a closed connection is read on: closing it with unread bytes would reset it, and the
 /// client might lose the response.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1 << 20;
+const LINGER_BYTES: usize = 8 << 20;
 
 /// A handle that shuts a connection down while a stream reads and writes it.
 #[derive(Debug, Clone, Default)]

@@ -11,12 +11,14 @@ use bytes::Bytes;
 use serde_json::Value;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
+use socketioxide::handler::FromConnectParts;
 use socketioxide::handler::{ConnectHandler as _, FromMessageParts};
 use socketioxide::socket::Socket;
 use socketioxide::{SendError, SocketError};
 
+use crate::json::with_whole_characters;
 use crate::listener::ConnectionHandle;
-use crate::session_token::session_token;
+use crate::session_token::{self, session_token};
 use crate::socket::SocketTrigger;
 use crate::socket::connection_limits::TokenBucket;
 use crate::socket::member::Holder;
@@ -56,9 +58,9 @@ pub(super) fn open(trigger: &Arc<SocketTrigger>) {
         let confirming = confirming.clone();
         async move { confirm(&confirming, socket).await }
     };
-    let admitted = move |socket: SocketRef, TryData(auth): TryData<Value>| {
+    let admitted = move |socket: SocketRef, Auth(auth): Auth| {
         let admitting = admitting.clone();
-        async move { admit(&admitting, socket, auth.ok()).await }
+        async move { admit(&admitting, socket, auth).await }
     };
     trigger.io.ns(super::NAMESPACE, connected.with(admitted));
 }
@@ -68,8 +70,9 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
     let shared = trigger.registry.engine().shared().clone();
     let rules = &shared.application.session;
     let parts = socket.req_parts();
-    // In the handshake's payload it has the same name as the cookie.
-    let in_payload = auth.as_ref().and_then(|auth| auth.get(&rules.cookie)?.as_str()).map(str::to_owned);
+    // In the handshake's payload it has the same name as the cookie. As with a bearer, what is no token hides none.
+    let in_payload = auth.as_ref().and_then(|auth| auth.get(&rules.cookie)?.as_str());
+    let in_payload = in_payload.and_then(|text| session_token::token(text.trim().as_bytes()));
     let in_headers = session_token(&parts.headers, &rules.cookie);
     let holder = Holder::new(in_payload.clone(), in_headers.clone());
     let token = in_payload.or(in_headers);
@@ -109,6 +112,7 @@ fn listen(trigger: &Arc<SocketTrigger>, socket: &SocketRef, state: Arc<SocketSta
     let (receiving, leaving) = (Arc::downgrade(trigger), Arc::downgrade(trigger));
     socket.on_fallback(
         move |socket: SocketRef,
+              WholeCharacters: WholeCharacters,
               Event(event): Event,
               TryData(payload): TryData<Value>,
               WantsAck(wants_ack): WantsAck,
@@ -191,6 +195,42 @@ impl SocketTrigger {
         if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
             self.connections.cut(socket.id);
         }
+    }
+}
+
+/// The payload of the handshake, if there is one.
+struct Auth(Option<Value>);
+
+impl<A: Adapter> FromConnectParts<A> for Auth {
+    type Error = std::convert::Infallible;
+
+    fn from_connect_parts(_: &Arc<Socket<A>>, auth: &Option<socketioxide_core::Value>) -> Result<Self, Self::Error> {
+        let json = auth.as_ref().and_then(|auth| auth.as_str());
+        let json = json.map(|json| with_whole_characters(Bytes::copy_from_slice(json.as_bytes())));
+        Ok(Self(json.and_then(|json| serde_json::from_slice(&json).ok())))
+    }
+}
+
+/// Changes a message before it is read: each half of a surrogate pair becomes a whole character, as in the body of a request.
+struct WholeCharacters;
+
+impl<A: Adapter> FromMessageParts<A> for WholeCharacters {
+    type Error = std::convert::Infallible;
+
+    fn from_message_parts(
+        _: &Arc<Socket<A>>,
+        message: &mut socketioxide_core::Value,
+        _: &Option<i64>,
+    ) -> Result<Self, Self::Error> {
+        if let socketioxide_core::Value::Str(json, _) = message {
+            let whole = with_whole_characters(Bytes::copy_from_slice(json.as_str().as_bytes()));
+            if whole.as_ref() != json.as_str().as_bytes()
+                && let Ok(whole) = String::from_utf8(whole.to_vec())
+            {
+                *json = whole.into();
+            }
+        }
+        Ok(Self)
     }
 }
 

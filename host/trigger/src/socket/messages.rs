@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::json::with_whole_characters;
 use capability::sessions::Identity;
 use capability::sockets::MAX_PAYLOAD;
 use capability::text;
@@ -77,7 +78,8 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
     let Some(component) = registry.routes().event(&incoming.event).map(picked) else {
         return MessageReply::refused(&format!("There is no event {:?} here", shown(&incoming.event)));
     };
-    if incoming.payload.len() > component.manifest.limits.body_kib as usize * 1024 {
+    let payload = with_whole_characters(incoming.payload);
+    if payload.len() > component.manifest.limits.body_kib as usize * 1024 {
         return MessageReply::refused("The message is too large");
     }
     let id = Call::new_id();
@@ -89,7 +91,7 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         call: Call { id: id.clone(), identity: Some(incoming.identity.clone()), socket: Some(incoming.socket) },
         identity: incoming.identity,
         event: incoming.event.clone(),
-        payload: incoming.payload,
+        payload,
         wants_ack: incoming.wants_ack,
         client: incoming.client,
     };

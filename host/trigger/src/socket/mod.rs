@@ -5,6 +5,7 @@
 
 mod connection_limits;
 mod connections;
+mod errors;
 mod handshake;
 mod hosts;
 mod member;
@@ -233,7 +234,10 @@ impl SocketTrigger {
             answering.await
         };
         match answered {
-            Ok(response) => response.map(|body| body.map_err(|never| match never {}).boxed_unsync()),
+            Ok(response) => {
+                let response = response.map(|body| body.map_err(|never| match never {}).boxed_unsync());
+                errors::in_one_shape(response).await
+            }
             Err(never) => match never {},
         }
     }

@@ -31,6 +31,7 @@ async fn a_mail_that_is_refused_for_now_comes_later_and_one_refused_for_ever_kee
     assert_eq!(mail.header("Subject"), Some("Welcome to DevConnect"));
     let link = mail.header("List-Unsubscribe").unwrap();
     assert!(link.starts_with("<https://devconnect.example/unsubscribe/"), "{link}");
+    assert_eq!(mail.header("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
     assert!(mail.text.contains("multipart/alternative"), "{}", mail.text);
     assert_eq!(tokio::task::block_in_place(|| mailbox.next(Duration::from_secs(3))), None, "each comes once");
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod canary;
+mod clients;
 mod consumers;
 mod contract;
 mod deploy;

@@ -47,6 +47,44 @@ fn a_foreign_origin_gets_no_headers_and_changes_nothing() {
 }
 
 #[test]
+fn a_slash_at_the_end_is_the_same_path() {
+    let app = App::with(&["misbehaving", "standard"]);
+    assert_eq!(app.get("/misbehaving/well/").send().status, 200);
+    assert_eq!(app.get("/healthz/").send().text(), "ok");
+    assert_eq!(app.get("/readyz/").send().json()["status"], "up");
+    let other = app.post("/misbehaving/well/").send();
+    assert_eq!((other.status, other.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    assert_eq!(app.request("OPTIONS", "/misbehaving/well/").send().status, 204);
+    assert_eq!(app.get("/misbehaving/well//").send().status, 404);
+    assert_eq!(app.get("/").send().status, 404);
+    // A route that takes slashes gets them.
+    assert_eq!(app.get("/standard/a/").send().text(), "Hello nobody at /standard/a/");
+}
+
+#[test]
+fn a_preflight_allows_what_libraries_send() {
+    let app = App::with(&["misbehaving"]);
+    let asked = "content-type,x-requested-with,x-csrf-token,baggage,sentry-trace";
+    let preflight = app
+        .request("OPTIONS", "/misbehaving/well")
+        .header("origin", "HTTP://LOCALHOST:5173")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", asked)
+        .send();
+    assert_eq!((preflight.status, preflight.header("access-control-allow-headers")), (204, Some(asked)));
+    assert_eq!(preflight.header("access-control-allow-origin"), Some("HTTP://LOCALHOST:5173"));
+}
+
+#[test]
+fn a_body_that_nobody_expects_is_nobodys_business() {
+    let app = App::with(&["misbehaving"]);
+    for (kind, body) in [("text/plain", "x"), ("application/json", "{"), ("application/x-www-form-urlencoded", "a=b")] {
+        let reply = app.get("/misbehaving/well").header("content-type", kind).body(body.as_bytes()).send();
+        assert_eq!(reply.status, 200, "{kind}");
+    }
+}
+
+#[test]
 fn two_components_can_not_have_one_route() {
     let app = App::with(&["misbehaving"]);
     let wasm = harness::wasm("misbehaving");
@@ -73,9 +111,32 @@ fn a_response_is_bounded_and_the_host_goes_on() {
     for path in ["/standard/hoard", "/standard/endless"] {
         assert_eq!(app.get(path).send().status, 500, "{path}");
     }
-    assert_eq!(app.count("standard", "trap"), 2);
+    assert_eq!(app.count("standard", "trap"), 1);
+    assert_eq!(app.count("standard", "memory"), 1, "a body is memory of its component");
     assert_eq!(app.get("/standard/a").send().status, 200);
     assert_eq!(app.get("/misbehaving/well").send().status, 200);
+}
+
+/// Attack (22): a component of the standard that calls WASI without end. Outcome: its limit of host calls holds there, too.
+#[test]
+fn calls_of_wasi_are_host_calls() {
+    let app = App::with(&["standard"]);
+    assert_eq!(app.get("/standard/calls").send().status, 500);
+    assert_eq!((app.count("standard", "host-calls"), app.count("standard", "cpu")), (1, 0));
+    assert_eq!(app.get("/standard/a").send().status, 200);
+}
+
+/// Attack (23): a component of the standard that returns and leaves its answer unfinished. Outcome: its caller learns it at once,
+/// and not when the time of the call is over.
+#[test]
+fn an_answer_that_nobody_will_finish_is_known_at_once() {
+    let app = App::with(&["standard"]);
+    for (number, what) in ["unfinished", "dropped", "silent"].into_iter().enumerate() {
+        let reply = app.get(&format!("/standard/{what}")).send();
+        assert_eq!(reply.status, 500, "{what}: {}", reply.text());
+        assert_eq!((app.count("standard", "trap"), app.count("standard", "out-of-time")), (number as u64 + 1, 0));
+    }
+    assert_eq!(app.get("/standard/a").send().status, 200);
 }
 
 #[test]
