@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 
 use crate::http::cookies::may_set;
-use crate::http::origin::{OriginRules, Verdict};
+use crate::http::origin::{OriginRules, Verdict, origin_of};
 use crate::proxies::Proxies;
 use crate::session_token::session_token;
 
@@ -103,21 +103,26 @@ proptest! {
         host in "[a-c]\\.example(:[0-9]{1,4})?",
         own_host in any::<bool>(),
     ) {
-        let rules = OriginRules { allowed: listed.clone(), own_host };
+        let allowed: BTreeSet<String> = listed.iter().filter_map(|url| origin_of(url)).collect();
+        let rules = OriginRules { allowed: allowed.clone(), own_host };
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_str(&host).unwrap());
         for origin in &origins {
             headers.append(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        let own: BTreeSet<String> = ["http://", "https://"].map(|scheme| format!("{scheme}{host}")).into();
+        let may = |origin: &str| {
+            let Some((scheme, rest)) = origin.split_once("://") else { return false };
+            let own = origin_of(&format!("{scheme}://{host}"));
+            let origin = origin_of(origin);
+            !rest.ends_with('/')
+                && (origin.as_ref().is_some_and(|origin| allowed.contains(origin)) || (own_host && origin == own))
+        };
         let expected = match &origins[..] {
             [] => Verdict::Absent,
-            [one] if listed.contains(one) || (own_host && own.contains(one)) => {
-                Verdict::Allowed(HeaderValue::from_str(one).unwrap())
-            }
+            [one] if may(one) => Verdict::Allowed(HeaderValue::from_str(one).unwrap()),
             _ => Verdict::Foreign,
         };
-        prop_assert_eq!(rules.judge(&headers), expected);
+        prop_assert_eq!(rules.judge(&http::Uri::from_static("/feed"), &headers), expected);
     }
 
     #[test]

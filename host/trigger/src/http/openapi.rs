@@ -596,7 +596,7 @@ revoked = 'r'
         let listed = components.iter().flat_map(|component| {
             component.manifest.http.iter().map(|trigger| Listed {
                 method: trigger.method,
-                route: Rules { path: &trigger.path, session: trigger.session, body: trigger.body },
+                route: Rules { path: &trigger.path, session: trigger.session, body: trigger.body() },
                 component: Told { name: &component.manifest.component.name, description: &component.description },
             })
         });
