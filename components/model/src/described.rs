@@ -2,6 +2,11 @@
 
 use devconnect_sdk::openapi::{Answer, Field, Named, Schema};
 
+// An earlier program may have stored null in any field that is not required.
+const TEXT_OR_NULL: Schema = Schema::AnyOf(&[Schema::Text, Schema::Null]);
+const NUMBER_OR_NULL: Schema = Schema::AnyOf(&[Schema::Number, Schema::Null]);
+const DATE_OR_NULL: Schema = Schema::AnyOf(&[Schema::Date, Schema::Null]);
+
 /// A user as its owner sees it: [`crate::user::own`].
 pub const OWN_USER: Named = Named {
     name: "OwnUser",
@@ -9,19 +14,19 @@ pub const OWN_USER: Named = Named {
     schema: Schema::Object(&[
         Field::Required("_id", Schema::Id),
         Field::Required("firstName", Schema::Text),
-        Field::Optional("lastName", Schema::Text),
+        Field::Optional("lastName", TEXT_OR_NULL),
         Field::Required("emailId", Schema::Text),
-        Field::Optional("photoUrl", Schema::Text),
-        Field::Optional("age", Schema::Integer),
-        Field::Optional("gender", Schema::Text),
-        Field::Optional("about", Schema::Text),
+        Field::Optional("photoUrl", TEXT_OR_NULL),
+        Field::Optional("age", NUMBER_OR_NULL),
+        Field::Optional("gender", TEXT_OR_NULL),
+        Field::Optional("about", TEXT_OR_NULL),
         Field::Required("skills", Schema::List(&Schema::Text)),
         Field::Required("isPremium", Schema::Boolean),
         Field::Required("membershipTier", TIER),
-        Field::Optional("premiumActivatedAt", Schema::Date),
+        Field::Optional("premiumActivatedAt", DATE_OR_NULL),
         Field::Required("emailPreferences", Schema::Named(&EMAIL_PREFERENCES)),
-        Field::Optional("createdAt", Schema::Date),
-        Field::Optional("updatedAt", Schema::Date),
+        Field::Optional("createdAt", DATE_OR_NULL),
+        Field::Optional("updatedAt", DATE_OR_NULL),
     ]),
 };
 
@@ -32,11 +37,11 @@ pub const SAFE_USER: Named = Named {
     schema: Schema::Object(&[
         Field::Required("_id", Schema::Id),
         Field::Required("firstName", Schema::Text),
-        Field::Optional("lastName", Schema::Text),
-        Field::Optional("photoUrl", Schema::Text),
-        Field::Optional("age", Schema::Integer),
-        Field::Optional("gender", Schema::Text),
-        Field::Optional("about", Schema::Text),
+        Field::Optional("lastName", TEXT_OR_NULL),
+        Field::Optional("photoUrl", TEXT_OR_NULL),
+        Field::Optional("age", NUMBER_OR_NULL),
+        Field::Optional("gender", TEXT_OR_NULL),
+        Field::Optional("about", TEXT_OR_NULL),
         Field::Required("skills", Schema::List(&Schema::Text)),
         Field::Required("isPremium", Schema::Boolean),
         Field::Required("membershipTier", TIER),

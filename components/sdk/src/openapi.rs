@@ -104,6 +104,8 @@ pub enum Schema {
     Day,
     /// `true` or `false`.
     Boolean,
+    /// `null`.
+    Null,
     /// A whole number.
     Integer,
     /// A whole number from this one on.
@@ -378,6 +380,7 @@ impl<const N: usize> Sink<N> {
             Schema::Date => self.format(is_first, "date-time"),
             Schema::Day => self.format(is_first, "date"),
             Schema::Boolean => self.kind(is_first, "boolean"),
+            Schema::Null => self.kind(is_first, "null"),
             Schema::Integer => self.kind(is_first, "integer"),
             Schema::IntegerFrom(least) => {
                 self.kind(is_first, "integer");

@@ -258,6 +258,14 @@ impl DescribedRoute {
 }
 
 impl ValueSchema {
+    /// Whether `{}` is such a value.
+    pub fn takes_an_empty_object(&self) -> bool {
+        self.required.is_empty()
+            && self.kind.is_none_or(|kind| kind == Kind::Object)
+            && (self.any_of.is_empty() || self.any_of.iter().any(Self::takes_an_empty_object))
+            && self.all_of.iter().all(Self::takes_an_empty_object)
+    }
+
     /// A name is a name of one value, and can be that of a type. `known` has those before.
     fn check_names<'a>(&'a self, known: &mut BTreeMap<&'a str, &'a ValueSchema>) -> Result<(), String> {
         if let Some(name) = &self.title {

@@ -94,7 +94,9 @@ test('other cookies may have any bytes, and the session may be in quotes', async
     const path = `/socket.io/?EIO=4&transport=polling&sid=${sid}`;
     await exchange(request(`POST ${path} HTTP/1.1`, `${handshake}content-length: 2\r\ncontent-type: text/plain\r\n`, Buffer.from('40')));
     const [connected] = await exchange(request(`GET ${path} HTTP/1.1`, handshake));
-    assert.ok(connected.body.startsWith('40{"sid"'), `${cookie}: ${connected.body}`);
+    // A ping may come before it.
+    const packets = connected.body.split('\x1e').filter((packet) => packet !== '2');
+    assert.ok(packets[0].startsWith('40{"sid"'), `${cookie}: ${connected.body}`);
   }
 });
 
@@ -152,7 +154,8 @@ test('a client that waits for 100 Continue is refused before it sends', async ()
 
 test('HTTP/2 knows its authority, and refuses as HTTP/1 does', async () => {
   const ada = await Member.signUp('Ada');
-  const session = http2.connect(HOST);
+  // What is refused early stays in the client's memory until it is sent, all of it at once.
+  const session = http2.connect(HOST, { maxSessionMemory: 100 });
   const ask2 = async (method, path, headers, body) => {
     const stream = session.request({ ':method': method, ':path': path, cookie: `token=${ada.token}`, ...headers });
     stream.end(body);
@@ -224,6 +227,7 @@ test('a body may be compressed or in another encoding, and where none is expecte
   }
   assert.equal((await edit({ 'content-encoding': 'gzip' }, gzipSync(LARGE))).status, 413);
   const form = { cookie, 'content-type': 'application/x-www-form-urlencoded' };
-  assert.equal((await asked('GET', '/feed/', form, 'a=b')).status, 200);
+  // Node frames the body of a GET only when it is told its length.
+  assert.equal((await asked('GET', '/feed/', { ...form, 'content-length': 3 }, 'a=b')).status, 200);
   assert.equal((await asked('POST', '/logout/', form, 'a=b')).status, 200);
 });

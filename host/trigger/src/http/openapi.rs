@@ -243,8 +243,10 @@ fn operation<'a>(
     }
     if let Some(body) = &described.body {
         let schema = named.schema(body, component);
+        // No body counts as an empty object.
+        let is_required = !body.takes_an_empty_object();
         let content = json!({ "application/json": { "schema": schema } });
-        operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
+        operation.insert("requestBody".to_owned(), json!({ "required": is_required, "content": content }));
     }
     let mut answers: BTreeMap<u16, Response> = BTreeMap::new();
     for answer in &described.answers {

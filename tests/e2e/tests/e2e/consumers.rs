@@ -100,8 +100,9 @@ impl Subscription for ControlledSubscription {
         if self.ended.load(Ordering::SeqCst) {
             return Err(Error::Unavailable("a fatal error".to_owned()));
         }
-        drop(self.control.held.subscribe().wait_for(|held| !held).await);
         let next = self.inner.next().await;
+        // Held here: a poll may have begun long before it is to be held.
+        drop(self.control.held.subscribe().wait_for(|held| !held).await);
         if matches!(next, Ok(Next::Records(..))) {
             self.control.delivered.fetch_add(1, Ordering::SeqCst);
         }

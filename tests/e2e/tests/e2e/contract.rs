@@ -24,7 +24,7 @@ on_both_stacks! {
 }
 
 /// The routes of the table in the contract, as `METHOD path`. Those that are not built yet are in [`NOT_BUILT`].
-const ROUTES: [&str; 19] = [
+const ROUTES: [&str; 20] = [
     "POST /signup",
     "POST /login",
     "POST /logout",
@@ -41,6 +41,7 @@ const ROUTES: [&str; 19] = [
     "GET /email-preferences",
     "PATCH /email-preferences",
     "GET /unsubscribe/{userId}",
+    "POST /unsubscribe/{userId}",
     "GET /notifications",
     "POST /notifications/{id}/read",
     "GET /analytics/summary",
@@ -191,7 +192,7 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
     let ada_again = json!({ "emailId": ada.email, "password": PASSWORD });
     let form = json!({ "firstName": "Dora", "lastName": "Test", "emailId": "dora@example.com", "password": PASSWORD });
     let (history, token) = (format!("/chat/{}/history", bob.id), "00".repeat(32));
-    let rows: [(&str, Asked, u16, Value); 14] = [
+    let rows: [(&str, Asked, u16, Value); 15] = [
         ("POST /signup", nobody.post("/signup").json(&form), 200, json!({ "message": "User added successfully" })),
         (
             "POST /login",
@@ -243,6 +244,12 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
         (
             "GET /unsubscribe: a wrong token is 403",
             ada.get(&format!("/unsubscribe/{}?token={token}", ada.id)),
+            403,
+            Value::Null,
+        ),
+        (
+            "POST /unsubscribe: a wrong token is 403",
+            ada.post(&format!("/unsubscribe/{}?token={token}", ada.id)),
             403,
             Value::Null,
         ),

@@ -134,7 +134,7 @@ async fn a_polling_session_is_of_the_member_who_opened_it() {
     ] {
         let polling = Polling::open(&server, opens, auth).await;
         let sid = polling.sid.clone();
-        for foreign in [Shows::Cookie(&eve.token), Shows::Bearer(&eve.token), Shows::Cookie("forged")] {
+        for foreign in [Shows::Cookie(&eve.token), Shows::Bearer(&eve.token), Shows::Cookie("e30.e30.forged")] {
             polling.refused(&sid, foreign).await;
             assert_eq!(polling.send(foreign, &ask).await, StatusCode::BAD_REQUEST, "{opens:?} {foreign:?}");
         }
