@@ -1,7 +1,7 @@
 //! The routes as `GET /openapi.json` describes them.
 
 use devconnect_sdk::openapi::{Answer, Description, Field, Named, Parameter, Schema};
-use model::described::{BAD_REQUEST, LIMITED, NO_USER, SAFE_USER, TIER};
+use model::described::{BAD_REQUEST, DATE_OR_NULL, LIMITED, NO_USER, SAFE_USER, TEXT_OR_NULL, TIER};
 
 const STATUS: Schema = Schema::OneOf(&["ignore", "interested", "accepted", "rejected"]);
 
@@ -13,8 +13,8 @@ const REQUEST: Named = Named {
         Field::Required("fromUserId", Schema::Id),
         Field::Required("toUserId", Schema::Id),
         Field::Required("status", STATUS),
-        Field::Optional("createdAt", Schema::Date),
-        Field::Optional("updatedAt", Schema::Date),
+        Field::Optional("createdAt", DATE_OR_NULL),
+        Field::Optional("updatedAt", DATE_OR_NULL),
     ]),
 };
 
@@ -27,15 +27,15 @@ const RECEIVED_REQUEST: Named = Named {
             "fromUserId",
             Schema::Object(&[
                 Field::Required("_id", Schema::Id),
-                Field::Optional("firstName", Schema::Text),
-                Field::Optional("lastName", Schema::Text),
-                Field::Optional("photoUrl", Schema::Text),
+                Field::Optional("firstName", TEXT_OR_NULL),
+                Field::Optional("lastName", TEXT_OR_NULL),
+                Field::Optional("photoUrl", TEXT_OR_NULL),
             ]),
         ),
         Field::Required("toUserId", Schema::Id),
         Field::Required("status", STATUS),
-        Field::Optional("createdAt", Schema::Date),
-        Field::Optional("updatedAt", Schema::Date),
+        Field::Optional("createdAt", DATE_OR_NULL),
+        Field::Optional("updatedAt", DATE_OR_NULL),
     ]),
 };
 

@@ -1,6 +1,7 @@
 //! The route as `GET /openapi.json` describes it.
 
 use devconnect_sdk::openapi::{Answer, Description, Field, Named, Parameter, Schema};
+use model::described::{DATE_OR_NULL, TEXT_OR_NULL};
 
 const MESSAGE: Named = Named {
     name: "ChatMessage",
@@ -9,10 +10,10 @@ const MESSAGE: Named = Named {
         Field::Required("_id", Schema::Id),
         Field::Required("fromUserId", Schema::Id),
         Field::Required("toUserId", Schema::Id),
-        Field::Required("text", Schema::Text),
-        Field::Required("ts", Schema::Date),
-        Field::Optional("deliveredAt", Schema::Date),
-        Field::Optional("readAt", Schema::Date),
+        Field::Optional("text", TEXT_OR_NULL),
+        Field::Optional("ts", DATE_OR_NULL),
+        Field::Optional("deliveredAt", DATE_OR_NULL),
+        Field::Optional("readAt", DATE_OR_NULL),
     ]),
 };
 

@@ -2,10 +2,13 @@
 
 use devconnect_sdk::openapi::{Answer, Field, Named, Schema};
 
-// An earlier program may have stored null in any field that is not required.
-const TEXT_OR_NULL: Schema = Schema::AnyOf(&[Schema::Text, Schema::Null]);
-const NUMBER_OR_NULL: Schema = Schema::AnyOf(&[Schema::Number, Schema::Null]);
-const DATE_OR_NULL: Schema = Schema::AnyOf(&[Schema::Date, Schema::Null]);
+/// A text, or the null that an earlier program stored.
+pub const TEXT_OR_NULL: Schema = Schema::AnyOf(&[Schema::Text, Schema::Null]);
+const STORED_TIER: Schema = Schema::About("free, silver or gold, or what an earlier program stored", &Schema::Text);
+/// A number, or the null that an earlier program stored.
+pub const NUMBER_OR_NULL: Schema = Schema::AnyOf(&[Schema::Number, Schema::Null]);
+/// A moment, or the null that an earlier program stored.
+pub const DATE_OR_NULL: Schema = Schema::AnyOf(&[Schema::Date, Schema::Null]);
 
 /// A user as its owner sees it: [`crate::user::own`].
 pub const OWN_USER: Named = Named {
@@ -13,16 +16,16 @@ pub const OWN_USER: Named = Named {
     about: "A user as its owner sees it",
     schema: Schema::Object(&[
         Field::Required("_id", Schema::Id),
-        Field::Required("firstName", Schema::Text),
+        Field::Optional("firstName", TEXT_OR_NULL),
         Field::Optional("lastName", TEXT_OR_NULL),
         Field::Required("emailId", Schema::Text),
         Field::Optional("photoUrl", TEXT_OR_NULL),
         Field::Optional("age", NUMBER_OR_NULL),
         Field::Optional("gender", TEXT_OR_NULL),
         Field::Optional("about", TEXT_OR_NULL),
-        Field::Required("skills", Schema::List(&Schema::Text)),
+        Field::Required("skills", Schema::List(&TEXT_OR_NULL)),
         Field::Required("isPremium", Schema::Boolean),
-        Field::Required("membershipTier", TIER),
+        Field::Required("membershipTier", STORED_TIER),
         Field::Optional("premiumActivatedAt", DATE_OR_NULL),
         Field::Required("emailPreferences", Schema::Named(&EMAIL_PREFERENCES)),
         Field::Optional("createdAt", DATE_OR_NULL),
@@ -36,15 +39,15 @@ pub const SAFE_USER: Named = Named {
     about: "A user as others see it",
     schema: Schema::Object(&[
         Field::Required("_id", Schema::Id),
-        Field::Required("firstName", Schema::Text),
+        Field::Optional("firstName", TEXT_OR_NULL),
         Field::Optional("lastName", TEXT_OR_NULL),
         Field::Optional("photoUrl", TEXT_OR_NULL),
         Field::Optional("age", NUMBER_OR_NULL),
         Field::Optional("gender", TEXT_OR_NULL),
         Field::Optional("about", TEXT_OR_NULL),
-        Field::Required("skills", Schema::List(&Schema::Text)),
+        Field::Required("skills", Schema::List(&TEXT_OR_NULL)),
         Field::Required("isPremium", Schema::Boolean),
-        Field::Required("membershipTier", TIER),
+        Field::Required("membershipTier", STORED_TIER),
     ]),
 };
 

@@ -1,18 +1,19 @@
 //! The routes as `GET /openapi.json` describes them.
 
 use devconnect_sdk::openapi::{Answer, Description, Field, Named, Parameter, Schema};
+use model::described::{DATE_OR_NULL, TEXT_OR_NULL};
 
 const NOTIFICATION: Named = Named {
     name: "Notification",
     about: "What a member has to know",
     schema: Schema::Object(&[
         Field::Required("_id", Schema::Id),
-        Field::Required("type", Schema::Text),
+        Field::Optional("type", TEXT_OR_NULL),
         Field::Optional("fromUserId", Schema::Id),
-        Field::Required("message", Schema::Text),
+        Field::Optional("message", TEXT_OR_NULL),
         Field::Required("count", Schema::IntegerFrom(1)),
-        Field::Required("createdAt", Schema::Date),
-        Field::Optional("readAt", Schema::Date),
+        Field::Optional("createdAt", DATE_OR_NULL),
+        Field::Optional("readAt", DATE_OR_NULL),
     ]),
 };
 
