@@ -12,8 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, header};
+use tokio::time::Instant;
 
-/// How long a body is read on, and how many bytes of it. After that the connection is closed.
+/// How long after its request has come a body is read on, and how many bytes of it. After that the connection is closed.
 const READ_ON: Duration = Duration::from_secs(15);
 const READ_ON_BYTES: usize = 32 << 20;
 
@@ -22,6 +23,8 @@ const READ_ON_BYTES: usize = 32 << 20;
 pub struct RequestBody {
     /// None once it has ended.
     body: Option<Incoming>,
+    /// When its request came.
+    begun: Instant,
     /// The client sends nothing before it is asked to, which reading does.
     waits: bool,
 }
@@ -30,7 +33,7 @@ impl RequestBody {
     /// Of a received request.
     pub(super) fn of(request: Request<Incoming>) -> Request<Self> {
         let waits = waits(request.headers());
-        request.map(|body| Self { body: Some(body), waits })
+        request.map(|body| Self { body: Some(body), begun: Instant::now(), waits })
     }
 }
 
@@ -69,7 +72,8 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.body.take().filter(|body| !self.waits && !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (unread, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(READ_ON, read_on(body)));
+            // One that was waited for as long as that is not waited for again.
+            runtime.spawn(tokio::time::timeout_at(self.begun + READ_ON, read_on(body)));
         }
     }
 }

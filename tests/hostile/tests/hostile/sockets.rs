@@ -189,7 +189,7 @@ async fn a_handshake_shows_a_session_or_is_refused() {
         json!({ "token": deep }),
         json!({ "Token": ada.token }),
         json!({ "auth": { "token": ada.token } }),
-        json!({ "token": format!("{} ", ada.token) }),
+        json!({ "token": format!("{}x", ada.token) }),
         json!({ "userId": ada.id, "_id": ada.id }),
     ] {
         let reason = Socket::connect(&url, &auth).await.err().unwrap_or_else(|| panic!("{auth} opens a socket"));
