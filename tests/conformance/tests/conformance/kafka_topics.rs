@@ -63,6 +63,8 @@ impl Site {
     fn producer(&self, settings: &[(&str, &str)]) -> FutureProducer {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.names.brokers);
+        // By itself it would learn of a partition that was added within five minutes.
+        config.set("topic.metadata.refresh.interval.ms", "250");
         settings.iter().for_each(|(name, value)| _ = config.set(*name, *value));
         config.create().unwrap()
     }
