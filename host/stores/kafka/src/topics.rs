@@ -12,6 +12,9 @@ use capability::events::{DEAD_LETTERS, Error};
 use crate::KafkaOptions;
 use crate::cluster::{Cluster, LogContext, POLL, TIMEOUT, Topics, blocking, unavailable};
 
+/// How long a broker that answers may take until it knows the topics that it has made: one that has just started, or is busy, has
+/// needed more than five seconds.
+const MAKING: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -63,7 +66,7 @@ async fn make(cluster: &Arc<Cluster>) -> Result<usize, Error> {
         if made == 0 {
             create(cluster, &absent).await?;
             made = absent.len();
-        } else if begun.elapsed() > TIMEOUT * 2 {
+        } else if begun.elapsed() > MAKING {
             return Err(Error::Unavailable("the broker does not know the topics that were made".to_owned()));
         } else {
             tokio::time::sleep(POLL).await;
