@@ -327,20 +327,24 @@ impl MongoDb {
             return (Err(error), None);
         }
         let until = Instant::now() + TIMEOUT;
-        // Open while the caller waits.
-        let (caller, waiting) = tokio::sync::oneshot::channel::<()>();
-        let done = self.call(move |shared, database| async move {
+        // The outcome is received here, or `late` is called with it: the channel decides which, so that it is never lost.
+        let (outcome, mut received) = tokio::sync::oneshot::channel();
+        let called = self.call(move |shared, database| async move {
             let done = commit::run_locked(&shared, &database, &commit, held, until).await;
-            if caller.is_closed()
+            if let Err((answer, _)) = outcome.send(done)
                 && let Some(late) = late
             {
-                late(done.0.is_ok());
+                late(answer.is_ok());
             }
-            Ok(done)
+            Ok(())
         });
-        let done = done.await.unwrap_or_else(|error| (Err(error), None));
-        drop(waiting);
-        done
+        let called = called.await;
+        received.close();
+        match (received.try_recv(), called) {
+            (Ok(done), _) => done,
+            (Err(_), Err(error)) => (Err(error), None),
+            (Err(_), Ok(())) => (Err(Error::Unavailable("the outcome of a commit is lost".to_owned())), None),
+        }
     }
 
     fn check_commit(&self, commit: &Commit) -> Result<(), Error> {
