@@ -173,13 +173,14 @@ impl Invalidations {
         }
     }
 
-    /// Applies the stored invalidations, page by page. Where the cache refuses a page it knows those of this page, and that
-    /// there are more.
-    async fn apply_stored(&self) -> Result<(), Error> {
+    /// Applies the stored invalidations, page by page. Where the cache refuses those of a page they become pending, and it is
+    /// known that there are more. `unread` is false from the first page on that was read.
+    async fn apply_stored(&self, unread: &mut bool) -> Result<(), Error> {
         let begun = Instant::now();
         let (mut failed, mut last) = (Pending::new(), None);
         let more = loop {
             let page = self.stored(last).await?;
+            *unread = false;
             if page.is_full {
                 // Those behind it are not known yet.
                 self.pending.set_more(true);
@@ -216,7 +217,7 @@ impl Invalidations {
         };
         let mut query = Query { limit: BATCH, ..Query::all(COLLECTION, filter) };
         let found = match self.documents.find(query.clone()).await {
-            Err(Error::Invalid(_)) => {
+            Err(Error::Invalid(_) | Error::Overdue(_)) => {
                 query.limit = SMALL_BATCH;
                 self.documents.find(query.clone()).await?
             }
@@ -258,17 +259,14 @@ async fn settle_doubts(invalidations: Weak<Invalidations>) {
 }
 
 async fn poll(invalidations: Weak<Invalidations>) {
-    let mut never = true;
+    let mut unread = true;
     loop {
         let Some(this) = invalidations.upgrade() else { return };
-        match this.apply_stored().await {
-            Ok(()) => never = false,
-            Err(why) => {
-                tracing::debug!(%why, "the stored invalidations are not read");
-                if never {
-                    // The documents don't answer: the cache is all that this host can start with.
-                    this.pending.set_more(false);
-                }
+        if let Err(why) = this.apply_stored(&mut unread).await {
+            tracing::debug!(%why, "the stored invalidations are not read");
+            if unread {
+                // The documents don't answer: the cache is all that this host can start with.
+                this.pending.set_more(false);
             }
         }
         drop(this);

@@ -55,8 +55,8 @@ pub enum Error {
     /// The write at this position had to match a document and did not; nothing was done.
     #[error("write {0} had to match a document and matched none")]
     Unmet(u32),
-    /// The store answers, but ended this request before it was done: it takes longer than a request may. Nothing was done. Asking
-    /// again may help when the store was busy, and never helps when the request is too large.
+    /// The store ended this request before it was done: it takes longer than a request may, or than its caller waits. Nothing was
+    /// done. Asking again helps when the store was busy, and not when the request is too large.
     #[error("the document store gave the request up: {0}")]
     Overdue(String),
     /// The store did not answer; whether a commit happened is not known.

@@ -189,7 +189,7 @@ impl MongoDb {
         let budget = Budget::read();
         self.call(move |_, database| async move {
             if budget.is_over() {
-                return Err(Error::Unavailable("nobody waits for the answer any more".to_owned()));
+                return Err(Error::Overdue("nobody waits for the answer any more".to_owned()));
             }
             work(database, budget).await
         })
