@@ -1,7 +1,7 @@
 //! A Socket.IO client by hand, over a WebSocket (RFC 6455): frames as an attacker sends them.
 
 use e2e::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -13,8 +13,14 @@ pub const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 pub const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-const TEXT: u8 = 1;
-const CLOSE: u8 = 8;
+/// The kinds of frames.
+pub const TEXT: u8 = 1;
+/// See [`TEXT`].
+pub const BINARY: u8 = 2;
+/// See [`TEXT`].
+pub const CLOSE: u8 = 8;
+/// See [`TEXT`].
+pub const PING: u8 = 9;
 /// The last frame of its message.
 pub const FINAL: u8 = 0x80;
 
@@ -70,7 +76,7 @@ impl Socket {
     pub async fn read(&mut self) -> Option<String> {
         let next = async {
             loop {
-                let (kind, payload) = self.frame().await?;
+                let (kind, payload) = received(&mut self.stream).await?;
                 match &*String::from_utf8_lossy(&payload) {
                     "2" if kind == TEXT => _ = self.text("3").await,
                     text if kind == TEXT => return Some(text.to_owned()),
@@ -109,19 +115,19 @@ impl Socket {
             }
         }
     }
+}
 
-    /// The next frame: its kind and payload. A server's has no mask.
-    async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let first = self.stream.read_u8().await.ok()?;
-        let length = match self.stream.read_u8().await.ok()? & 0x7f {
-            126 => u64::from(self.stream.read_u16().await.ok()?),
-            127 => self.stream.read_u64().await.ok()?,
-            length => u64::from(length),
-        };
-        let mut payload = vec![0; usize::try_from(length).ok()?];
-        self.stream.read_exact(&mut payload).await.ok()?;
-        Some((first & 0x0f, payload))
-    }
+/// The next frame from a host: its kind and payload. A server's has no mask.
+pub(crate) async fn received(stream: &mut (impl AsyncRead + Unpin)) -> Option<(u8, Vec<u8>)> {
+    let first = stream.read_u8().await.ok()?;
+    let length = match stream.read_u8().await.ok()? & 0x7f {
+        126 => u64::from(stream.read_u16().await.ok()?),
+        127 => stream.read_u64().await.ok()?,
+        length => u64::from(length),
+    };
+    let mut payload = vec![0; usize::try_from(length).ok()?];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((first & 0x0f, payload))
 }
 
 /// A frame of a client: its first byte, a mask and the payload.

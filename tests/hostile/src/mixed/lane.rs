@@ -6,9 +6,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::socket::{FINAL, MARK, PING, Socket, frame};
+use super::socket::{MARK, Socket};
 use super::{Came, Shot, Until, Way};
-use crate::http2;
+use crate::http2::{self, ACK, GO_AWAY, HEADERS, RST_STREAM, SETTINGS};
+use crate::websocket::{FINAL, PING, frame};
 
 /// Nothing takes longer: a body has 15 seconds to arrive, and everything else less.
 pub const HANG: Duration = Duration::from_secs(25);
@@ -16,12 +17,6 @@ pub const HANG: Duration = Duration::from_secs(25);
 const OPENS: Duration = Duration::from_secs(20);
 /// What one read may bring.
 const READ: usize = 8 << 10;
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const H2_PING: u8 = 6;
-const GO_AWAY: u8 = 7;
-const ACK: u8 = 1;
 
 /// One attacker.
 pub(super) struct Lane {
@@ -195,10 +190,10 @@ async fn frames(host: &str, bytes: &[u8], until: Until) -> Came {
     let mut stream = BufReader::new(connect(host).await);
     let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     // HEADER_TABLE_SIZE 0: the host's headers enter no table.
-    all.extend(http2::frame(4, 0, 0, &[0, 1, 0, 0, 0, 0]));
+    all.extend(http2::frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]));
     all.extend(bytes);
     if until == Until::Pong {
-        all.extend(http2::frame(H2_PING, 0, 0, MARK));
+        all.extend(http2::frame(http2::PING, 0, 0, MARK));
     }
     // A host that has closed meanwhile may have said why before.
     let _ = stream.write_all(&all).await;
@@ -219,7 +214,7 @@ async fn what_comes(stream: &mut BufReader<TcpStream>, until: Until) -> Option<C
         match kind {
             GO_AWAY => return Some(Came::GoAway),
             RST_STREAM => return Some(Came::Reset),
-            H2_PING if flags & ACK > 0 && payload == MARK => return Some(Came::Alive),
+            http2::PING if flags & ACK > 0 && payload == MARK => return Some(Came::Alive),
             HEADERS => {
                 let status = status(&payload);
                 let is_asked_for = until == Until::Answer && number == 1;

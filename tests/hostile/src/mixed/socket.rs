@@ -1,15 +1,11 @@
 //! A WebSocket with a Socket.IO session, by hand: what an attacker sends, and what a good client does with it.
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::lane::connect;
+use crate::websocket::{CLOSE, FINAL, HANDSHAKE, PATH, TEXT, frame, received};
 
-/// The last frame of its message.
-pub(super) const FINAL: u8 = 0x80;
-pub(super) const TEXT: u8 = 1;
-pub(super) const CLOSE: u8 = 8;
-pub(super) const PING: u8 = 9;
 const PONG: u8 = 10;
 /// What a ping has in it whose answer says that a connection goes on.
 pub(super) const MARK: &[u8; 8] = b"go on? \n";
@@ -29,11 +25,7 @@ impl Socket {
     pub async fn open(host: &str, token: &str) -> Result<Self, Option<u16>> {
         let mut stream = BufReader::new(connect(host).await);
         let cookie = if token.is_empty() { String::new() } else { format!("Cookie: token={token}\r\n") };
-        let request = format!(
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\n\
-             Connection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{cookie}\r\n"
-        );
+        let request = format!("GET {PATH} HTTP/1.1\r\nHost: {host}\r\n{HANDSHAKE}{cookie}\r\n");
         stream.write_all(request.as_bytes()).await.map_err(|_| None)?;
         let (mut status, mut line) = (None, String::new());
         while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
@@ -89,7 +81,7 @@ impl Socket {
     /// Whether the host answers the ping with the mark, and does not close before.
     pub(super) async fn goes_on(&mut self) -> bool {
         loop {
-            match self.frame().await {
+            match received(&mut self.stream).await {
                 Some((PONG, payload)) if payload == MARK => return true,
                 Some((CLOSE, _)) | None => return false,
                 Some(_) => {}
@@ -100,7 +92,7 @@ impl Socket {
     /// The next text that is no ping; those are answered. None: the host has closed.
     async fn text(&mut self) -> Option<String> {
         loop {
-            match self.frame().await? {
+            match received(&mut self.stream).await? {
                 (TEXT, payload) if payload == b"2" => _ = self.send_text("3").await,
                 (TEXT, payload) => return Some(String::from_utf8_lossy(&payload).into_owned()),
                 (CLOSE, _) => return None,
@@ -108,42 +100,4 @@ impl Socket {
             }
         }
     }
-
-    /// The next frame: its kind and payload. A server's has no mask.
-    async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let first = self.stream.read_u8().await.ok()?;
-        let length = match self.stream.read_u8().await.ok()? & 0x7f {
-            126 => u64::from(self.stream.read_u16().await.ok()?),
-            127 => self.stream.read_u64().await.ok()?,
-            length => u64::from(length),
-        };
-        let mut payload = vec![0; usize::try_from(length).ok()?];
-        self.stream.read_exact(&mut payload).await.ok()?;
-        Some((first & 0x0f, payload))
-    }
-}
-
-/// A frame of a client. Its mask is of zeros, which is one as well.
-pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = header(first, payload.len() as u64);
-    frame.extend(payload);
-    frame
-}
-
-/// The header of a client's frame with a payload of so many bytes.
-pub(super) fn header(first: u8, length: u64) -> Vec<u8> {
-    let mut header = vec![first];
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(length), _) if length < 126 => header.push(0x80 | length),
-        (_, Ok(length)) => {
-            header.push(0x80 | 126);
-            header.extend(length.to_be_bytes());
-        }
-        _ => {
-            header.push(0x80 | 127);
-            header.extend(length.to_be_bytes());
-        }
-    }
-    header.extend([0; 4]);
-    header
 }

@@ -3,10 +3,8 @@
 
 use super::Came::{Alive, Closed, Done, Refused, Status};
 use super::aim::Aim;
-use super::socket::{CLOSE, FINAL, PING, TEXT, frame, header};
 use super::{Came, Kind, Shot, Until, Way, member, stranger};
-
-const BINARY: u8 = 2;
+use crate::websocket::{BINARY, CLOSE, FINAL, PING, TEXT, frame, header};
 
 /// Strangers may have too many sessions; then they are told to come again. So may a member.
 const TAKEN: &[Came] = &[Alive, Closed, Status(503), Status(429)];
@@ -48,7 +46,7 @@ fn bad_frame(aim: &mut Aim<'_>) -> Vec<u8> {
         6 => frame(FINAL, b"goes on with nothing"),
         7 => frame(FINAL | TEXT, b"4\xff\xfe\xed\xa0\x80"),
         // More than anybody has, and a second message inside of a first one.
-        8 => header(FINAL | TEXT, u64::MAX >> aim.between(1, 20)),
+        8 => [header(FINAL | TEXT, u64::MAX >> aim.between(1, 20), true), vec![0; 4]].concat(),
         _ => [frame(TEXT, b"first"), frame(TEXT, b"second")].concat(),
     }
 }

@@ -16,16 +16,13 @@ use hostile::good::during;
 use hostile::http2::Connection;
 use hostile::raw;
 use hostile::shared::Shared;
-use hostile::websocket::{FINAL, HANDSHAKE, PATH, Socket, frame, header};
+use hostile::websocket::{BINARY, FINAL, HANDSHAKE, PATH, PING, Socket, TEXT, frame, header};
 use tokio::time::Instant;
 
 static HOST: Shared = Shared::new(ServerOptions::default);
 
 /// What an attack may add to a host's resident memory, in KiB.
 const MEMORY: u64 = 128 << 10;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const PING: u8 = 9;
 
 /// The member's other socket is served, and so is a new one.
 async fn others_are_served(member: &Member, url: &str, other: &mut Socket, what: &str) {
