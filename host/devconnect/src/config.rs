@@ -449,6 +449,27 @@ mod tests {
     }
 
     #[test]
+    fn the_file_in_the_docs_is_one() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let file = docs.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let (config, default) = (parse(file, &[]).unwrap(), parse("", &[]).unwrap());
+        assert_eq!(config.engine.admission, default.engine.admission);
+        assert_eq!(config.engine.ceilings, default.engine.ceilings);
+        assert_eq!(config.retention, default.retention);
+        let limits = |config: &Config| {
+            let listener = &config.listener;
+            (listener.connections, listener.per_address, listener.first_request, listener.idle, listener.streams)
+        };
+        assert_eq!(limits(&config), limits(&default));
+        let limits = |config: &Config| {
+            let sockets = &config.sockets;
+            (sockets.sockets, sockets.per_user, sockets.opening, sockets.burst, sockets.unread, sockets.lease)
+        };
+        assert_eq!(limits(&config), limits(&default));
+    }
+
+    #[test]
     fn a_front_end_is_a_url_of_which_the_origin_counts() {
         let config = parse("", &[("FRONTEND_URL", "HTTPS://App.Example:443/login, capacitor://localhost,")]).unwrap();
         assert_eq!(config.frontends, BTreeSet::from(["https://app.example".into(), "capacitor://localhost".into()]));
