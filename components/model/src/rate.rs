@@ -16,7 +16,7 @@ pub struct Rate {
     pub most: i64,
     /// How long a window is, in seconds.
     pub seconds: u32,
-    /// What who is refused reads.
+    /// The message of a refusal.
     pub refusal: &'static str,
 }
 

@@ -390,7 +390,7 @@ fn public_url(given: Option<String>, production: bool) -> Result<Option<String>,
     Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
 }
 
-/// Whether this host of a URL is the machine of whoever opens it.
+/// Whether a URL's host is the machine of the person who opens the URL.
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let is_local = |address: IpAddr| address.is_loopback() || address.is_unspecified();

@@ -66,8 +66,8 @@ fn not_a_component(error: impl std::fmt::Display) -> ManifestError {
 }
 
 impl Manifest {
-    /// The types of events that a component is told although it seems to have no handler for them, because it lists no types: a
-    /// line each. A handler's type is a text in the component, so what is nowhere in `wasm` has none.
+    /// The types of events that are delivered to a component without a handler for them, because it lists no types: a line each. A
+    /// handler's type is a text in the component, so a type that is nowhere in `wasm` has no handler.
     pub fn unhandled_types(&self, wasm: &[u8], application: &Application) -> Vec<String> {
         let has = |text: &str| wasm.windows(text.len().max(1)).any(|part| part == text.as_bytes());
         let all = self.event.iter().filter(|trigger| trigger.types.is_empty());

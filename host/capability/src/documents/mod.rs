@@ -215,7 +215,7 @@ pub struct Plan {
     pub indexed: bool,
 }
 
-/// Called by a store that learns how a commit ended after it has told its caller that it does not know; true: it happened.
+/// Called by a store that learns the outcome of a commit after its caller stopped waiting; true: the commit happened.
 pub type Late = Box<dyn FnOnce(bool) + Send>;
 
 /// A store of documents and, in the same transaction, of events.

@@ -307,7 +307,7 @@ impl Desk {
         }
     }
 
-    /// Whether one more of the host's own may run; others don't mind.
+    /// Whether a call may run as far as the share of the host's own calls is concerned.
     fn has_room_of_host(&self, key: &Key) -> bool {
         !key.is_of_host() || self.of_host < self.options.most_of_host()
     }

@@ -48,7 +48,7 @@ pub(crate) use refusal::{Stop, is_duplicate, store_error};
 
 /// The longest that a caller waits for MongoDB.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
-/// The server ends one command by itself after this, where it is no component's read.
+/// The server ends one command by itself after this; reads have a [`Budget`] of their own.
 pub(crate) const MAX_TIME: Duration = Budget::commit().work;
 /// A call without an answer is dropped after this, and its connection with it.
 const GIVE_UP: Duration = Duration::from_secs(10);
@@ -180,7 +180,7 @@ impl MongoDb {
         }
     }
 
-    /// Runs a read within its budget; it is not begun when nobody waits for it any more.
+    /// Runs a read within its budget; it is not begun when its answer is not waited for any more.
     async fn read<T, F>(&self, work: impl FnOnce(Database, Budget) -> F + Send + 'static) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -189,7 +189,7 @@ impl MongoDb {
         let budget = Budget::read();
         self.call(move |_, database| async move {
             if budget.is_over() {
-                return Err(Error::Overdue("nobody waits for the answer any more".to_owned()));
+                return Err(Error::Overdue("the call that asks is over".to_owned()));
             }
             work(database, budget).await
         })

@@ -28,7 +28,7 @@ thread_local! {
     static SELECTS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work`, which this thread ends when it has worked for as long as `budget` says, or nobody waits any more.
+/// Does `work`, which ends when this thread has worked for as long as `budget` says, or when its answer is not waited for any more.
 ///
 /// # Errors
 /// Those of `work`, and [`Error::Overdue`] when the budget is over.
