@@ -1,6 +1,7 @@
 //! Which part of a list is asked for: `page` and `limit`, as in the feed.
 
 use devconnect_sdk::prelude::*;
+use model::query::whole;
 
 /// Rows of a page when nothing is said about it.
 const USUAL: u32 = 50;
@@ -20,7 +21,8 @@ pub(crate) struct Page {
 impl Page {
     /// What the query asks for; none when it says nothing about pages, 400 for what is no number from 1.
     pub(crate) fn asked(request: &Request) -> Result<Option<Self>, Error> {
-        let (number, limit) = (whole(request, "page")?, whole(request, "limit")?);
+        let whole = |name: &str| whole(name, request.query(name));
+        let (number, limit) = (whole("page")?, whole("limit")?);
         if number.is_none() && limit.is_none() {
             return Ok(None);
         }
@@ -34,17 +36,6 @@ impl Page {
     /// How many rows are on the pages before this one.
     pub(crate) fn offset(self) -> u32 {
         (self.number - 1) * self.limit
-    }
-}
-
-/// A number from 1; none when it is not given or empty. One that is too large to be held is as large as can be.
-fn whole(request: &Request, name: &str) -> Result<Option<u32>, Error> {
-    let Some(text) = request.query(name).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.bytes().any(|byte| byte != b'0');
-    if is_number {
-        Ok(Some(text.parse().unwrap_or(u32::MAX)))
-    } else {
-        Err(Error::bad_request(format!("{name} must be a whole number from 1")))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod invisible;
 pub mod password;
 pub mod preferences;
 pub mod profile;
+pub mod query;
 pub mod rate;
 pub mod text;
 pub mod user;
