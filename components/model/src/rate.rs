@@ -105,7 +105,7 @@ impl Counted {
     }
 }
 
-/// The number of a setting; `Some(None)` for `off`, none for what is neither.
+/// The number of a setting; `Some(None)` for `off`, none for any other text.
 fn number(text: &str) -> Option<Option<i64>> {
     match text.trim() {
         "off" => Some(None),

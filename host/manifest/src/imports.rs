@@ -106,7 +106,7 @@ impl Manifest {
 const READING: &[&str] = &["documents.find", "documents.find-rows", "documents.count", "documents.distinct"];
 const COMMITTING: &[&str] = &["documents.commit"];
 
-/// The functions that a grant is for; none for what is no grant, or is for answers instead of functions.
+/// The functions that a grant allows; none when the permission is not a grant, or allows answers instead of functions.
 fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
     match permission {
         Permission::Route(_)

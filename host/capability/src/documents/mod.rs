@@ -153,7 +153,7 @@ impl Write {
     /// both orders several writers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for what is no filter or no change.
+    /// [`Error::Invalid`] when `known` is not a filter or `change` is not a change.
     pub fn change_known(collection: &str, known: &Document, change: &Document) -> Result<Self, Error> {
         Ok(Self::Update {
             collection: collection.to_owned(),
