@@ -7,6 +7,7 @@ mod attacks;
 mod bench;
 mod build;
 mod child;
+mod documented;
 mod fuzzing;
 mod run;
 mod sbom;

@@ -153,7 +153,7 @@ mod tests {
         of.iter().map(|skill| (*skill).to_owned()).collect()
     }
 
-    /// A member of whom nothing was known.
+    /// A member without known skills.
     fn listed() -> (Listed, ObjectId) {
         let user = ObjectId::from_bytes([1; 12]);
         let known = Known { skills: BTreeSet::new(), hour: DateTime::from_millis(0), listed: 0 };

@@ -87,7 +87,7 @@ fn verified(typed: &Typed) -> Result<Option<(Found, Verdict)>, Error> {
 fn named(typed: &Typed) -> Result<Option<Found>, Error> {
     let filter = user::with_email(&typed.email);
     let found = collection(user::COLLECTION).find(filter).limit(5).raw()?;
-    // A document that can't be read is nobody's, and keeps nobody else out.
+    // A document that can't be read is left out, and does not keep others from logging in.
     let mut candidates: Vec<Document> =
         found.iter().filter_map(|user| Document::from_slice(user).ok()).map(user::cast).collect();
     let rank = |candidate: &Document| match candidate.get_str("emailId") {

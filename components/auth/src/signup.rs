@@ -1,6 +1,6 @@
 //! A new account. One commit makes the user, its first session and the event, so that none is there without the others.
-//! Nobody has said yet that the e-mail address is theirs: limits keep strangers from asking who has an account, and from having
-//! mails sent to somebody.
+//! The e-mail address is not verified: limits keep strangers from finding out who has an account, and from having mails sent to
+//! other people.
 
 use devconnect_sdk::passwords;
 use devconnect_sdk::prelude::*;

@@ -4,7 +4,7 @@
 use devconnect_sdk::prelude::*;
 
 /// The collection of the counters; `_id` is "user id:UTC day".
-pub(crate) const COLLECTION: &str = "requestcounters";
+const COLLECTION: &str = "requestcounters";
 const DAY: i64 = 86_400_000;
 
 /// A member's limit for one day.
@@ -34,8 +34,8 @@ impl Allowance {
             .update(
                 COLLECTION,
                 doc! { "_id": &self.counter, "used": { "$lt": self.limit } },
-                // Kept for a day longer, for whoever asks about yesterday.
-                doc! { "$inc": { "used": 1 }, "$setOnInsert": { "expiresAt": self.day_ends.plus_millis(DAY) } },
+                // The host deletes it a day later (`expires` in application.toml).
+                doc! { "$inc": { "used": 1 }, "$setOnInsert": { "expiresAt": self.day_ends } },
             )
             .upsert()
     }

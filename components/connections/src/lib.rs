@@ -4,7 +4,6 @@
 mod allowance;
 mod answer;
 mod described;
-mod expiry;
 mod lists;
 mod page;
 mod request;
@@ -16,8 +15,4 @@ devconnect_sdk::http_component! {
     PATCH "/user/requests/{requestId}/respond" as described::RESPOND => answer::respond,
     GET "/user/requests/received" as described::RECEIVED => lists::received,
     GET "/user/connections" as described::CONNECTIONS => lists::connections,
-}
-
-devconnect_sdk::schedule_component! {
-    "30 3 * * *" => expiry::delete,
 }

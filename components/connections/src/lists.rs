@@ -22,7 +22,7 @@ const USER_BYTES: u32 = 32 << 10;
 const REQUEST_BYTES: u32 = 4 << 10;
 /// The most bytes of an answer. A row that does not fit is not among the rows.
 const MOST_BYTES: usize = 12 << 20;
-/// The most requests of a list that is no page: the newest. Strangers decide how many there are.
+/// The most requests of a list without pages: the newest. Strangers decide how many there are.
 const MOST_RECEIVED: usize = 10_000;
 
 pub(crate) fn received(request: &Request) -> Result<Response, Error> {

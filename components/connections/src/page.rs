@@ -19,7 +19,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// What the query asks for; none when it says nothing about pages, 400 for what is no number from 1.
+    /// What the query asks for; none when it says nothing about pages. A value that is not a number from 1 is a 400.
     pub(crate) fn asked(request: &Request) -> Result<Option<Self>, Error> {
         let whole = |name: &str| whole(name, request.query(name));
         let (number, limit) = (whole("page")?, whole("limit")?);

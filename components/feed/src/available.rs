@@ -119,7 +119,7 @@ pub(crate) fn row_bytes(count: u32) -> u32 {
     (SHARED_BYTES / count.max(1)).clamp(LEAST_BYTES, MOST_BYTES)
 }
 
-/// Adds whoever is in the field `other` of the requests that have `member` in the field `own`. An index over both
+/// Adds the users in the field `other` of the requests that have `member` in the field `own`. An index over both
 /// fields is walked along the second: each query goes on where the one before it ended, however many there are.
 fn others(member: ObjectId, own: &str, other: &str, found: &mut Vec<ObjectId>) -> Result<(), Error> {
     let mut wanted = doc! { "$gte": LEAST };

@@ -16,7 +16,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// What the query asks for, before the tier has its say; 400 for what is no number.
+    /// What the query asks for, before the limits of the tier apply. A value that is not a number is answered with 400.
     pub(crate) fn asked(request: &Request) -> Result<Self, Error> {
         let number = whole("page", request.query("page"))?.unwrap_or(1);
         if number > LAST {

@@ -1,9 +1,9 @@
-//! Text of strangers, as a mail may show it: names and skills without what a reader's program makes a link of. Nobody has said
-//! that the address a mail goes to is the member's own, so what stands in it must not be what somebody else wanted to say.
+//! Text of strangers, as a mail may show it: names and skills without what a mail program makes a link of. The address of a new
+//! account is not verified, so a mail must not carry a message of somebody who signed up with another person's address.
 
 use model::invisible::is_invisible;
 
-/// What looks like a dot to whoever looks up a domain (RFC 3490).
+/// Characters that count as dots in a domain name (RFC 3490).
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 /// Shows nothing, and keeps what stands on both sides of it from being one word.
 const JOINER: char = '\u{2060}';

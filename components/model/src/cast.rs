@@ -134,7 +134,7 @@ pub fn id(value: &Bson) -> Option<ObjectId> {
     }
 }
 
-/// A lone value is a list of one. A list keeps its nulls and loses what is no text.
+/// A lone value is a list of one. A list keeps its nulls and loses values that are not text.
 fn texts(value: Bson) -> Option<Vec<Bson>> {
     match value {
         Bson::Array(values) => Some(values.into_iter().filter_map(|value| Kind::Text.cast(value)).collect()),

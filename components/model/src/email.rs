@@ -46,7 +46,7 @@ pub fn spellings(address: &str) -> Vec<String> {
     all
 }
 
-/// As a name server is asked for it (UTS 46, ToASCII); none for what is no domain.
+/// As a name server is asked for it (UTS 46, ToASCII); none when it is not a domain.
 fn domain_in_ascii(domain: &str) -> Option<String> {
     let ascii =
         Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify);

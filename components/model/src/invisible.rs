@@ -1,4 +1,4 @@
-//! Characters that show nothing: whoever has only those for a name has none, and between others they hide what is written.
+//! Characters that show nothing: a name of only those is no name, and between others they hide what is written.
 //!
 //! Of Unicode 16.0: `Default_Ignorable_Code_Point`, `White_Space` and the general categories `Cc` and `Cf`
 //! (`DerivedCoreProperties.txt`, `PropList.txt`, `UnicodeData.txt`), without the signs that enclose digits

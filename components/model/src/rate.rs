@@ -16,7 +16,7 @@ pub struct Rate {
     pub most: i64,
     /// How long a window is, in seconds.
     pub seconds: u32,
-    /// What who is refused reads.
+    /// The message of a refusal.
     pub refusal: &'static str,
 }
 
@@ -105,7 +105,7 @@ impl Counted {
     }
 }
 
-/// The number of a setting; `Some(None)` for `off`, none for what is neither.
+/// The number of a setting; `Some(None)` for `off`, none for any other text.
 fn number(text: &str) -> Option<Option<i64>> {
     match text.trim() {
         "off" => Some(None),

@@ -15,7 +15,7 @@ pub struct Mail<'a> {
     pub text: &'a str,
     /// The same as HTML.
     pub html: Option<&'a str>,
-    /// Where whoever gets it can have no more of them: an http or https URL, whose `POST` ends them without asking.
+    /// Where the recipient can unsubscribe: an http or https URL, whose `POST` unsubscribes without asking.
     pub unsubscribe: Option<&'a str>,
 }
 

@@ -28,7 +28,7 @@ impl Message {
         &self.inner.event
     }
 
-    /// The socket it came on, by the id that the host gave it. It opens nothing to whoever knows it.
+    /// The socket it came on, by the id that the host gave it. The id may be published.
     pub fn socket(&self) -> &str {
         &self.inner.socket
     }

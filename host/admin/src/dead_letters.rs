@@ -67,7 +67,7 @@ impl std::fmt::Display for Address {
 pub struct Letter {
     /// Its name: `topic/partition/offset` of the letter.
     pub name: String,
-    /// The component that could not be told.
+    /// The component that could not process it.
     pub component: String,
     /// Its version then.
     pub version: String,

@@ -75,7 +75,7 @@ impl Lags {
 }
 
 /// The lag in each partition. In a topic where the group has begun, a partition without a committed offset is one that the topic
-/// got later: all of it is to be told.
+/// got later: the group consumes all of it.
 fn of_topic<'a>(
     component: &'a str,
     topic: &'a str,

@@ -50,7 +50,7 @@ pub struct Rebuild {
     pub serving: u64,
     /// The one that is being built, if one is.
     pub building: Option<u64>,
-    /// How many events that one has still to be told.
+    /// How many events that generation has not processed yet.
     pub left: u64,
 }
 

@@ -21,7 +21,7 @@ tokio::task_local! {
     static CALL_ENDS: Instant;
 }
 
-/// Does `call`, whose answers nobody waits for after `end`.
+/// Runs `call`; no answer to it is waited for after `end`.
 pub async fn until<T>(end: Instant, call: impl Future<Output = T>) -> T {
     CALL_ENDS.scope(end, call).await
 }
@@ -31,7 +31,7 @@ pub async fn until<T>(end: Instant, call: impl Future<Output = T>) -> T {
 pub struct Budget {
     /// How long the store may work for it.
     pub work: Duration,
-    /// Nobody waits for the answer after this; none: somebody always does.
+    /// No answer is waited for after this; none: the answer is always waited for.
     pub end: Option<Instant>,
 }
 
@@ -41,12 +41,12 @@ impl Budget {
         Self { work: WORK, end: CALL_ENDS.try_with(|end| *end).ok() }
     }
 
-    /// A commit: what has begun ends by its own budget, and not with the call. Somebody must know whether it happened.
+    /// A commit: it ends by its own budget and not with the call, because its outcome must be known.
     pub const fn commit() -> Self {
         Self { work: WORK, end: None }
     }
 
-    /// Whether nobody waits any more.
+    /// Whether the answer is not waited for any more.
     pub fn is_over(&self) -> bool {
         self.end.is_some_and(|end| end <= Instant::now())
     }

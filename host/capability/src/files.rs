@@ -1,7 +1,7 @@
 //! Files of a host: mode 0600, in folders of mode 0700, whatever the umask is and whatever the mode was before.
 //!
-//! Every file and folder that a host writes is made here: mails have tokens in them, and nobody else is to read them. Touches
-//! only the paths that it is given.
+//! Every file and folder that a host writes is made here. Mails have tokens in them, so no other user may read them. Touches only
+//! the paths that it is given.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};

@@ -5,8 +5,8 @@
 //! the cache as soon as it answers, and until then does not use cached values of these keys. A cache in this process ends
 //! with it and needs none.
 //!
-//! A commit of which nobody knows whether it happened may happen yet. The document comes with it, whenever that is; where there
-//! is none, what it makes stale is in doubt until no store can commit it any more.
+//! A commit with an unknown outcome may still happen. A shared cache gets the document with it, whenever that is. For a cache in
+//! this process, what the commit makes stale is in doubt until the store can't commit it any more.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_millis(50);
 const BATCH: u32 = 200;
 /// How many are, where those would be too large for an answer.
 const SMALL_BATCH: u32 = 8;
-/// How long a commit without an answer may happen yet: MongoDB ends a transaction that is open for 60 s, and looks for them
+/// How long a commit without an answer may still happen: MongoDB ends a transaction that is open for 60 s, and looks for them
 /// every 30 s at most.
 const DOUBT: Duration = Duration::from_secs(100);
 /// How often it is checked whether a doubt is over.
@@ -106,8 +106,8 @@ impl Invalidations {
         }
     }
 
-    /// After a commit whose outcome is not known: what it makes stale is not believed until the commit can't happen any more,
-    /// and is invalidated then. A shared cache needs nothing: the commit, if it happens, stores the invalidation.
+    /// After a commit with an unknown outcome: cached values that it makes stale are not used until it can't happen any more, and
+    /// are invalidated then. A shared cache needs nothing: the commit, if it happens, stores the invalidation.
     pub async fn doubt(self: &Arc<Self>, invalidation: Invalidation) {
         if self.cache.is_shared() {
             return;
@@ -138,7 +138,7 @@ impl Invalidations {
     /// Polls for invalidations that were not applied, until `self` is dropped. Needs a runtime.
     pub fn start(self: &Arc<Self>) {
         if self.cache.is_shared() {
-            // Until the first poll nobody knows what other hosts, or this one before, could not invalidate.
+            // Before the first poll it is not known which invalidations are stored.
             self.pending.set_more(true);
             tokio::spawn(poll(Arc::downgrade(self)));
         }
@@ -173,15 +173,16 @@ impl Invalidations {
         }
     }
 
-    /// Applies the stored invalidations, page by page. Where the cache refuses a page it knows those of this page, and that
-    /// there are more.
-    async fn apply_stored(&self) -> Result<(), Error> {
+    /// Applies the stored invalidations, page by page. Where the cache refuses those of a page they become pending, and it is
+    /// known that there are more. `unread` is false from the first page on that was read.
+    async fn apply_stored(&self, unread: &mut bool) -> Result<(), Error> {
         let begun = Instant::now();
         let (mut failed, mut last) = (Pending::new(), None);
         let more = loop {
             let page = self.stored(last).await?;
+            *unread = false;
             if page.is_full {
-                // Those behind it are not known yet.
+                // Those of the next pages are not known yet.
                 self.pending.set_more(true);
             }
             let mut done = Vec::new();
@@ -216,7 +217,7 @@ impl Invalidations {
         };
         let mut query = Query { limit: BATCH, ..Query::all(COLLECTION, filter) };
         let found = match self.documents.find(query.clone()).await {
-            Err(Error::Invalid(_)) => {
+            Err(Error::Invalid(_) | Error::Overdue(_)) => {
                 query.limit = SMALL_BATCH;
                 self.documents.find(query.clone()).await?
             }
@@ -258,17 +259,14 @@ async fn settle_doubts(invalidations: Weak<Invalidations>) {
 }
 
 async fn poll(invalidations: Weak<Invalidations>) {
-    let mut never = true;
+    let mut unread = true;
     loop {
         let Some(this) = invalidations.upgrade() else { return };
-        match this.apply_stored().await {
-            Ok(()) => never = false,
-            Err(why) => {
-                tracing::debug!(%why, "the stored invalidations are not read");
-                if never {
-                    // The documents don't answer: the cache is all that this host can start with.
-                    this.pending.set_more(false);
-                }
+        if let Err(why) = this.apply_stored(&mut unread).await {
+            tracing::debug!(%why, "the stored invalidations are not read");
+            if unread {
+                // The documents don't answer: the cache is all that this host can start with.
+                this.pending.set_more(false);
             }
         }
         drop(this);

@@ -6,9 +6,9 @@
 //!
 //! What a refused password is promised: it costs the same work whether there is an account or not and whatever the account's hash
 //! is, namely one argon2id of today's parameters and one bcrypt of the highest cost that this host has met, up to cost 14. So the
-//! time tells neither who has an account nor whose is old. A right password costs less; who knows it may know the rest. (Not
+//! time shows neither who has an account nor which accounts are old. A right password may cost less. (Not
 //! covered: argon2 hashes of other parameters, hashes that would cost too much to check against, which are refused at once, and
-//! what the load of a whole host tells.)
+//! what the load of a whole host shows.)
 
 mod memory;
 mod queue;

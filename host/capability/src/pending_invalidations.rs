@@ -1,7 +1,7 @@
 //! Pending invalidations: those that the cache does not have yet. Readers of the cache check here first.
 //!
 //! Written by `invalidations`; read by sessions and readers of the cache. In memory only, and bounded: where there are more
-//! than are kept here, no cached value is believed.
+//! than are kept here, no cached value is used.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,19 +32,19 @@ pub struct PendingInvalidations {
     pending: Mutex<Pending>,
     /// How many there are, doubts included: usually none, which readers see without a lock.
     count: AtomicUsize,
-    /// There are, or may be, others: no cached value is believed.
+    /// There are, or may be, others: no cached value is used.
     more: AtomicBool,
     doubts: Mutex<Doubts>,
 }
 
-/// What commits made stale of which nobody knows whether they happened, or happen yet.
+/// What commits with an unknown outcome make stale.
 #[derive(Default)]
 struct Doubts {
     /// Until when each key is in doubt.
     keys: HashMap<String, Instant>,
     /// The same of subjects, and since when their sessions may have ended; milliseconds since 1970.
     subjects: HashMap<String, (Instant, u64)>,
-    /// Somebody settles them.
+    /// A task settles them.
     are_settled: bool,
 }
 
@@ -87,7 +87,7 @@ impl PendingInvalidations {
         self.more.store(more, Ordering::Release);
     }
 
-    /// From here on the cached values of these are not believed, until they are settled. True when nobody settles doubts yet.
+    /// From now on these cached values are not used, until they are settled. True when no task settles doubts yet.
     pub(crate) fn doubt(&self, stale: &Stale, since: u64, until: Instant) -> bool {
         let pending = self.lock();
         let mut doubts = self.doubts();
@@ -102,7 +102,7 @@ impl PendingInvalidations {
         !std::mem::replace(&mut doubts.are_settled, true)
     }
 
-    /// The doubts whose time is over; none when there are no doubts at all, and whoever settles them may stop.
+    /// The doubts whose time is over. None when there are no doubts: the task that settles them stops.
     pub(crate) fn due(&self, now: Instant) -> Option<Due> {
         let mut doubts = self.doubts();
         if doubts.len() == 0 {

@@ -24,7 +24,7 @@ pub struct Retention {
     pub sessions: Duration,
     /// Mails that were given up.
     pub mails: Duration,
-    /// What nobody has used: the rows of schedules that are not deployed any more.
+    /// What is not used any more: the rows of schedules that are not deployed, and invalidations of a cache that is gone.
     pub unused: Duration,
 }
 

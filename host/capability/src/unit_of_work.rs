@@ -214,8 +214,8 @@ pub struct After {
 }
 
 impl After {
-    /// Of a commit of which nobody knows whether it happened, or happens yet: the cache is not believed, and sockets whose
-    /// session may have ended are closed; their clients connect again where it has not.
+    /// After a commit with an unknown outcome: cached values that it makes stale are not used, and sockets whose session it may
+    /// have ended are closed. Clients whose session has not ended connect again.
     pub fn doubt(&self) -> impl Future<Output = ()> + Send + use<> {
         let (invalidations, sockets) = (self.invalidations.clone(), self.sockets.clone());
         let (invalidation, ended) = (self.invalidation.clone(), self.ended.clone());

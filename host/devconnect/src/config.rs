@@ -390,7 +390,7 @@ fn public_url(given: Option<String>, production: bool) -> Result<Option<String>,
     Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
 }
 
-/// Whether this host of a URL is the machine of whoever opens it.
+/// Whether a URL's host is the machine of the person who opens the URL.
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let is_local = |address: IpAddr| address.is_loopback() || address.is_unspecified();
@@ -446,6 +446,27 @@ mod tests {
         Config::parse(text, |name| {
             environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
+    }
+
+    #[test]
+    fn the_file_in_the_docs_is_one() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let file = docs.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let (config, default) = (parse(file, &[]).unwrap(), parse("", &[]).unwrap());
+        assert_eq!(config.engine.admission, default.engine.admission);
+        assert_eq!(config.engine.ceilings, default.engine.ceilings);
+        assert_eq!(config.retention, default.retention);
+        let limits = |config: &Config| {
+            let listener = &config.listener;
+            (listener.connections, listener.per_address, listener.first_request, listener.idle, listener.streams)
+        };
+        assert_eq!(limits(&config), limits(&default));
+        let limits = |config: &Config| {
+            let sockets = &config.sockets;
+            (sockets.sockets, sockets.per_user, sockets.opening, sockets.burst, sockets.unread, sockets.lease)
+        };
+        assert_eq!(limits(&config), limits(&default));
     }
 
     #[test]

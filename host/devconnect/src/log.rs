@@ -1,4 +1,4 @@
-//! The lines of the log on standard error: none is longer than a bound, whoever wrote what is in it.
+//! The lines of the log on standard error, each of bounded length.
 
 use std::io::{self, Write};
 

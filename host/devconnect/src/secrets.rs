@@ -86,14 +86,14 @@ impl Secrets {
         Ok(secret)
     }
 
-    /// Refuses a weak secret in production, and warns of it elsewhere. `told` makes the words of why it is weak.
-    fn check(&self, secret: &[u8], least: usize, told: impl FnOnce(&str) -> String) -> Result<(), ConfigError> {
+    /// Refuses a weak secret in production, and warns of it elsewhere. `explain` makes the message of the reason.
+    fn check(&self, secret: &[u8], least: usize, explain: impl FnOnce(&str) -> String) -> Result<(), ConfigError> {
         let Some(weak) = weakness(secret, least) else { return Ok(()) };
-        let told = told(&weak.to_string());
+        let message = explain(&weak.to_string());
         if self.production {
-            return Err(ConfigError(told));
+            return Err(ConfigError(message));
         }
-        tracing::warn!("{told} (in production this host would refuse to start)");
+        tracing::warn!("{message} (in production this host would refuse to start)");
         Ok(())
     }
 }

@@ -105,7 +105,7 @@ pub(crate) fn weakness(secret: &[u8], least: usize) -> Option<Weakness> {
     (bits(secret) < LEAST_BITS).then_some(Weakness::Guessable)
 }
 
-/// How many bits whoever guesses does not know, as an estimate.
+/// An estimate of the bits that an attacker has to guess.
 fn bits(secret: &[u8]) -> f64 {
     let rest = without_words(secret);
     let lower = rest.to_ascii_lowercase();

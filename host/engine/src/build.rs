@@ -1,6 +1,6 @@
 //! The wasmtime configuration: pooling allocator, copy-on-write, epoch interruption; each setting as measured.
 //!
-//! `docs/benchmarks.md` has the figures. Where the pool can't be allocated (address space, cgroup), the on-demand allocator
+//! `docs/figures.md` has the figures. Where the pool can't be allocated (address space, cgroup), the on-demand allocator
 //! is used with a warning: slower, otherwise the same.
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};

@@ -32,7 +32,7 @@ pub(crate) enum Line {
     Written,
     /// It is dropped.
     Dropped,
-    /// It is dropped, and nobody was told of it yet: the caller reports [`LogBudgets::take_dropped`] soon.
+    /// It is the first that is dropped since the last report: the caller reports [`LogBudgets::take_dropped`] soon.
     FirstDropped,
 }
 

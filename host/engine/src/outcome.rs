@@ -114,8 +114,8 @@ impl Said {
     }
 }
 
-/// How an answered call ends. It is counted when this is dropped: whoever got the answer knows by then whether it could be
-/// used, so that it is decided once.
+/// The end of an answered call, which is counted when this is dropped. By then the trigger knows whether it could use the answer,
+/// so that the outcome is decided once.
 #[derive(Debug)]
 pub struct End {
     /// Those of the version, and of all versions of the component.
@@ -128,7 +128,7 @@ impl End {
         Self { counts: [version.clone(), total.clone()], outcome }
     }
 
-    /// The answer is none that the host can use, or asks for what is refused: the component failed.
+    /// The host can't use the answer, or refuses what it asks for: the component failed.
     pub fn refuse(mut self) {
         if self.outcome == Outcome::Answered {
             self.outcome = Outcome::Unable;
@@ -148,7 +148,7 @@ impl Drop for End {
 }
 
 impl Failure {
-    /// The outcome that it counts as when a store or the host did not serve the call, or did.
+    /// The outcome that it counts as; `unserved`: a store or the host did not serve the call.
     pub(crate) fn outcome_of(&self, unserved: bool) -> Outcome {
         match self {
             Failure::Trap(_) | Failure::OutOfTime if unserved => Outcome::Store,

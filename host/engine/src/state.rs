@@ -72,7 +72,7 @@ pub struct State {
     manifest: Arc<Manifest>,
     /// The call.
     pub call: Call,
-    /// The address that the call comes from; empty when it comes from nobody.
+    /// The address that the call comes from; empty when no client made it.
     client: String,
     /// The change of the cookie with the response.
     pub cookie: CookieChange,
@@ -198,7 +198,7 @@ impl State {
         &self.shared
     }
 
-    /// The address that the call comes from, which shares what is scarce; empty when it comes from nobody.
+    /// The address that the call comes from; empty when no client made it.
     pub(crate) fn client(&self) -> &str {
         &self.client
     }

@@ -66,8 +66,8 @@ fn not_a_component(error: impl std::fmt::Display) -> ManifestError {
 }
 
 impl Manifest {
-    /// The types of events that a component is told although it seems to have no handler for them, because it lists no types: a
-    /// line each. A handler's type is a text in the component, so what is nowhere in `wasm` has none.
+    /// The types of events that are delivered to a component without a handler for them, because it lists no types: a line each. A
+    /// handler's type is a text in the component, so a type that is nowhere in `wasm` has no handler.
     pub fn unhandled_types(&self, wasm: &[u8], application: &Application) -> Vec<String> {
         let has = |text: &str| wasm.windows(text.len().max(1)).any(|part| part == text.as_bytes());
         let all = self.event.iter().filter(|trigger| trigger.types.is_empty());
@@ -106,7 +106,7 @@ impl Manifest {
 const READING: &[&str] = &["documents.find", "documents.find-rows", "documents.count", "documents.distinct"];
 const COMMITTING: &[&str] = &["documents.commit"];
 
-/// The functions that a grant is for; none for what is no grant, or is for answers instead of functions.
+/// The functions that a grant allows; none when the permission is not a grant, or allows answers instead of functions.
 fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
     match permission {
         Permission::Route(_)

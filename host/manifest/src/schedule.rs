@@ -29,7 +29,7 @@ pub struct Cron {
 
 impl Cron {
     /// Parses five fields (minute, hour, day of the month, month, day of the week), or six with seconds first. A time that
-    /// never comes is refused: searching for it would go through all years, and whoever wrote it waits for nothing.
+    /// never comes is refused: it is a mistake, and the search for it would go through all years.
     ///
     /// # Errors
     /// Why the text is wrong, and what is allowed.

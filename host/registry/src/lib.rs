@@ -309,8 +309,8 @@ impl Registry {
     }
 
     /// Checks that a component's routes and socket events are not those of another deployed component. `is_current` tells which
-    /// of those that this host serves are deployed: a version that it only keeps, because it can't load the one that replaced
-    /// it, has no say.
+    /// of those that this host serves are deployed. A version that it only keeps, because it can't load the one that replaced
+    /// it, does not count.
     pub fn fits(&self, component: &Arc<Loaded>, is_current: impl Fn(&Served) -> bool) -> Result<(), RouteConflict> {
         let deployed = self.deployed().clone();
         let name = &component.manifest.component.name;

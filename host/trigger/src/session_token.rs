@@ -6,8 +6,8 @@ use http::{HeaderMap, header};
 
 use capability::sessions::has_form_of_token;
 
-/// The session token: the bearer token, or else the cookie. What has not the form of one, such as the `null` that a front end
-/// sends before it knows its token, hides none that has.
+/// The session token: the bearer token, or else the cookie. A value without the form of a token, such as the `null` that a front
+/// end sends before it knows its token, does not hide a good one.
 pub(crate) fn session_token(headers: &HeaderMap, cookie: &str) -> Option<String> {
     bearers(headers).chain(cookies(headers, cookie)).find_map(token)
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::report::{self, Count};
 use crate::attacks;
 use crate::child::{self, Output};
+use crate::documented;
 use crate::tree;
 use crate::workspace::{Workspace, cargo};
 
@@ -24,10 +25,11 @@ pub(super) fn components(root: &Path, deadline: Instant, cap: Duration) -> Resul
     shown(Command::new(me).current_dir(root).args(["build-components", "--all"]), deadline, cap)
 }
 
-/// What `tree` finds wrong.
+/// What is wrong with the graph of crates, and with docs that say what the sources say.
 pub(super) fn layers(workspace: &Workspace) -> Result<(Count, Option<String>)> {
     let mut wrong = tree::findings(workspace)?;
     wrong.extend(attacks::finding(&workspace.root)?);
+    wrong.extend(documented::findings(&workspace.root)?);
     wrong.iter().for_each(|finding| println!("{finding}"));
     let passed = u64::from(wrong.is_empty());
     Ok((Count { passed, failed: 1 - passed, ..Count::default() }, None))

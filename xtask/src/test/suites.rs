@@ -68,7 +68,7 @@ const fn needed(name: &'static str, about: &'static str, minutes: u64, work: Wor
 pub(super) const SUITES: &[Suite] = &[
     suite("format", "cargo fmt", 2, Work::Cargo(&["fmt", "--all", "--check"])),
     suite("deny", "licences, bans, sources", 2, Work::Deny),
-    suite("layers", "crates and modules without a circle, docs/attacks.md", 2, Work::Layers),
+    suite("layers", "crates and modules without a circle, docs/attacks.md and docs/operating.md", 2, Work::Layers),
     needed("components", "every component builds", 10, Work::Components),
     needed("build", "host, tools and tests build", 50, Work::Build),
     suite("lint", "clippy", 15, Work::Lint),

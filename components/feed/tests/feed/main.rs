@@ -17,7 +17,7 @@ fn app() -> App {
     App::with(&["feed"])
 }
 
-/// The id of whom joined at this place.
+/// The id of the user that joined as number `number`.
 fn id(number: u32) -> ObjectId {
     let [a, b, c, d] = number.to_be_bytes();
     ObjectId::from_bytes([0x65, 0, 0, 0, 0, 0, 0, 0, a, b, c, d])

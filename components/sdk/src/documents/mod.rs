@@ -19,7 +19,8 @@ pub use wit::Effect;
 pub enum Error {
     /// The manifest does not grant this; the text is the line that would.
     Denied(String),
-    /// The store did not answer in time; nothing is known about the effect of a commit.
+    /// The store did not answer in time, and nothing is known about the effect of a commit; or it ended a request that takes
+    /// longer than one may, and nothing was done.
     Unavailable(String),
     /// Not BSON, an unknown operator, or outside a limit; the text says which.
     Invalid(String),

@@ -12,7 +12,7 @@ use capability::events::{DEAD_LETTERS, Record};
 
 /// How many records are read at once.
 const BATCH: u32 = 500;
-/// How many kinds are told apart; the letters of further ones are counted together.
+/// How many kinds are counted separately; the letters of further ones are counted together.
 const MAX_KINDS: usize = 1_000;
 /// The longest reason of a count, in characters.
 const MAX_REASON: usize = 200;
@@ -27,7 +27,7 @@ type Place = (u64, String, u32, u64);
 pub struct LetterCount {
     /// The topic of their events.
     pub topic: String,
-    /// The component that could not be told.
+    /// The component that could not process them.
     pub component: String,
     /// The first line of the reason.
     pub reason: String,
@@ -89,7 +89,7 @@ impl DeadLetters {
         Ok(all)
     }
 
-    /// The topics whose letters are meant.
+    /// This topic, or all of them.
     fn selected(&self, topic: Option<&str>) -> Result<Vec<&str>, ErrorResponse> {
         let selected: Vec<&str> =
             self.topics.iter().map(String::as_str).filter(|known| topic.is_none_or(|topic| topic == *known)).collect();

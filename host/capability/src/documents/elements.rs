@@ -1,6 +1,6 @@
-//! Documents as their elements lie in them: taken apart and put together without a look into what nobody asked for.
-//! So what an old database holds passes through: types that nobody writes any more, text that is not UTF-8, names that are there
-//! twice, any depth.
+//! Documents as lists of elements: taken apart and put together without parsing the values that are not asked for. So what an
+//! old database has passes through: types that are not written any more, text that is not UTF-8, names that are there twice, any
+//! depth.
 
 use std::cmp::Reverse;
 

@@ -55,8 +55,8 @@ pub enum Error {
     /// The write at this position had to match a document and did not; nothing was done.
     #[error("write {0} had to match a document and matched none")]
     Unmet(u32),
-    /// The store answers, but ended this request before it was done: it takes longer than a request may. Nothing was done. Asking
-    /// again may help when the store was busy, and never helps when the request is too large.
+    /// The store ended this request before it was done: it takes longer than a request may, or than its caller waits. Nothing was
+    /// done. Asking again helps when the store was busy, and not when the request is too large.
     #[error("the document store gave the request up: {0}")]
     Overdue(String),
     /// The store did not answer; whether a commit happened is not known.
@@ -153,7 +153,7 @@ impl Write {
     /// both orders several writers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for what is no filter or no change.
+    /// [`Error::Invalid`] when `known` is not a filter or `change` is not a change.
     pub fn change_known(collection: &str, known: &Document, change: &Document) -> Result<Self, Error> {
         Ok(Self::Update {
             collection: collection.to_owned(),
@@ -215,7 +215,7 @@ pub struct Plan {
     pub indexed: bool,
 }
 
-/// Called by a store that learns how a commit ended after it has told its caller that it does not know; true: it happened.
+/// Called by a store that learns the outcome of a commit after its caller stopped waiting; true: the commit happened.
 pub type Late = Box<dyn FnOnce(bool) + Send>;
 
 /// A store of documents and, in the same transaction, of events.

@@ -230,8 +230,8 @@ fn read(element: Element<'_>) -> Result<Bson, Error> {
     Bson::try_from(value).map_err(|error| Error::invalid(error.to_string()))
 }
 
-/// The stored document with these fields in the place of theirs, or else at the end, and without those. Of a name that is there
-/// twice the first is meant.
+/// The stored document with the fields of `set`, in their old places or at the end, and without those of `unset`. Where a name is
+/// there twice, the first field changes.
 fn replaced(stored: &[Element<'_>], set: &Document, unset: &Document) -> Result<RawDocumentBuf, Error> {
     let new = RawDocumentBuf::try_from(set).map_err(|error| Error::invalid(error.to_string()))?;
     let new = elements(&new)?;

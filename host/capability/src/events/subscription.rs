@@ -35,8 +35,7 @@ pub enum Next {
     /// that is not done has to be dropped. A partition may be assigned again, and starts at the offset committed then; also one
     /// whose topic was deleted and made anew, and then that offset is a smaller one.
     Revoked(Vec<TopicPartition>),
-    /// Before this offset the partition has no further record: what is between it and the last one is none (Kafka keeps the
-    /// ends of transactions there).
+    /// The partition has no further record before this offset. Kafka keeps the ends of transactions in such gaps.
     Skipped(TopicPartition, u64),
 }
 

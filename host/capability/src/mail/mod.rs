@@ -104,7 +104,7 @@ impl Mail {
     }
 
     /// The mailbox that it goes to. Its domain is in ASCII, as every server takes it (IDNA); before the `@` there may be letters
-    /// of any script (RFC 6531). None for what is no mailbox.
+    /// of any script (RFC 6531). None when the address is not valid.
     pub fn mailbox(&self) -> Option<Mailbox> {
         let parsed = self.to.parse::<Mailbox>();
         let (name, user, domain) = match &parsed {

@@ -1,8 +1,8 @@
 //! The queue of passwords: so many are hashed at once, and callers wait in turns.
 //!
-//! A caller is the network that a request comes from. Each has a line of its own, and the lines are served in turns, so that one
-//! who sends many passwords waits for itself and others hardly do. When the queue is full, whoever has fewer in it displaces the
-//! newest of whoever has most.
+//! A caller is the network that a request comes from. Each has a line of its own, and the lines are served in turns, so that a
+//! caller that sends many passwords waits behind its own. When the queue is full, a caller with fewer in it takes the place of the
+//! newest one of the caller with most.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ impl Queue {
     fn join(self: &Arc<Self>, caller: &str) -> Option<Joined> {
         let mut state = self.state();
         if state.running < self.parallel {
-            // Then nobody waits.
+            // With a free place none waits.
             state.running += 1;
             drop(state);
             return Some(Joined::Runs(Permit(self.clone())));
@@ -85,8 +85,8 @@ impl State {
         receiver
     }
 
-    /// Whether one more of the caller may wait where so many do: there is a place, or somebody has more in the queue than the
-    /// caller would have, and makes room.
+    /// Whether one more of the caller may wait, where `most` may. In a full queue the caller with most makes room, if it has more
+    /// than this one would have.
     fn has_room(&mut self, most: usize, caller: &str) -> bool {
         if self.waiting() < most {
             return true;
@@ -117,7 +117,7 @@ impl State {
         self.turns.retain(|caller| lines.contains_key(caller));
     }
 
-    /// Takes the first one of the caller whose turn it is, and of those that somebody still waits for.
+    /// Takes the next one that still waits, in the order of turns.
     fn pop(&mut self) -> Option<Sender<Permit>> {
         while let Some(caller) = self.turns.pop_front() {
             let Some(line) = self.lines.get_mut(&caller) else { continue };
@@ -146,7 +146,7 @@ impl Drop for Permit {
             next
         };
         if let Some(next) = next {
-            // Where nobody waits for it any more it comes back, is dropped, and goes on to the one behind.
+            // A permit whose waiter is gone is dropped, and so passes to the next one.
             let _ = next.send(Permit(self.0.clone()));
         }
     }

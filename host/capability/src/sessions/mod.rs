@@ -93,7 +93,7 @@ pub struct Sessions {
     clock: Arc<dyn Clock>,
     /// The invalidations of sessions that the cache does not have yet.
     pending: Arc<PendingInvalidations>,
-    /// How long a session is kept after it has expired, for whoever looks into what happened.
+    /// How long a session is kept after it has expired, so that operators can look into what happened.
     kept: Duration,
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Wait {
 }
 
 impl App {
-    /// Starts a host, deploys the components, and waits until each of them is told what happens from here on.
+    /// Starts a host, deploys the components, and waits until each of them gets the events from now on.
     pub(super) async fn start(start: Start) -> Result<Self, Failure> {
         let (clock, sockets) = (Arc::new(Manual::at(start.now)), Arc::new(Recorded::default()));
         let config = Config::parse(&start.config, |_| None).map_err(Failure::refused)?;
@@ -73,14 +73,14 @@ impl App {
             app.load(file).await?;
         }
         app.host.consume();
-        app.until_told().await?;
+        app.until_subscribed().await?;
         Ok(app)
     }
 
     /// Deploys a component; answers what it is.
     pub(super) async fn deploy(&self, file: PathBuf) -> Result<Answer, Failure> {
         let loaded = self.load(file).await?;
-        self.until_told().await?;
+        self.until_subscribed().await?;
         answer(&json!({ "name": loaded.manifest.component.name, "sha256": loaded.sha256 }))
     }
 
@@ -93,8 +93,8 @@ impl App {
         loaded.await?
     }
 
-    /// Waits until each component has begun to be told what happens, so that it misses nothing, and its schedules are known.
-    async fn until_told(&self) -> Result<(), Failure> {
+    /// Waits until each component is subscribed, so that it misses no event, and its schedules are known.
+    async fn until_subscribed(&self) -> Result<(), Failure> {
         let mut wait = Wait::of_millis(1);
         let deployed = self.host.registry.components();
         for loaded in &deployed {

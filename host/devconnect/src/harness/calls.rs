@@ -72,7 +72,7 @@ impl App {
         }
     }
 
-    /// Tells the components that a user came or went; one of them may refuse to have been told.
+    /// Calls the components for a change of a user's presence; one of them may fail.
     pub(super) async fn presence(&self, user: String, online: bool, socket: String) -> Result<Answer, Failure> {
         let told = tell(&self.host.registry, &Change { user, online, socket }).await;
         answer(&json!({ "refused": told.err() }))

@@ -24,7 +24,7 @@ struct Published {
     value: Base64,
 }
 
-/// An event that a component could not be told.
+/// An event that a component could not process.
 #[derive(Serialize)]
 struct DeadLetter {
     event: String,

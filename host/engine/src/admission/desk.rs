@@ -197,22 +197,32 @@ impl Desk {
             share.running = share.running.saturating_sub(1);
         }
         self.make_ready(key, false);
-        let mut unblocked = None;
         if let Some(of_component) = self.components.get_mut(component) {
             of_component.running = of_component.running.saturating_sub(1);
-            unblocked = of_component.blocked.pop_front();
+        }
+        self.unblock(component);
+        self.forget(key);
+    }
+
+    /// Gives blocked calls of a component back to their callers' queues, until one of them can run. A caller that runs all that
+    /// it may can't use the component's room, and must not keep it from those behind.
+    fn unblock(&mut self, component: &Arc<str>) {
+        loop {
+            let Some(of_component) = self.components.get_mut(component) else { return };
+            let next = of_component.blocked.pop_front();
             if of_component.running == 0 && of_component.blocked.is_empty() {
                 self.components.remove(component);
             }
-        }
-        if let Some((key, waiter)) = unblocked {
-            if let Some(share) = self.callers.get_mut(&key) {
-                share.waiting.push_front(waiter);
-            }
+            let Some((key, waiter)) = next else { return };
+            let Some(share) = self.callers.get_mut(&key) else { continue };
+            share.waiting.push_front(waiter);
+            let can_run = share.running < self.options.most_running(&key.caller);
             // It has had its turn among the callers.
             self.make_ready(&key, true);
+            if can_run {
+                return;
+            }
         }
-        self.forget(key);
     }
 
     /// Takes the next calls from the queues, as many as may run.
@@ -297,7 +307,7 @@ impl Desk {
         }
     }
 
-    /// Whether one more of the host's own may run; others don't mind.
+    /// Whether a call may run as far as the share of the host's own calls is concerned.
     fn has_room_of_host(&self, key: &Key) -> bool {
         !key.is_of_host() || self.of_host < self.options.most_of_host()
     }

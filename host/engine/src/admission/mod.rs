@@ -157,7 +157,7 @@ impl Admission {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the desk, and tells the calls whose turn it is then.
+    /// Changes the desk, and then wakes the calls whose turn it is.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Desk) -> T) -> T {
         let mut grants = Vec::new();
         let result = {

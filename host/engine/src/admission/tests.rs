@@ -119,6 +119,35 @@ async fn a_component_does_not_take_the_whole_host() {
 }
 
 #[tokio::test]
+async fn the_room_of_a_component_goes_past_a_caller_that_runs_all_that_it_may() {
+    let (admission, _) = admission(AdmissionOptions { running: 12, ..options() });
+    let (full, other): (Arc<str>, Arc<str>) = ("full".into(), "other".into());
+    let holders: Vec<Entered> = (0..9).map(|_| admission.enter(Caller::Unlimited, false).unwrap()).collect();
+    let mut turns = Vec::new();
+    for holder in &holders {
+        turns.push(holder.turn(&full).await.unwrap());
+    }
+    let of_a: Vec<Entered> = (0..3).map(|_| admission.enter(member("a"), false).unwrap()).collect();
+    let of_b = admission.enter(member("b"), false).unwrap();
+    let first = of_a[0].turn(&full);
+    tokio::pin!(first);
+    assert!(at_once(&mut first).await.is_none(), "the component has all that it may");
+    let mut elsewhere = Vec::new();
+    for entered in &of_a[1..] {
+        elsewhere.push(at_once(entered.turn(&other)).await.expect("another component has room").unwrap());
+    }
+    let second = of_b.turn(&full);
+    tokio::pin!(second);
+    assert!(at_once(&mut second).await.is_none());
+    turns.pop();
+    assert!(at_once(&mut first).await.is_none(), "its caller runs two already");
+    let _second = at_once(second).await.expect("the caller behind it runs");
+    elsewhere.pop();
+    turns.pop();
+    assert!(at_once(first).await.is_some(), "its caller may run another one again");
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_for_each_caller_and_together() {
     let (admission, _) = admission(AdmissionOptions { bytes: 10, bytes_per_caller: 6, ..options() });
     let address = |last| Caller::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)));

@@ -50,7 +50,7 @@ pub trait Invocation: Send + Sync + 'static {
     /// The trigger in the manifest: a route's path, an event's name.
     fn trigger(&self) -> &str;
 
-    /// The address that the call comes from; empty when it comes from nobody.
+    /// The address that the call comes from; empty when no client made it.
     fn client(&self) -> &str {
         ""
     }

@@ -131,8 +131,7 @@ impl ComponentRow {
         self.canary = None;
     }
 
-    /// A version serves everybody from now on. It is in the history once: whoever goes back past its last time goes back past
-    /// all of them.
+    /// A version serves everybody from now on. It is in the history once, at its last time.
     fn serve_all(&mut self, sha256: &str) {
         self.history.retain(|served| served != sha256);
         self.history.push(sha256.to_owned());

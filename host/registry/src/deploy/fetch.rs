@@ -114,7 +114,7 @@ impl Deployments {
         .await?)
     }
 
-    /// Saves a component in the local copy. A host that can't goes on, and the log says so.
+    /// Saves a component in the local copy. A failure is logged, and the host goes on.
     pub(super) async fn save_locally(&self, bundle: &Arc<Bundle>) -> Result<(), DeployError> {
         let Some(local_copy) = self.local_copy.clone() else { return Ok(()) };
         let bundle = bundle.clone();

@@ -86,7 +86,7 @@ impl Member {
             ("auto.offset.reset", "earliest"),
             // How soon a topic's new partitions are found.
             ("topic.metadata.refresh.interval.ms", "3000"),
-            // Says how far partitions were fetched over what is no record.
+            // The statistics say how far partitions were fetched, control records included.
             ("statistics.interval.ms", "1000"),
             // Of each partition. A full queue is checked again soon: with the default of a second it would run empty.
             ("queued.max.messages.kbytes", "4096"),

@@ -58,7 +58,7 @@ pub(super) fn read(cluster: &Cluster, name: &str, partition: u32, from: u64, max
                 }
                 records.push(record);
             }
-            // Behind the last record there may be what is none, such as the end of a transaction.
+            // Behind the last record there may be control records, such as the end of a transaction.
             Some(Err(KafkaError::PartitionEOF(_))) => break,
             Some(Err(error)) => tracing::debug!(%error, "a read of a topic goes on after an error"),
             None if begun.elapsed() < TIMEOUT => {}

@@ -48,7 +48,7 @@ pub(crate) use refusal::{Stop, is_duplicate, store_error};
 
 /// The longest that a caller waits for MongoDB.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
-/// The server ends one command by itself after this, where it is no component's read.
+/// The server ends one command by itself after this; reads have a [`Budget`] of their own.
 pub(crate) const MAX_TIME: Duration = Budget::commit().work;
 /// A call without an answer is dropped after this, and its connection with it.
 const GIVE_UP: Duration = Duration::from_secs(10);
@@ -180,7 +180,7 @@ impl MongoDb {
         }
     }
 
-    /// Runs a read within its budget; it is not begun when nobody waits for it any more.
+    /// Runs a read within its budget; it is not begun when its answer is not waited for any more.
     async fn read<T, F>(&self, work: impl FnOnce(Database, Budget) -> F + Send + 'static) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -189,7 +189,7 @@ impl MongoDb {
         let budget = Budget::read();
         self.call(move |_, database| async move {
             if budget.is_over() {
-                return Err(Error::Unavailable("nobody waits for the answer any more".to_owned()));
+                return Err(Error::Overdue("the call that asks is over".to_owned()));
             }
             work(database, budget).await
         })
@@ -327,20 +327,24 @@ impl MongoDb {
             return (Err(error), None);
         }
         let until = Instant::now() + TIMEOUT;
-        // Open while the caller waits.
-        let (caller, waiting) = tokio::sync::oneshot::channel::<()>();
-        let done = self.call(move |shared, database| async move {
+        // The outcome is received here, or `late` is called with it: the channel decides which, so that it is never lost.
+        let (outcome, mut received) = tokio::sync::oneshot::channel();
+        let called = self.call(move |shared, database| async move {
             let done = commit::run_locked(&shared, &database, &commit, held, until).await;
-            if caller.is_closed()
+            if let Err((answer, _)) = outcome.send(done)
                 && let Some(late) = late
             {
-                late(done.0.is_ok());
+                late(answer.is_ok());
             }
-            Ok(done)
+            Ok(())
         });
-        let done = done.await.unwrap_or_else(|error| (Err(error), None));
-        drop(waiting);
-        done
+        let called = called.await;
+        received.close();
+        match (received.try_recv(), called) {
+            (Ok(done), _) => done,
+            (Err(_), Err(error)) => (Err(error), None),
+            (Err(_), Ok(())) => (Err(Error::Unavailable("the outcome of a commit is lost".to_owned())), None),
+        }
     }
 
     fn check_commit(&self, commit: &Commit) -> Result<(), Error> {

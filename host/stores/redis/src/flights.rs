@@ -35,7 +35,7 @@ impl Flights {
                 let guard = FlightGuard { flights: self.clone(), key: key.to_owned(), version };
                 tokio::spawn(async move {
                     let answer = flight.await;
-                    // First, so that whoever reads later asks anew.
+                    // First, so that a later read asks anew.
                     drop(guard);
                     sender.send_replace(Some(answer));
                 });

@@ -28,10 +28,10 @@ thread_local! {
     static SELECTS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does `work`, which this thread ends when it has worked for as long as `budget` says, or nobody waits any more.
+/// Does `work`, which ends when this thread has worked for as long as `budget` says, or when its answer is not waited for any more.
 ///
 /// # Errors
-/// Those of `work`, and [`Error::Invalid`] when the budget is over.
+/// Those of `work`, and [`Error::Overdue`] when the budget is over.
 pub(super) fn within<T>(budget: Budget, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let _restored = replace(&BUDGET, Some((cpu_time() + budget.work, budget)));
     match work() {
@@ -54,7 +54,7 @@ pub(super) fn interrupts() -> bool {
 /// Counts a document of so many bytes.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the budget is over.
+/// [`Error::Overdue`] when the budget is over.
 pub(super) fn spend(bytes: usize) -> Result<(), Error> {
     let done = DONE.get() + bytes + DOCUMENT;
     if done < STEP {
@@ -66,15 +66,13 @@ pub(super) fn spend(bytes: usize) -> Result<(), Error> {
 }
 
 /// # Errors
-/// [`Error::Invalid`] when the budget is over.
+/// [`Error::Overdue`] when the budget is over.
 pub(super) fn check() -> Result<(), Error> {
     if is_over() { Err(over()) } else { Ok(()) }
 }
 
 fn over() -> Error {
-    let text =
-        "the request works longer than the store allows; nothing was changed; ask for fewer or smaller documents";
-    Error::Invalid(text.to_owned())
+    Error::Overdue("it works longer than the store allows; ask for fewer or smaller documents".to_owned())
 }
 
 fn is_over() -> bool {
@@ -120,7 +118,7 @@ mod tests {
                 spend(1_000)?;
             }
         });
-        assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}");
+        assert!(matches!(done, Err(Error::Overdue(_))), "{done:?}");
         assert!(documents > 1);
         // The next request has its own.
         assert_eq!(within(budget(SHORT), || spend(STEP)), Ok(()));
@@ -152,7 +150,7 @@ mod tests {
                 spend(1_000)?;
             }
         });
-        assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}");
+        assert!(matches!(done, Err(Error::Overdue(_))), "{done:?}");
     }
 
     #[test]
@@ -165,7 +163,7 @@ mod tests {
             assert!(!interrupts());
             Err(Error::Unavailable("interrupted".to_owned()))
         });
-        assert!(matches!(done, Err(Error::Invalid(_))));
+        assert!(matches!(done, Err(Error::Overdue(_))));
         // A failure within the budget stays one.
         let failed: Result<(), Error> =
             within(budget(SHORT), || Err(Error::Unavailable("the disk is full".to_owned())));

@@ -21,7 +21,7 @@ const PREFIXES: [&str; 4] = ["__host-http-", "__http-", "__host-", "__secure-"];
 /// Whether a component may set this cookie: it has a name that is not the session's, and is for this host alone.
 ///
 /// A cookie without a name comes back as its value alone, `=token=x` as `token=x`. One with a domain would also be sent to
-/// other hosts, and they could not tell whose it is.
+/// other hosts, which could not tell which host set it.
 pub(super) fn may_set(value: &HeaderValue, session: &str) -> bool {
     let Ok(text) = value.to_str() else { return false };
     let mut parts = text.split(';');
@@ -40,7 +40,7 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// A name in lower case and without prefixes: names that somebody may take for the same are the same.
+/// A name in lower case and without prefixes: names that a browser or server may confuse are equal.
 fn bare(name: &str) -> String {
     let mut name = name.to_ascii_lowercase();
     loop {

@@ -1,5 +1,5 @@
-//! JSON bodies as clients send them: compressed, in another Unicode encoding, with a byte order mark, or with characters that
-//! are cut in two. A component gets plain UTF-8.
+//! JSON bodies as clients send them: compressed, in another Unicode encoding, with a byte order mark, or with halves of surrogate
+//! pairs. A component gets plain UTF-8.
 //!
 //! What the old server took is taken, and what it refused is refused with its status: 415. Pure.
 

@@ -34,7 +34,7 @@ impl Published {
         let listed = listed.map(|(method, route)| Listed {
             method,
             route: Rules::of(route),
-            component: Told::of(&route.component),
+            component: Owner::of(&route.component),
         });
         let body = Bytes::from(document(listed, application).to_string());
         let digest = hex::encode(Sha256::digest(&body));
@@ -53,7 +53,7 @@ impl Published {
 struct Listed<'a> {
     method: Method,
     route: Rules<'a>,
-    component: Told<'a>,
+    component: Owner<'a>,
 }
 
 /// What the manifest says of a route.
@@ -69,13 +69,13 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The component that answers.
-struct Told<'a> {
+/// The component that owns the route.
+struct Owner<'a> {
     name: &'a str,
     description: &'a Description,
 }
 
-impl<'a> Told<'a> {
+impl<'a> Owner<'a> {
     fn of(component: &'a Loaded) -> Self {
         Self { name: &component.manifest.component.name, description: &component.description }
     }
@@ -599,7 +599,7 @@ revoked = 'r'
             component.manifest.http.iter().map(|trigger| Listed {
                 method: trigger.method,
                 route: Rules { path: &trigger.path, session: trigger.session, body: trigger.body() },
-                component: Told { name: &component.manifest.component.name, description: &component.description },
+                component: Owner { name: &component.manifest.component.name, description: &component.description },
             })
         });
         let document = document(listed, &Application::parse(APPLICATION).unwrap());

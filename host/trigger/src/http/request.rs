@@ -86,7 +86,7 @@ fn json(
     Ok(decoded)
 }
 
-/// The whole body, of at most `most` bytes; `charge` counts each part, and refuses one that there is no memory for.
+/// The whole body, of at most `most` bytes; `charge` counts each part, and refuses one over the limit of memory.
 async fn read_body<B>(
     headers: &HeaderMap,
     body: B,

@@ -1,4 +1,4 @@
-//! The open connections: how many there are, of whom, and which of them make room for others.
+//! The open connections: how many there are, from which address, and which of them make room for others.
 //!
 //! A new connection is admitted at once or closed at once; it never waits for another one. When there are too many, those
 //! that never had a request are closed first, then those that have been idle longest.

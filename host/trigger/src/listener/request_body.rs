@@ -1,7 +1,7 @@
-//! The body of a request: what nobody has read of it is read on and dropped.
+//! The body of a request. What the handler leaves unread is read and dropped.
 //!
-//! A request may be answered before its body has come: it is refused, or nobody wants its body. A client that still sends it
-//! learns of the answer only when it can go on sending; a connection that is closed then breaks off for it.
+//! A request may be answered before its body has come: when it is refused, or when its body is not needed. Many clients read the
+//! answer only after they have sent the body, and get an error instead when the connection is closed before.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -72,7 +72,7 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.body.take().filter(|body| !self.waits && !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (unread, tokio::runtime::Handle::try_current()) {
-            // One that was waited for as long as that is not waited for again.
+            // A body that was waited for until then is not waited for again.
             runtime.spawn(tokio::time::timeout_at(self.begun + READ_ON, read_on(body)));
         }
     }

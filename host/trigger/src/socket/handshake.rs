@@ -70,7 +70,7 @@ async fn admit(trigger: &Weak<SocketTrigger>, socket: SocketRef, auth: Option<Va
     let shared = trigger.registry.engine().shared().clone();
     let rules = &shared.application.session;
     let parts = socket.req_parts();
-    // In the handshake's payload it has the same name as the cookie. As with a bearer, what is no token hides none.
+    // In the handshake's payload the token has the name of the cookie. A value without the form of a token hides no good cookie.
     let in_payload = auth.as_ref().and_then(|auth| auth.get(&rules.cookie)?.as_str());
     let in_payload = in_payload.and_then(|text| session_token::token(text.trim().as_bytes()));
     let in_headers = session_token(&parts.headers, &rules.cookie);

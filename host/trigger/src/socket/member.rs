@@ -1,6 +1,6 @@
 //! Whose requests a socket takes: those of the member who opened it.
 //!
-//! The id in the requests of a polling client is the key to the socket's messages. It is not published, and it is no use with
+//! The id in the requests of a polling client is the key to the socket's messages. It is not published, and it does not work with
 //! another member's session.
 
 use socketioxide::socket::Sid;

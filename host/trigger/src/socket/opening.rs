@@ -58,11 +58,10 @@ impl Openings {
         if !is_member && counts.strangers >= strangers {
             return Err(Refusal::HandshakeFull);
         }
-        let count = counts.openers.entry(opener.clone()).or_default();
-        if *count >= max {
+        if counts.openers.get(&opener).copied().unwrap_or_default() >= max {
             return Err(Refusal::HandshakeCaller);
         }
-        *count += 1;
+        *counts.openers.entry(opener.clone()).or_default() += 1;
         counts.strangers += usize::from(!is_member);
         let counted = Counted { openings: self.clone(), opener };
         Ok(Opening(Mutex::new(Stage::Opening(counted))))
@@ -121,6 +120,15 @@ mod tests {
         assert_eq!(openings.admit(Opener::Member("a".into()), 1, 2).unwrap_err(), Refusal::HandshakeCaller);
         drop(first);
         let _third = openings.admit(address(3), 1, 2).unwrap();
+    }
+
+    #[test]
+    fn whoever_may_open_none_is_not_remembered() {
+        let openings = Arc::new(Openings::default());
+        for last in 0..100 {
+            assert_eq!(openings.admit(address(last), 0, 2).unwrap_err(), Refusal::HandshakeCaller);
+        }
+        assert_eq!(openings.counts().openers.len(), 0);
     }
 
     #[test]

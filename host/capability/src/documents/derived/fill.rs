@@ -155,7 +155,7 @@ impl Filling<'_> {
         let projection = Projection::from_document(&fields)?.at_most(MAX_DOCUMENT);
         let query = Query { projection, limit: PAGE, ..Query::all(self.collection, Filter::from_document(&filter)?) };
         match self.store.find(query.clone()).await {
-            Err(Error::Invalid(_)) => self.store.find(Query { limit: SMALL_PAGE, ..query }).await,
+            Err(Error::Invalid(_) | Error::Overdue(_)) => self.store.find(Query { limit: SMALL_PAGE, ..query }).await,
             found => found,
         }
     }
@@ -198,14 +198,12 @@ impl Filling<'_> {
                     }
                     parts.extend([rest, part]);
                 }
-                // One of them is refused; the error does not say which.
-                Err(Error::Invalid(why)) => match <[Lacking; 1]>::try_from(part) {
-                    Ok([refused]) => self.skip(&refused.id, &why),
-                    Err(mut part) => {
-                        let rest = part.split_off(part.len() / 2);
-                        parts.extend([rest, part]);
-                    }
-                },
+                // One of them is refused, or all take too long; the error does not say which.
+                Err(Error::Invalid(_) | Error::Overdue(_)) if part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Err(Error::Invalid(why)) => part.iter().for_each(|refused| self.skip(&refused.id, &why)),
                 Err(error) => return Err(error),
             }
         }

@@ -74,9 +74,9 @@ struct State {
 struct Buffer {
     records: VecDeque<Record>,
     bytes: usize,
-    /// The offset after the last polled record; all before it was polled or is no record.
+    /// The offset after the last polled record, or after control records behind it.
     end: u64,
-    /// Set when the end was reached over something that is no record, until the user knows.
+    /// The end that was reached over control records, until it is delivered as [`Next::Skipped`].
     skipped: Option<u64>,
     /// When it was assigned.
     since: Option<Instant>,
@@ -166,7 +166,7 @@ impl Buffers {
         let (first, end) = (first.offset, last.offset + 1);
         let mut state = self.lock();
         if state.buffers.get(partition).is_some_and(|buffer| first < buffer.end) {
-            tracing::warn!(?partition, first, "a topic begins anew; its events are told from there");
+            tracing::warn!(?partition, first, "a topic begins anew; its events are consumed from there");
             state.begin_anew(partition, first);
             self.due.notify_one();
         }

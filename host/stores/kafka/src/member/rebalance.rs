@@ -169,7 +169,7 @@ impl ClientContext for MemberContext {
     }
 
     /// Tells the buffers where the ends of partitions are that were fetched to their end: behind the last record there may be
-    /// the end of a transaction, or what was aborted, which is never delivered and would be counted as lag for ever.
+    /// the end of a transaction or aborted records, which are never delivered and would count as lag for ever.
     fn stats(&self, statistics: Statistics) {
         // The client is a little younger than `created` says, so this is not later than the moment itself.
         let emitted = self.created + Duration::from_micros(statistics.age.max(0).cast_unsigned());

@@ -26,7 +26,7 @@ async fn filled() -> Sqlite {
 #[track_caller]
 fn is_over<T: std::fmt::Debug>(answer: Result<T, Error>) {
     match answer {
-        Err(Error::Invalid(text)) if text.contains("works longer") => {}
+        Err(Error::Overdue(text)) if text.contains("works longer") => {}
         other => panic!("{other:?}"),
     }
 }
