@@ -142,8 +142,7 @@ async fn answered<B>(
     fairness: Arc<Fairness>,
 ) -> Response<B> {
     let mut response = pin!(response);
-    let started =
-        if in_flight.is_alone() { None } else { fairness.start(&connection.queues, response.as_mut()).await };
+    let started = if in_flight.is_alone() { None } else { fairness.start(&connection.queues, response.as_mut()).await };
     let response = match started {
         Some(response) => response,
         None => response.await,
