@@ -1,7 +1,7 @@
-//! The door: accepts connections, and has those that have not sent the header of a request yet.
+//! The door: accepts connections, has those that have not sent the header of a request yet, and closes those that do nothing.
 //!
 //! It is a thread of its own, which gives way to those that serve. However many clients connect, send nothing or half a header
-//! and go, the runtime of requests does not hear of them.
+//! and go, the runtime of requests does not hear of them; of one that has been served it hears little more than that it is gone.
 
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream};
@@ -31,7 +31,11 @@ const HEADERS: usize = 100;
 pub(super) struct Door {
     /// True: no more connections are accepted.
     ending: watch::Sender<bool>,
+    closing: mpsc::UnboundedSender<Ended>,
 }
+
+/// What is left of a connection that is over: its socket is closed when this is dropped.
+pub(super) type Ended = Box<dyn Send>;
 
 /// A connection that has to be served: the header of its first request is there, or something that is none.
 pub(super) struct Arrival {
@@ -56,19 +60,25 @@ impl Door {
         let listener = listener.into_std()?;
         let (ending, ended) = watch::channel(false);
         let (arrived, arrivals) = mpsc::unbounded_channel();
+        let (closing, closed) = mpsc::unbounded_channel();
         let porter = Porter { first_request, connections, refusals, arrived: arrived.clone() };
         std::thread::Builder::new().name("door".into()).spawn(move || {
             give_way();
-            if let Err(error) = porter.work(listener, ended) {
+            if let Err(error) = porter.work(listener, ended, closed) {
                 _ = arrived.send(Err(error));
             }
         })?;
-        Ok((Self { ending }, arrivals))
+        Ok((Self { ending, closing }, arrivals))
     }
 
     /// Accepts no more connections. Those that were accepted may still send their request.
     pub(super) fn accept_no_more(&self) {
         self.ending.send_replace(true);
+    }
+
+    /// Where connections go that are over, and had no request under way.
+    pub(super) fn closing(&self) -> mpsc::UnboundedSender<Ended> {
+        self.closing.clone()
     }
 }
 
@@ -83,9 +93,19 @@ struct Porter {
 
 impl Porter {
     /// Works on a runtime of its own, until the door is dropped.
-    fn work(self, listener: TcpListener, mut ending: watch::Receiver<bool>) -> io::Result<()> {
+    fn work(
+        self,
+        listener: TcpListener,
+        mut ending: watch::Receiver<bool>,
+        mut closing: mpsc::UnboundedReceiver<Ended>,
+    ) -> io::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
             let listener = AsyncFd::with_interest(listener, Interest::READABLE)?;
+            tokio::spawn(async move {
+                while let Some(ended) = closing.recv().await {
+                    drop(ended);
+                }
+            });
             tokio::select! {
                 _ = ending.wait_for(|ending| *ending) => {}
                 () = self.accept(listener) => {}
@@ -291,6 +311,23 @@ mod tests {
         }
         opened.open(0).await;
         assert!(opened.arrivals.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_closed_at_the_door() {
+        struct Connection(Option<tokio::sync::oneshot::Sender<Option<String>>>);
+
+        impl Drop for Connection {
+            fn drop(&mut self) {
+                let thread = std::thread::current().name().map(str::to_owned);
+                self.0.take().unwrap().send(thread).unwrap();
+            }
+        }
+
+        let opened = opened(ListenerOptions::default()).await;
+        let (closes, closed) = tokio::sync::oneshot::channel();
+        assert!(opened.door.closing().send(Box::new(Connection(Some(closes)))).is_ok());
+        assert_eq!(closed.await.unwrap().as_deref(), Some("door"));
     }
 
     #[tokio::test]

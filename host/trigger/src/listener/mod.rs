@@ -112,7 +112,7 @@ impl Listener {
                     })
                 });
                 let mut served = Box::pin(graceful.watch(served.into_owned()));
-                let (options, refusals) = (self.options.clone(), self.refusals.clone());
+                let (options, refusals, closing) = (self.options.clone(), self.refusals.clone(), door.closing());
                 tokio::spawn(async move {
                     let ended = tokio::select! {
                         ended = &mut served => Some(ended),
@@ -121,10 +121,14 @@ impl Listener {
                     if let Some(Err(error)) = ended {
                         tracing::debug!(peer = %connection.peer(), "a connection ended: {error}");
                     }
+                    // Thousands that did nothing may end at once. What one with requests has under way ends here.
+                    if connection.idle_for().is_some() {
+                        _ = closing.send(Box::new(served));
+                    }
                 });
             }
         }
-        drop((door, arrivals));
+        drop(arrivals);
         let open = self.open();
         tracing::info!(open, "no more connections are accepted; finishing what is open");
         if tokio::time::timeout(self.options.drain_time, graceful.shutdown()).await.is_err() {
