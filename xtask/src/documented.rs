@@ -26,7 +26,7 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {
     let metrics = metrics(&read(METRICS)?).into_iter().filter(|name| !in_docs(name));
     let variables = variables(&config).into_iter().filter(|name| !in_docs(name));
     let settings = settings(&config).into_iter().filter(|name| !is_set(name));
-    let of_components = of_components.cloned().filter(|name| !in_docs(name));
+    let of_components = of_components.filter(|name| !in_docs(name)).cloned();
     let missing = [
         ("metric", metrics.collect::<Vec<_>>()),
         ("variable", variables.collect()),

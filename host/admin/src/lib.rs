@@ -102,7 +102,15 @@ impl Admin {
     }
 
     /// Serves until `shutdown`.
-    pub async fn serve(self, listener: TcpListener, side: &Listener, shutdown: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// The system has no thread or file for the listener's door.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        side: &Listener,
+        shutdown: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
         let respond = move |request, _| {
             let answered = TowerToHyperService::new(self.router.clone()).call(request);
             async move {
@@ -112,7 +120,7 @@ impl Admin {
                 }
             }
         };
-        side.serve(listener, respond, shutdown, std::future::ready(())).await;
+        side.serve(listener, respond, shutdown, std::future::ready(())).await
     }
 }
 

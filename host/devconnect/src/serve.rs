@@ -90,11 +90,16 @@ pub(crate) fn run(arguments: Serve) -> anyhow::Result<()> {
             println!("  not served {}; `devconnect components` says why", failing.join(", "));
         }
         println!("Ctrl-C ends it gracefully.");
-        let admin = tokio::spawn(async move { operator.serve(admin, &admin_side, std::future::pending()).await });
+        let admin = tokio::spawn(async move {
+            if let Err(error) = operator.serve(admin, &admin_side, std::future::pending()).await {
+                tracing::error!("the operator's side is not served: {error}");
+            }
+        });
         host.consume();
-        serve(listener, &public_side, host.http.clone(), shutdown_signal()).await;
+        let served = serve(listener, &public_side, host.http.clone(), shutdown_signal()).await;
         admin.abort();
         host.close().await;
+        served?;
         println!("All requests are finished. Goodbye.");
         anyhow::Ok(())
     })

@@ -1,11 +1,12 @@
 //! The idle pool: a few threads of the lowest priority, where heavy guests run on.
 //!
-//! A guest that answers quickly never gets here. One that keeps running is moved from the shared threads between two of its
-//! ticks, and finishes (or reaches its limit) on CPU time that no other thread uses. Only the guest is here: what stores do for
-//! it, under their locks, runs on the runtime that it came from.
+//! A guest that answers quickly gets here only when its caller has had much of the shared threads. One that keeps running is
+//! moved from them between two of its ticks, and finishes (or reaches its limit) on CPU time that no other thread uses. Only the
+//! guest is here: what stores do for it, under their locks, runs on the runtime that it came from.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 use tokio::runtime::Handle;
@@ -30,18 +31,25 @@ impl IdlePool {
     }
 
     /// Polls `work` on the caller's task until it is done or heavy; then, when its `turn` has come, in the pool; from the start
-    /// in the pool when it is `expected` to be heavy. None: there was no turn for it.
+    /// in the pool when it is `expected` to be heavy. None: there was no turn for it. The time on the caller's task is added to
+    /// `shared`.
     pub(super) async fn drive<T: Send + 'static>(
         &self,
         mut work: Pin<Box<dyn Future<Output = T> + Send>>,
         ticks: &Ticks,
         expected: bool,
         turn: impl Future<Output = Option<HeavyTurn>>,
+        shared: &mut Duration,
     ) -> Result<Option<T>, JoinError> {
-        let light = std::future::poll_fn(|context| match work.as_mut().poll(context) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+        let light = std::future::poll_fn(|context| {
+            let begun = Instant::now();
+            let polled = work.as_mut().poll(context);
+            *shared += begun.elapsed();
+            match polled {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         });
         if !expected && let Some(done) = light.await {
             return Ok(Some(done));
@@ -99,7 +107,6 @@ fn lower_priority() {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::admission::{Admission, AdmissionOptions, Caller};
@@ -128,9 +135,30 @@ mod tests {
             ([begun, thread()], spawned, blocking)
         });
         let turn = async { Some(entered.heavy_turn().await) };
-        let done = pool.drive(work, &Ticks::default(), true, turn).await.unwrap();
+        let mut shared = Duration::ZERO;
+        let done = pool.drive(work, &Ticks::default(), true, turn, &mut shared).await.unwrap();
         let (guest, spawned, blocking) = done.unwrap();
+        assert_eq!(shared, Duration::ZERO);
         assert_eq!(guest, ["idle-pool", "idle-pool"]);
         assert!(spawned.iter().chain([&blocking]).all(|thread| thread != "idle-pool"), "{spawned:?}, {blocking}");
+    }
+
+    #[tokio::test]
+    async fn the_time_of_polls_outside_of_the_pool_is_known() {
+        let pool = IdlePool::new(1).unwrap();
+        let spin = || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(5) {}
+        };
+        let work = Box::pin(async move {
+            spin();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            spin();
+        });
+        let mut shared = Duration::ZERO;
+        let turn = std::future::ready(None);
+        assert!(pool.drive(work, &Ticks::default(), false, turn, &mut shared).await.unwrap().is_some());
+        assert!(shared >= Duration::from_millis(10), "{shared:?}");
+        assert!(shared < Duration::from_millis(500), "waiting is not polling: {shared:?}");
     }
 }

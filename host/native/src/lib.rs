@@ -1,9 +1,10 @@
 //! Machine code: it is loaded only when this process compiled it, or when its tag shows that a holder of the key did.
 //!
-//! The only crate with unsafe code outside of the sandbox, so that who reviews it reads one crate. It may touch wasmtime and the
-//! C library's allocator; no file, no network, no other crate of the host.
+//! The only crate with unsafe code outside of the sandbox, so that who reviews it reads one crate. It may touch wasmtime, the
+//! C library's allocator and tokio's registration of sockets; no file, no other crate of the host.
 
 pub mod allocator;
+pub mod readiness;
 
 use std::borrow::Cow;
 

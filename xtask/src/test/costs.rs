@@ -26,7 +26,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("hostile/members", ALONE, 15),
     ("hostile/sockets", ALONE, 30),
     ("hostile/mixed", ALONE, 45),
-    ("hostile/strangers", ALONE, 60),
+    ("hostile/strangers", ALONE, 110),
     // It waits for connections to be closed.
     ("hostile/smuggling", NONE, 10),
     // The order of messages and the swarm are among them: they want a quiet machine.

@@ -5,16 +5,18 @@
 //! half of it at most: the rest is for people. It knows callers and components by name only.
 
 mod desk;
+mod shared_time;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use capability::refusals::{Refusal, Refusals};
 use desk::{Desk, Grant};
+use shared_time::SharedTime;
 
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -121,18 +123,20 @@ impl Key {
     }
 }
 
-/// Admits calls. One lock guards the desk; nothing waits while it is held.
+/// Admits calls. Each part has a lock; nothing waits while it is held.
 #[derive(Debug)]
 pub struct Admission {
     options: AdmissionOptions,
     refusals: Arc<Refusals>,
     desk: Mutex<Desk>,
+    shared_time: Mutex<SharedTime>,
 }
 
 impl Admission {
     /// With nothing running.
     pub fn new(options: AdmissionOptions, refusals: Arc<Refusals>) -> Self {
-        Self { options, refusals, desk: Mutex::new(Desk::new(options)) }
+        let (desk, shared_time) = (Mutex::new(Desk::new(options)), Mutex::new(SharedTime::new()));
+        Self { options, refusals, desk, shared_time }
     }
 
     /// Takes a call in, which may then read its body and wait for its turn. `urgent`: it is of a component that opens
@@ -141,6 +145,7 @@ impl Admission {
     /// # Errors
     /// The limit that is reached.
     pub fn enter(self: &Arc<Self>, caller: Caller, urgent: bool) -> Result<Entered, Refusal> {
+        self.shared_time().called(&caller, Instant::now());
         let key = Key { caller, urgent };
         match self.desk().enter(&key) {
             Ok(()) => Ok(Entered { admission: self.clone(), key, bytes: AtomicUsize::new(0) }),
@@ -155,6 +160,10 @@ impl Admission {
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shared_time(&self) -> MutexGuard<'_, SharedTime> {
+        self.shared_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the desk, and then wakes the calls whose turn it is.
@@ -211,14 +220,19 @@ impl Entered {
         }
     }
 
-    /// Whether the call is expected to compute for long: the caller's last ones of this component did.
+    /// Whether the call is for the idle pool from its start: the caller's last ones of this component computed for long, or
+    /// all of its calls together had more than their part of the shared threads.
     pub(crate) fn expects_heavy(&self, component: &Arc<str>) -> bool {
-        self.admission.desk().expects_heavy(&self.key, component)
+        let admission = &self.admission;
+        admission.desk().expects_heavy(&self.key, component)
+            || admission.shared_time().is_over(&self.key.caller, Instant::now())
     }
 
-    /// Records whether the call computed for long.
-    pub(crate) fn learn(&self, component: &Arc<str>, heavy: bool) {
-        self.admission.desk().learn(&self.key, component, heavy);
+    /// Records whether the call computed for long, and for how long it was polled on the shared threads.
+    pub(crate) fn learn(&self, component: &Arc<str>, heavy: bool, shared: Duration) {
+        let admission = &self.admission;
+        admission.desk().learn(&self.key, component, heavy);
+        admission.shared_time().used(&self.key.caller, shared, Instant::now());
     }
 
     /// Waits until the call may compute for long.

@@ -183,20 +183,36 @@ async fn a_callers_calls_are_expected_to_be_as_heavy_as_its_last_ones() {
     let [a, b] = ["a", "b"].map(|name| admission.enter(member(name), false).unwrap());
     let (heavy, light) = (Arc::from("heavy"), Arc::from("light"));
     for _ in 0..3 {
-        a.learn(&heavy, true);
-        a.learn(&light, false);
+        a.learn(&heavy, true, Duration::ZERO);
+        a.learn(&light, false, Duration::ZERO);
         assert!(!a.expects_heavy(&heavy));
     }
-    a.learn(&heavy, true);
+    a.learn(&heavy, true, Duration::ZERO);
     assert!(a.expects_heavy(&heavy) && !a.expects_heavy(&light) && !b.expects_heavy(&heavy));
     for _ in 0..100 {
-        a.learn(&heavy, true);
+        a.learn(&heavy, true, Duration::ZERO);
     }
     for _ in 0..5 {
         assert!(a.expects_heavy(&heavy));
-        a.learn(&heavy, false);
+        a.learn(&heavy, false, Duration::ZERO);
     }
     assert!(!a.expects_heavy(&heavy), "a handful of light ones and it is light again");
+}
+
+#[tokio::test]
+async fn a_caller_that_had_much_of_the_shared_threads_is_for_the_idle_pool_while_others_call() {
+    let (admission, _) = admission(options());
+    let (first, second) = (component(), Arc::from("another"));
+    let greedy = admission.enter(member("a"), false).unwrap();
+    greedy.learn(&first, false, Duration::from_secs(3_600));
+    assert!(!greedy.expects_heavy(&first), "nobody else is there");
+    let modest = admission.enter(member("b"), false).unwrap();
+    modest.learn(&first, false, Duration::from_micros(500));
+    assert!(greedy.expects_heavy(&first) && greedy.expects_heavy(&second), "whatever it calls");
+    assert!(!modest.expects_heavy(&first));
+    drop(greedy);
+    let again = admission.enter(member("a"), false).unwrap();
+    assert!(again.expects_heavy(&first), "also when it had no call for a moment");
 }
 
 #[tokio::test]

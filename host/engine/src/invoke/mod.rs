@@ -163,14 +163,15 @@ impl Engine {
                 () = component.cut.cancelled() => None,
             }
         };
-        let result = match self.idle_pool.drive(work, &ticks, expected, heavy).await {
+        let mut shared = Duration::ZERO;
+        let result = match self.idle_pool.drive(work, &ticks, expected, heavy, &mut shared).await {
             Ok(Some(result)) => result,
             Ok(None) if component.cut.is_cancelled() => Err(Stopped::by(Failure::Cut)),
             // It waited for its caller's other calls, not for the component.
             Ok(None) => Err(Stopped { failure: Failure::OutOfTime, outcome: Outcome::Busy }),
             Err(error) => Err(Stopped::by(Failure::Host(error.to_string()))),
         };
-        entered.learn(&component.name, ticks.are_heavy());
+        entered.learn(&component.name, ticks.are_heavy(), shared);
         result
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use capability::refusals::{Refusal, Refusals};
 
+use crate::listener::fairness::Queues;
 use crate::listener::{ConnectionHandle, ListenerOptions};
 
 /// A part of the limit makes room together, so that finding it costs little for each.
@@ -31,7 +32,7 @@ struct Table {
     addresses: HashMap<IpAddr, usize>,
 }
 
-/// One connection. Its stream holds it until it is closed.
+/// One connection.
 pub(super) struct Connection {
     number: u64,
     peer: IpAddr,
@@ -41,10 +42,23 @@ pub(super) struct Connection {
     last: AtomicU64,
     in_flight: AtomicU32,
     used: AtomicBool,
+    /// Bytes have come since its last request.
+    received: AtomicBool,
+    /// What its requests wait for; see `fairness`.
+    pub(super) queues: Queues,
+}
+
+/// The entry of an open connection, which is removed when this is dropped.
+pub(super) struct Entry {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
 }
 
 /// A request of a connection that is not answered yet.
-pub(super) struct InFlight(Arc<Connection>);
+pub(super) struct InFlight {
+    connection: Arc<Connection>,
+    is_alone: bool,
+}
 
 impl Connections {
     pub(super) fn new(options: ListenerOptions, refusals: Arc<Refusals>) -> Self {
@@ -57,7 +71,7 @@ impl Connections {
     }
 
     /// Enters a connection; none when it has to be closed, because too many others are in use.
-    pub(super) fn admit(&self, peer: IpAddr, handle: ConnectionHandle) -> Option<Arc<Connection>> {
+    fn admit(&self, peer: IpAddr, handle: ConnectionHandle) -> Option<Arc<Connection>> {
         let mut table = self.table();
         let of_peer = table.addresses.get(&peer).copied().unwrap_or_default();
         if self.counts(peer) && of_peer >= self.options.per_address {
@@ -83,15 +97,12 @@ impl Connections {
             last: AtomicU64::new(milliseconds(self.begun.elapsed())),
             in_flight: AtomicU32::new(0),
             used: AtomicBool::new(false),
+            received: AtomicBool::new(false),
+            queues: Queues::default(),
         });
         table.open.insert(connection.number, connection.clone());
         *table.addresses.entry(peer).or_default() += 1;
         Some(connection)
-    }
-
-    /// The stream of a connection is closed.
-    pub(super) fn remove(&self, connection: &Connection) {
-        self.table().remove(connection);
     }
 
     /// Closes some connections that do nothing.
@@ -130,6 +141,24 @@ impl Connections {
     }
 }
 
+impl Entry {
+    /// Of a new connection; none when it has to be closed, because too many others are in use.
+    pub(super) fn admit(connections: &Arc<Connections>, peer: IpAddr, handle: ConnectionHandle) -> Option<Self> {
+        let connection = connections.admit(peer, handle)?;
+        Some(Self { connections: connections.clone(), connection })
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.connections.table().remove(&self.connection);
+    }
+}
+
 impl Table {
     /// Once; a second call does nothing.
     fn remove(&mut self, connection: &Connection) {
@@ -151,11 +180,17 @@ impl Connection {
         self.peer
     }
 
+    /// Bytes have come.
+    pub(super) fn received(&self) {
+        self.received.store(true, Ordering::Relaxed);
+    }
+
     /// A request has come.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.used.store(true, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(self.clone())
+        let others = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let is_alone = self.received.swap(false, Ordering::Relaxed) && others == 0;
+        InFlight { connection: self.clone(), is_alone }
     }
 
     /// It belongs to a WebSocket from now on, which has limits of its own.
@@ -178,10 +213,19 @@ impl Connection {
     }
 }
 
+impl InFlight {
+    /// Whether it did not come with others: its connection has none that is not answered, and the bytes that it came in did
+    /// not begin with another one.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.last.store(milliseconds(self.0.begun.elapsed()), Ordering::Relaxed);
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let connection = &self.connection;
+        connection.last.store(milliseconds(connection.begun.elapsed()), Ordering::Relaxed);
+        connection.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -244,11 +288,28 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_what_is_closed() {
-        let (table, _) = connections(10, 10);
-        let connection = admit(&table, HERE).unwrap();
-        table.remove(&connection);
-        table.remove(&connection);
+        let table = Arc::new(connections(2, 2).0);
+        let entry = |peer| Entry::admit(&table, peer, ConnectionHandle::default()).unwrap();
+        let [first, second, third] = [HERE, HERE, THERE].map(entry);
+        assert!(!table.table().open.contains_key(&first.connection().number), "it made room");
+        drop((first, second, third));
         let table = table.table();
         assert!(table.open.is_empty() && table.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_request_is_alone_unless_it_comes_with_others() {
+        let (table, _) = connections(10, 10);
+        let connection = admit(&table, HERE).unwrap();
+        connection.received();
+        let first = connection.begin();
+        let pipelined = connection.begin();
+        connection.received();
+        let beside = connection.begin();
+        assert_eq!([&first, &pipelined, &beside].map(InFlight::is_alone), [true, false, false]);
+        drop((first, pipelined, beside));
+        connection.received();
+        assert!(connection.begin().is_alone());
+        assert!(!connection.begin().is_alone(), "it was in the same bytes");
     }
 }

@@ -1,13 +1,16 @@
-//! The listener: accepts connections and serves HTTP/1 and HTTP/2 on them, with limits from the first byte on.
+//! The listener: serves HTTP/1 and HTTP/2 on the connections that come in at its door, with limits from the first byte on.
 //!
 //! The public and the operator's side are each one listener. It knows TCP and hyper, and nothing of routes.
 
 mod connections;
+mod door;
+mod fairness;
 mod options;
 mod request_body;
 mod stream;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,10 +22,13 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use capability::refusals::{Refusal, Refusals};
-use connections::{Connection, Connections};
+use connections::{Connection, Connections, InFlight};
+use door::{Arrival, Door};
+use fairness::Fairness;
 pub use options::ListenerOptions;
 pub use request_body::RequestBody;
 pub use stream::ConnectionHandle;
@@ -30,21 +36,20 @@ use stream::Stream;
 
 /// Between two looks at whether an HTTP/2 connection is idle.
 const LOOK: Duration = Duration::from_secs(15);
-/// After an accept that failed: at once it would fail again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// One side of a host.
 pub struct Listener {
     options: ListenerOptions,
     connections: Arc<Connections>,
     refusals: Arc<Refusals>,
+    fairness: Arc<Fairness>,
 }
 
 impl Listener {
     /// A listener that counts whom it refuses in `refusals`.
     pub fn new(options: ListenerOptions, refusals: Arc<Refusals>) -> Self {
         let connections = Arc::new(Connections::new(options.clone(), refusals.clone()));
-        Self { options, connections, refusals }
+        Self { options, connections, refusals, fairness: Arc::new(Fairness::new()) }
     }
 
     /// The number of open connections.
@@ -53,13 +58,17 @@ impl Listener {
     }
 
     /// Serves until `shutdown`; then accepts no more, waits for `drained`, lets every request finish, and returns.
+    ///
+    /// # Errors
+    /// The system has no thread or file for the listener's door.
     pub async fn serve<F, R, B>(
         &self,
         listener: TcpListener,
         respond: F,
         shutdown: impl Future<Output = ()>,
         drained: impl Future<Output = ()>,
-    ) where
+    ) -> io::Result<()>
+    where
         F: Fn(Request<RequestBody>, IpAddr) -> R + Clone + Send + 'static,
         R: Future<Output = Response<B>> + Send + 'static,
         B: http_body::Body + Send + 'static,
@@ -68,81 +77,92 @@ impl Listener {
     {
         let graceful = GracefulShutdown::new();
         let builder = builder(&self.options);
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut shutdown => break,
-                accepted = self.next(&listener) => accepted,
-            };
-            let Some((stream, connection)) = accepted else { continue };
-            let peer = connection.peer();
-            let handle = stream.handle();
-            let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), {
-                let (respond, connection) = (respond.clone(), connection.clone());
-                service_fn(move |mut request: Request<Incoming>| {
-                    let in_flight = connection.begin();
-                    request.extensions_mut().insert(handle.clone());
-                    let (response, connection) = (respond(RequestBody::of(request), peer), connection.clone());
-                    async move {
-                        let response = response.await;
-                        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                            connection.upgraded();
-                        }
-                        drop(in_flight);
-                        Ok::<_, Infallible>(response)
-                    }
-                })
+        let (connections, refusals) = (self.connections.clone(), self.refusals.clone());
+        let (door, mut arrivals) = Door::open(listener, self.options.first_request, connections, refusals)?;
+        {
+            let mut ending = pin!(async {
+                shutdown.await;
+                door.accept_no_more();
+                drained.await;
             });
-            let mut served = Box::pin(graceful.watch(served.into_owned()));
-            let (options, refusals) = (self.options.clone(), self.refusals.clone());
-            tokio::spawn(async move {
-                let ended = tokio::select! {
-                    ended = &mut served => Some(ended),
-                    () = unused(&connection, &options, &refusals) => None,
+            loop {
+                let arrived = tokio::select! {
+                    () = &mut ending => break,
+                    arrived = arrivals.recv() => arrived,
                 };
-                if let Some(Err(error)) = ended {
-                    tracing::debug!(%peer, "a connection ended: {error}");
-                }
-            });
+                let Some(arrival) = arrived else { break };
+                let Arrival { socket, entry, deadline } = arrival?;
+                let connection = entry.connection().clone();
+                let stream = match Stream::new(socket, entry, self.options.write_time, self.refusals.clone()) {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::warn!("a connection can't be served: {error}");
+                        continue;
+                    }
+                };
+                let handle = stream.handle();
+                let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), {
+                    let (respond, connection, fairness) = (respond.clone(), connection.clone(), self.fairness.clone());
+                    service_fn(move |mut request: Request<Incoming>| {
+                        let in_flight = connection.begin();
+                        request.extensions_mut().insert(handle.clone());
+                        let response = respond(RequestBody::of(request), connection.peer());
+                        let answered = answered(response, in_flight, connection.clone(), fairness.clone());
+                        async move { Ok::<_, Infallible>(answered.await) }
+                    })
+                });
+                let mut served = Box::pin(graceful.watch(served.into_owned()));
+                let (options, refusals, closing) = (self.options.clone(), self.refusals.clone(), door.closing());
+                tokio::spawn(async move {
+                    let ended = tokio::select! {
+                        ended = &mut served => Some(ended),
+                        () = unused(&connection, deadline, &options, &refusals) => None,
+                    };
+                    if let Some(Err(error)) = ended {
+                        tracing::debug!(peer = %connection.peer(), "a connection ended: {error}");
+                    }
+                    // Thousands that did nothing may end at once. What one with requests has under way ends here.
+                    if connection.idle_for().is_some() {
+                        _ = closing.send(Box::new(served));
+                    }
+                });
+            }
         }
-        drop(listener);
-        drained.await;
+        drop(arrivals);
         let open = self.open();
         tracing::info!(open, "no more connections are accepted; finishing what is open");
         if tokio::time::timeout(self.options.drain_time, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not end in {:?} and are cut", self.options.drain_time);
         }
-    }
-
-    /// The next connection that is admitted.
-    async fn next(&self, listener: &TcpListener) -> Option<(Stream, Arc<Connection>)> {
-        match listener.accept().await {
-            Ok((stream, peer)) => self.admit(stream, peer.ip().to_canonical()),
-            Err(error) => {
-                tracing::warn!("accepting failed: {error}");
-                // Out of file descriptors: those that do nothing make room.
-                self.connections.make_room();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                None
-            }
-        }
-    }
-
-    fn admit(&self, stream: TcpStream, peer: IpAddr) -> Option<(Stream, Arc<Connection>)> {
-        // A response is written at once; waiting to fill a segment would only delay it.
-        let _ = stream.set_nodelay(true);
-        let stream = Arc::new(stream);
-        let handle = ConnectionHandle::new(Arc::downgrade(&stream));
-        let connection = self.connections.admit(peer, handle)?;
-        let (connections, refusals) = (self.connections.clone(), self.refusals.clone());
-        let stream = Stream::new(stream, connections, connection.clone(), self.options.write_time, refusals);
-        Some((stream, connection))
+        Ok(())
     }
 }
 
-/// Resolves when a connection is to be closed: no request came in time, or it has been idle for long.
-async fn unused(connection: &Connection, options: &ListenerOptions, refusals: &Refusals) {
-    tokio::time::sleep(options.first_request).await;
+/// The response to a request, when it may be sent.
+async fn answered<B>(
+    response: impl Future<Output = Response<B>>,
+    in_flight: InFlight,
+    connection: Arc<Connection>,
+    fairness: Arc<Fairness>,
+) -> Response<B> {
+    let mut response = pin!(response);
+    let started = if in_flight.is_alone() { None } else { fairness.start(&connection.queues, response.as_mut()).await };
+    let response = match started {
+        Some(response) => response,
+        None => response.await,
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        connection.upgraded();
+    }
+    // A connection whose refusal waits does nothing, and makes room.
+    drop(in_flight);
+    fairness.pace(&connection.queues, response.status()).await;
+    response
+}
+
+/// Resolves when a connection is to be closed: no request came until the deadline, or it has been idle for long.
+async fn unused(connection: &Connection, deadline: Instant, options: &ListenerOptions, refusals: &Refusals) {
+    tokio::time::sleep_until(deadline).await;
     if !connection.is_used() {
         refusals.count(Refusal::ConnectionSilent);
         return;

@@ -3,19 +3,20 @@
 //! A client that takes nothing of a response is given up; one that still sends when its connection is closed gets the
 //! chance to read the response first.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::TcpStream;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::time::{Sleep, timeout};
 
 use capability::refusals::{Refusal, Refusals};
+use native::readiness::Registered;
 
-use crate::listener::connections::{Connection, Connections};
+use crate::listener::connections::Entry;
 
 /// How long, and for how many bytes, a closed connection is read on: closing it with unread bytes would reset it, and the
 /// client might lose the response.
@@ -36,26 +37,14 @@ impl ConnectionHandle {
     pub(crate) fn shut_down(&self) {
         if let Some(stream) = self.0.upgrade() {
             // An error means that it is closed already.
-            let _ = socket2::SockRef::from(&*stream).shutdown(std::net::Shutdown::Both);
+            let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-    }
-}
-
-/// The connection's entry, removed when the last part of the stream is dropped.
-struct Entry {
-    connections: Arc<Connections>,
-    connection: Arc<Connection>,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.connections.remove(&self.connection);
     }
 }
 
 /// The stream. It counts as one of the host's connections until it is dropped, also after an upgrade to a WebSocket.
 pub(super) struct Stream {
-    stream: Arc<TcpStream>,
+    socket: Arc<Registered<Arc<TcpStream>>>,
     entry: Option<Entry>,
     write_time: Duration,
     /// Set while a write waits for the client.
@@ -68,21 +57,22 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Of an accepted connection. A write during which the client takes nothing for `write_time` fails.
+    /// Of an accepted connection, on the runtime that this is called on. A write during which the client takes nothing for
+    /// `write_time` fails.
     pub(super) fn new(
-        stream: Arc<TcpStream>,
-        connections: Arc<Connections>,
-        connection: Arc<Connection>,
+        socket: Arc<TcpStream>,
+        entry: Entry,
         write_time: Duration,
         refusals: Arc<Refusals>,
-    ) -> Self {
-        let entry = Some(Entry { connections, connection });
-        Self { stream, entry, write_time, stalled: None, refusals, ended: false, shut: false }
+    ) -> io::Result<Self> {
+        let (socket, entry) =
+            (Arc::new(Registered::new(socket, Interest::READABLE | Interest::WRITABLE)?), Some(entry));
+        Ok(Self { socket, entry, write_time, stalled: None, refusals, ended: false, shut: false })
     }
 
     /// The handle that can shut it down.
     pub(super) fn handle(&self) -> ConnectionHandle {
-        ConnectionHandle::new(Arc::downgrade(&self.stream))
+        ConnectionHandle::new(Arc::downgrade(self.socket.get_ref()))
     }
 
     fn write(
@@ -91,16 +81,13 @@ impl Stream {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            if self.stream.poll_write_ready(context)?.is_pending() {
+            let Poll::Ready(ready) = self.socket.poll_write_ready(context) else {
                 ready!(self.give_up(context));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            match write(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => {
-                    self.stalled = None;
-                    return Poll::Ready(done);
-                }
+            };
+            if let Ok(done) = ready?.try_io(|socket| write(socket.get_ref())) {
+                self.stalled = None;
+                return Poll::Ready(done);
             }
         }
     }
@@ -122,21 +109,30 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.stream.poll_read_ready(context))?;
-            match self.stream.try_read_buf(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => {
-                    self.ended |= matches!(done, Ok(0) | Err(_));
-                    return Poll::Ready(done.map(drop));
+            let mut ready = ready!(self.socket.poll_read_ready(context))?;
+            let unfilled = buffer.initialize_unfilled();
+            let read = ready.try_io(|socket| {
+                let mut socket: &TcpStream = socket.get_ref();
+                socket.read(unfilled)
+            });
+            let Ok(read) = read else { continue };
+            match read {
+                Ok(bytes) if bytes > 0 => {
+                    buffer.advance(bytes);
+                    if let Some(entry) = &self.entry {
+                        entry.connection().received();
+                    }
                 }
+                _ => self.ended = true,
             }
+            return Poll::Ready(read.map(drop));
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(context, |stream| stream.try_write(bytes))
+        self.write(context, |mut socket| socket.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -144,7 +140,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(context, |stream| stream.try_write_vectored(slices))
+        self.write(context, |mut socket| socket.write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -157,7 +153,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shut = true;
-        match socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
+        match self.socket.get_ref().shutdown(std::net::Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
         }
@@ -170,9 +166,9 @@ impl Drop for Stream {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (stream, entry) = (self.stream.clone(), self.entry.take());
+            let (socket, entry) = (self.socket.clone(), self.entry.take());
             runtime.spawn(async move {
-                let _ = timeout(LINGER, read_rest(&stream)).await;
+                let _ = timeout(LINGER, read_rest(&socket)).await;
                 drop(entry);
             });
         }
@@ -180,14 +176,16 @@ impl Drop for Stream {
 }
 
 /// Reads what the client still sends, up to a bound.
-async fn read_rest(stream: &TcpStream) {
+async fn read_rest(socket: &Registered<Arc<TcpStream>>) {
     let (mut buffer, mut left) = ([0; 8 << 10], LINGER_BYTES);
-    while left > 0 && stream.readable().await.is_ok() {
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return,
+    while left > 0 {
+        let read = socket.async_io(Interest::READABLE, |socket| {
+            let mut socket: &TcpStream = socket;
+            socket.read(&mut buffer)
+        });
+        match read.await {
+            Ok(0) | Err(_) => return,
             Ok(read) => left = left.saturating_sub(read),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
         }
     }
 }
@@ -199,9 +197,10 @@ mod tests {
 
     use super::*;
     use crate::listener::ListenerOptions;
+    use crate::listener::connections::Connections;
 
     struct Pair {
-        client: TcpStream,
+        client: tokio::net::TcpStream,
         stream: Stream,
         connections: Arc<Connections>,
         refusals: Arc<Refusals>,
@@ -210,12 +209,13 @@ mod tests {
     async fn pair(write_time: Duration) -> Pair {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let client = TcpStream::connect(address).await.unwrap();
+        let client = tokio::net::TcpStream::connect(address).await.unwrap();
         let (accepted, peer) = listener.accept().await.unwrap();
         let refusals = Arc::<Refusals>::default();
         let connections = Arc::new(Connections::new(ListenerOptions::default(), refusals.clone()));
-        let connection = connections.admit(peer.ip(), ConnectionHandle::default()).unwrap();
-        let stream = Stream::new(Arc::new(accepted), connections.clone(), connection, write_time, refusals.clone());
+        let entry = Entry::admit(&connections, peer.ip(), ConnectionHandle::default()).unwrap();
+        let accepted = Arc::new(accepted.into_std().unwrap());
+        let stream = Stream::new(accepted, entry, write_time, refusals.clone()).unwrap();
         Pair { client, stream, connections, refusals }
     }
 

@@ -131,7 +131,7 @@ fn a_component_is_replaced_under_a_thousand_sockets() {
     let serving = runtime.spawn(async move {
         let side = Listener::new(ListenerOptions::default(), Arc::default());
         let shutdown = async { _ = ended.await };
-        serve(listener, &side, trigger, shutdown).await;
+        serve(listener, &side, trigger, shutdown).await.unwrap();
     });
 
     let mut swarm = node::node().arg("swarm.mjs").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -213,7 +213,7 @@ async fn a_store_that_is_away_is_not_the_components_failure() {
     let trigger = host.http.clone();
     let serving = tokio::spawn(async move {
         let side = Listener::new(ListenerOptions::default(), Arc::default());
-        serve(listener, &side, trigger, async { _ = ended.await }).await;
+        serve(listener, &side, trigger, async { _ = ended.await }).await.unwrap();
     });
     let counts = host.registry.component("auth").unwrap().counts.clone();
     let client = reqwest::Client::new();

@@ -72,6 +72,32 @@ async fn silent_connections_lock_nobody_out() {
     assert!(silent > 0.0 && (count < 16_000 || idle > 0.0), "{silent} silent, {idle} idle");
 }
 
+/// Attack (44): so many connections that send half a header, opened and closed at once. Outcome: the others are served as before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_header_costs_as_little_as_none() {
+    let most = usize::try_from(raw::allow_connections()).unwrap().saturating_sub(1_000);
+    let data = TempDir::new().unwrap();
+    let server = start(&data, "").await;
+    let ada = Member::sign_up(&server.url, "Ada").await;
+    let attack = async || {
+        let begun = Instant::now();
+        let mut held = raw::silent(&server.url, most.min(16_500)).await;
+        for stream in &mut held {
+            // The host may have closed it already.
+            raw::send(stream, b"GET / HTTP/1.1\r\nhost: a\r\n").await;
+        }
+        tokio::time::sleep((length() / 3).saturating_sub(begun.elapsed())).await;
+        drop(held);
+    };
+    let beside = beside(&ada, length(), attack).await;
+    beside.check("16,000 halves of a header", 5, Duration::from_millis(100));
+    lets_others_in(&server, "Bea").await;
+    until("nothing is left of them", Duration::from_secs(20), async || {
+        metric(&server, "devconnect_connections{listener=\"public\"}").await < 100.0
+    })
+    .await;
+}
+
 /// Attack (44): half a first request, half a second one, half a preface of HTTP/2, a greeting of TLS, on both sides. Outcome: each
 /// is closed in its time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
