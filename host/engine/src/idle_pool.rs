@@ -4,7 +4,7 @@
 //! moved from them between two of its ticks, and finishes (or reaches its limit) on CPU time that no other thread uses. Only the
 //! guest is here: what stores do for it, under their locks, runs on the runtime that it came from.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
 use crate::Ticks;
-use crate::admission::HeavyTurn;
+use crate::admission::{Begins, HeavyTurn};
 
 /// Threads of the lowest priority.
 pub(super) struct IdlePool(Option<tokio::runtime::Runtime>);
@@ -30,49 +30,83 @@ impl IdlePool {
         Ok(Self(Some(runtime)))
     }
 
-    /// Polls `work` on the caller's task until it is done or heavy; then, when its `turn` has come, in the pool; from the start
-    /// in the pool when it is `expected` to be heavy. None: there was no turn for it. The time on the caller's task is added to
-    /// `shared`.
+    /// Runs `work` to its end, where it `begins` and, once it is heavy and its `turn` has come, in the pool. None: there was no
+    /// turn for it. The time that it was polled on the caller's task is added to `shared`.
     pub(super) async fn drive<T: Send + 'static>(
         &self,
-        mut work: Pin<Box<dyn Future<Output = T> + Send>>,
+        mut work: Work<T>,
         ticks: &Ticks,
-        expected: bool,
+        begins: Begins,
         turn: impl Future<Output = Option<HeavyTurn>>,
         shared: &mut Duration,
     ) -> Result<Option<T>, JoinError> {
-        let light = std::future::poll_fn(|context| {
-            let begun = Instant::now();
-            let polled = work.as_mut().poll(context);
-            *shared += begun.elapsed();
-            match polled {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
+        let light = match begins {
+            Begins::Heavy => None,
+            Begins::OnSharedThreads => {
+                let mut light = pin!(light(&mut work, ticks));
+                std::future::poll_fn(|context| {
+                    let begun = Instant::now();
+                    let polled = light.as_mut().poll(context);
+                    *shared += begun.elapsed();
+                    polled
+                })
+                .await
             }
-        });
-        if !expected && let Some(done) = light.await {
+            Begins::InPool => {
+                let ticks = ticks.clone();
+                let mut lent = Lent::here(work);
+                let (done, lent) = self.run(async move { (light(&mut lent, &ticks).await, lent) }).await?;
+                work = lent.work;
+                done
+            }
+        };
+        if let Some(done) = light {
             return Ok(Some(done));
         }
         let Some(turn) = turn.await else { return Ok(None) };
-        let work = Lent { home: Handle::current(), work };
-        let work = async move {
-            let done = work.await;
+        let lent = Lent::here(work);
+        let heavy = self.run(async move {
+            let done = lent.await;
             drop(turn);
             done
-        };
+        });
+        heavy.await.map(Some)
+    }
+
+    /// Runs a task in the pool.
+    async fn run<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Result<T, JoinError> {
         match &self.0 {
-            Some(pool) => pool.spawn(work).await.map(Some),
-            None => Ok(Some(work.await)),
+            Some(pool) => pool.spawn(task).await,
+            None => Ok(task.await),
         }
     }
+}
+
+/// A call's work.
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Polls work until it is done, or heavy (none).
+async fn light<T>(work: &mut (impl Future<Output = T> + Unpin), ticks: &Ticks) -> Option<T> {
+    std::future::poll_fn(|context| match Pin::new(&mut *work).poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if ticks.are_heavy() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// A call in the pool. The tasks, timers and blocking work that it begins are its home's, whose threads have the usual
 /// priority: a store's transaction does not wait, with its locks, until the machine has nothing else to do.
 struct Lent<T> {
     home: Handle,
-    work: Pin<Box<dyn Future<Output = T> + Send>>,
+    work: Work<T>,
+}
+
+impl<T> Lent<T> {
+    /// Of the current runtime.
+    fn here(work: Work<T>) -> Self {
+        Self { home: Handle::current(), work }
+    }
 }
 
 impl<T> Future for Lent<T> {
@@ -136,11 +170,24 @@ mod tests {
         });
         let turn = async { Some(entered.heavy_turn().await) };
         let mut shared = Duration::ZERO;
-        let done = pool.drive(work, &Ticks::default(), true, turn, &mut shared).await.unwrap();
+        let done = pool.drive(work, &Ticks::default(), Begins::Heavy, turn, &mut shared).await.unwrap();
         let (guest, spawned, blocking) = done.unwrap();
         assert_eq!(shared, Duration::ZERO);
         assert_eq!(guest, ["idle-pool", "idle-pool"]);
         assert!(spawned.iter().chain([&blocking]).all(|thread| thread != "idle-pool"), "{spawned:?}, {blocking}");
+    }
+
+    #[tokio::test]
+    async fn a_light_call_in_the_pool_needs_no_turn() {
+        let pool = IdlePool::new(1).unwrap();
+        let turn = async { panic!("it waits for a turn") };
+        let work = Box::pin(async {
+            tokio::task::yield_now().await;
+            thread()
+        });
+        let mut shared = Duration::ZERO;
+        let done = pool.drive(work, &Ticks::default(), Begins::InPool, turn, &mut shared).await.unwrap();
+        assert_eq!(done.as_deref(), Some("idle-pool"));
     }
 
     #[tokio::test]
@@ -157,7 +204,9 @@ mod tests {
         });
         let mut shared = Duration::ZERO;
         let turn = std::future::ready(None);
-        assert!(pool.drive(work, &Ticks::default(), false, turn, &mut shared).await.unwrap().is_some());
+        assert!(
+            pool.drive(work, &Ticks::default(), Begins::OnSharedThreads, turn, &mut shared).await.unwrap().is_some()
+        );
         assert!(shared >= Duration::from_millis(10), "{shared:?}");
         assert!(shared < Duration::from_millis(500), "waiting is not polling: {shared:?}");
     }

@@ -183,6 +183,17 @@ impl Admission {
     }
 }
 
+/// Where a call begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// On the shared threads.
+    OnSharedThreads,
+    /// In the idle pool. Once it is heavy, it needs a [`HeavyTurn`] there.
+    InPool,
+    /// In the idle pool, with a [`HeavyTurn`].
+    Heavy,
+}
+
 /// A call that was taken in. It counts as its caller's until it is dropped.
 #[derive(Debug)]
 pub struct Entered {
@@ -220,12 +231,17 @@ impl Entered {
         }
     }
 
-    /// Whether the call is for the idle pool from its start: the caller's last ones of this component computed for long, or
-    /// all of its calls together had more than their part of the shared threads.
-    pub(crate) fn expects_heavy(&self, component: &Arc<str>) -> bool {
+    /// Where the call begins: in the idle pool when its caller's last ones of this component computed for long, or when all of
+    /// its caller's calls together had more than their part of the shared threads.
+    pub(crate) fn begins(&self, component: &Arc<str>) -> Begins {
         let admission = &self.admission;
-        admission.desk().expects_heavy(&self.key, component)
-            || admission.shared_time().is_over(&self.key.caller, Instant::now())
+        if admission.desk().expects_heavy(&self.key, component) {
+            Begins::Heavy
+        } else if admission.shared_time().is_over(&self.key.caller, Instant::now()) {
+            Begins::InPool
+        } else {
+            Begins::OnSharedThreads
+        }
     }
 
     /// Records whether the call computed for long, and for how long it was polled on the shared threads.

@@ -40,9 +40,9 @@ impl SharedTime {
         }
     }
 
-    /// A caller calls.
+    /// A caller calls. The host's own calls do not count as others.
     pub(super) fn called(&mut self, caller: &Caller, now: Instant) {
-        if self.last.as_ref() == Some(caller) {
+        if self.last.as_ref() == Some(caller) || matches!(caller, Caller::Component(_)) {
             return;
         }
         if self.last.replace(caller.clone()).is_some() {
@@ -116,6 +116,8 @@ mod tests {
         shared.used(&greedy, Duration::from_secs(3_600), now);
         assert!(shared.is_over(&greedy, now));
         shared.called(&greedy, now);
+        shared.called(&Caller::Component("feed".into()), now + OTHERS);
+        shared.called(&greedy, now + OTHERS);
         assert!(!shared.is_over(&greedy, now + OTHERS), "nobody else has called for a while");
         shared.called(&member("modest"), now + OTHERS);
         assert!(shared.is_over(&greedy, now + OTHERS));

@@ -185,18 +185,19 @@ async fn a_callers_calls_are_expected_to_be_as_heavy_as_its_last_ones() {
     for _ in 0..3 {
         a.learn(&heavy, true, Duration::ZERO);
         a.learn(&light, false, Duration::ZERO);
-        assert!(!a.expects_heavy(&heavy));
+        assert_eq!(a.begins(&heavy), Begins::OnSharedThreads);
     }
     a.learn(&heavy, true, Duration::ZERO);
-    assert!(a.expects_heavy(&heavy) && !a.expects_heavy(&light) && !b.expects_heavy(&heavy));
+    assert_eq!(a.begins(&heavy), Begins::Heavy);
+    assert_eq!([a.begins(&light), b.begins(&heavy)], [Begins::OnSharedThreads; 2]);
     for _ in 0..100 {
         a.learn(&heavy, true, Duration::ZERO);
     }
     for _ in 0..5 {
-        assert!(a.expects_heavy(&heavy));
+        assert_eq!(a.begins(&heavy), Begins::Heavy);
         a.learn(&heavy, false, Duration::ZERO);
     }
-    assert!(!a.expects_heavy(&heavy), "a handful of light ones and it is light again");
+    assert_eq!(a.begins(&heavy), Begins::OnSharedThreads, "a handful of light ones and it is light again");
 }
 
 #[tokio::test]
@@ -205,14 +206,14 @@ async fn a_caller_that_had_much_of_the_shared_threads_is_for_the_idle_pool_while
     let (first, second) = (component(), Arc::from("another"));
     let greedy = admission.enter(member("a"), false).unwrap();
     greedy.learn(&first, false, Duration::from_secs(3_600));
-    assert!(!greedy.expects_heavy(&first), "nobody else is there");
+    assert_eq!(greedy.begins(&first), Begins::OnSharedThreads, "nobody else is there");
     let modest = admission.enter(member("b"), false).unwrap();
     modest.learn(&first, false, Duration::from_micros(500));
-    assert!(greedy.expects_heavy(&first) && greedy.expects_heavy(&second), "whatever it calls");
-    assert!(!modest.expects_heavy(&first));
+    assert_eq!([greedy.begins(&first), greedy.begins(&second)], [Begins::InPool; 2], "whatever it calls");
+    assert_eq!(modest.begins(&first), Begins::OnSharedThreads);
     drop(greedy);
     let again = admission.enter(member("a"), false).unwrap();
-    assert!(again.expects_heavy(&first), "also when it had no call for a moment");
+    assert_eq!(again.begins(&first), Begins::InPool, "also when it had no call for a moment");
 }
 
 #[tokio::test]

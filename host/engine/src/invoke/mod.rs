@@ -156,7 +156,7 @@ impl Engine {
             let (engine, component, ticks) = (self.clone(), component.clone(), ticks.clone());
             Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
         };
-        let expected = entered.expects_heavy(&component.name);
+        let begins = entered.begins(&component.name);
         let heavy = async {
             tokio::select! {
                 turn = tokio::time::timeout_at(deadline, entered.heavy_turn()) => turn.ok(),
@@ -164,7 +164,7 @@ impl Engine {
             }
         };
         let mut shared = Duration::ZERO;
-        let result = match self.idle_pool.drive(work, &ticks, expected, heavy, &mut shared).await {
+        let result = match self.idle_pool.drive(work, &ticks, begins, heavy, &mut shared).await {
             Ok(Some(result)) => result,
             Ok(None) if component.cut.is_cancelled() => Err(Stopped::by(Failure::Cut)),
             // It waited for its caller's other calls, not for the component.
