@@ -65,12 +65,10 @@ impl IdlePool {
         }
         let Some(turn) = turn.await else { return Ok(None) };
         let lent = Lent::here(work);
-        let heavy = self.run(async move {
-            let done = lent.await;
-            drop(turn);
-            done
-        });
-        heavy.await.map(Some)
+        // The turn ends here: admission's lock is not for a thread of the lowest priority.
+        let (done, turn) = self.run(async move { (lent.await, turn) }).await?;
+        drop(turn);
+        Ok(Some(done))
     }
 
     /// Runs a task in the pool.

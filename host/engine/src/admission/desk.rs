@@ -207,21 +207,26 @@ impl Desk {
     /// Gives blocked calls of a component back to their callers' queues, until one of them can run. A caller that runs all that
     /// it may can't use the component's room, and must not keep it from those behind.
     fn unblock(&mut self, component: &Arc<str>) {
-        loop {
-            let Some(of_component) = self.components.get_mut(component) else { return };
+        let mut unblocked = Vec::new();
+        while let Some(of_component) = self.components.get_mut(component) {
             let next = of_component.blocked.pop_front();
             if of_component.running == 0 && of_component.blocked.is_empty() {
                 self.components.remove(component);
             }
-            let Some((key, waiter)) = next else { return };
-            let Some(share) = self.callers.get_mut(&key) else { continue };
-            share.waiting.push_front(waiter);
-            let can_run = share.running < self.options.most_running(&key.caller);
-            // It has had its turn among the callers.
-            self.make_ready(&key, true);
+            let Some((key, waiter)) = next else { break };
+            let Some(share) = self.callers.get(&key) else { continue };
+            let can_run = share.running < self.options.most_running(&key.caller) && self.has_room_of_host(&key);
+            unblocked.push((key, waiter));
             if can_run {
-                return;
+                break;
             }
+        }
+        // They have had their turn among the callers: they are the first again, in their order.
+        for (key, waiter) in unblocked.into_iter().rev() {
+            if let Some(share) = self.callers.get_mut(&key) {
+                share.waiting.push_front(waiter);
+            }
+            self.make_ready(&key, true);
         }
     }
 

@@ -148,6 +148,33 @@ async fn the_room_of_a_component_goes_past_a_caller_that_runs_all_that_it_may() 
 }
 
 #[tokio::test]
+async fn the_room_of_a_component_goes_past_a_call_of_the_host_that_has_its_half() {
+    let (admission, _) = admission(AdmissionOptions { running: 12, ..options() });
+    let (full, other): (Arc<str>, Arc<str>) = ("full".into(), "other".into());
+    let people: Vec<Entered> = (0..6).map(|_| admission.enter(Caller::Unlimited, false).unwrap()).collect();
+    let of_host = |number| admission.enter(Caller::Component(format!("c{number}").into()), false).unwrap();
+    let events: Vec<Entered> = (0..7).map(of_host).collect();
+    let person = admission.enter(member("a"), false).unwrap();
+    let mut turns = Vec::new();
+    for entered in events[..3].iter().chain(&people) {
+        turns.push(entered.turn(&full).await.unwrap());
+    }
+    let (event, waits) = (events[3].turn(&full), person.turn(&full));
+    tokio::pin!(event, waits);
+    assert!(at_once(&mut event).await.is_none() && at_once(&mut waits).await.is_none(), "the component is full");
+    let mut elsewhere = Vec::new();
+    for entered in &events[4..] {
+        elsewhere.push(at_once(entered.turn(&other)).await.expect("the host has less than its half").unwrap());
+    }
+    turns.pop();
+    let _turn = at_once(&mut waits).await.expect("the host's own call can't take the room");
+    assert!(at_once(&mut event).await.is_none());
+    elsewhere.pop();
+    turns.pop();
+    assert!(at_once(&mut event).await.is_some());
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_for_each_caller_and_together() {
     let (admission, _) = admission(AdmissionOptions { bytes: 10, bytes_per_caller: 6, ..options() });
     let address = |last| Caller::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)));

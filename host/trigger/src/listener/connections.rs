@@ -36,6 +36,7 @@ struct Table {
 pub(super) struct Connection {
     number: u64,
     peer: IpAddr,
+    is_of_proxy: bool,
     handle: ConnectionHandle,
     begun: Instant,
     /// When its last request ended, or when it was opened, in milliseconds since `begun`.
@@ -72,18 +73,30 @@ impl Connections {
 
     /// Enters a connection; none when it has to be closed, because too many others are in use.
     fn admit(&self, peer: IpAddr, handle: ConnectionHandle) -> Option<Arc<Connection>> {
+        let mut closed = Vec::new();
+        let entered = self.enter(peer, handle, &mut closed);
+        shut_down(&closed);
+        entered
+    }
+
+    fn enter(
+        &self,
+        peer: IpAddr,
+        handle: ConnectionHandle,
+        closed: &mut Vec<Arc<Connection>>,
+    ) -> Option<Arc<Connection>> {
         let mut table = self.table();
         let of_peer = table.addresses.get(&peer).copied().unwrap_or_default();
         if self.counts(peer) && of_peer >= self.options.per_address {
             let part = (self.options.per_address / PART).max(1);
-            if !self.close_idle(&mut table, Some(peer), part) {
+            if !self.take_idle(&mut table, Some(peer), part, closed) {
                 self.refusals.count(Refusal::ConnectionAddress);
                 return None;
             }
         }
         if table.open.len() >= self.options.connections {
             let part = (self.options.connections / PART).max(1);
-            if !self.close_idle(&mut table, None, part) {
+            if !self.take_idle(&mut table, None, part, closed) {
                 self.refusals.count(Refusal::ConnectionFull);
                 return None;
             }
@@ -92,6 +105,7 @@ impl Connections {
         let connection = Arc::new(Connection {
             number: table.next,
             peer,
+            is_of_proxy: self.options.proxies.trusts(peer),
             handle,
             begun: self.begun,
             last: AtomicU64::new(milliseconds(self.begun.elapsed())),
@@ -107,7 +121,9 @@ impl Connections {
 
     /// Closes some connections that do nothing.
     pub(super) fn make_room(&self) {
-        self.close_idle(&mut self.table(), None, (self.options.connections / PART).max(1));
+        let mut closed = Vec::new();
+        self.take_idle(&mut self.table(), None, (self.options.connections / PART).max(1), &mut closed);
+        shut_down(&closed);
     }
 
     /// Whether the limit of an address holds for this one.
@@ -115,8 +131,9 @@ impl Connections {
         (self.options.count_loopback || !peer.is_loopback()) && !self.options.proxies.trusts(peer)
     }
 
-    /// Closes some connections without a request, of one address or of all; false when there are none.
-    fn close_idle(&self, table: &mut Table, of: Option<IpAddr>, part: usize) -> bool {
+    /// Removes some connections without a request, of one address or of all; false when there are none. They are to be shut down
+    /// when the table is not locked any more: whoever ends a connection waits for it.
+    fn take_idle(&self, table: &mut Table, of: Option<IpAddr>, part: usize, closed: &mut Vec<Arc<Connection>>) -> bool {
         let idle = |connection: &&Arc<Connection>| {
             of.is_none_or(|peer| connection.peer == peer) && connection.in_flight.load(Ordering::Relaxed) == 0
         };
@@ -130,15 +147,20 @@ impl Connections {
         }
         for connection in &idle {
             self.refusals.count(Refusal::ConnectionIdle);
-            connection.handle.shut_down();
             table.remove(connection);
         }
-        !idle.is_empty()
+        let some = !idle.is_empty();
+        closed.append(&mut idle);
+        some
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn shut_down(connections: &[Arc<Connection>]) {
+    connections.iter().for_each(|connection| connection.handle.shut_down());
 }
 
 impl Entry {
@@ -178,6 +200,11 @@ impl Connection {
     /// The client's end.
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// Whether it is a trusted proxy's, which carries many clients on one connection.
+    pub(super) fn is_of_proxy(&self) -> bool {
+        self.is_of_proxy
     }
 
     /// Bytes have come.

@@ -2,7 +2,7 @@
 //!
 //! The runtime runs what is ready in the order in which it became so. A connection with a hundred requests would have a hundred
 //! places in that order, so those that come with others start one after the other. Refusals, which cost a client nothing, are
-//! sent at a pace.
+//! sent at a pace. The connections of trusted proxies carry many clients, and are left alone.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -10,18 +10,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Between two refusals, on average: they take a small part of a core.
 const BETWEEN: Duration = Duration::from_micros(250);
 /// What was not used of the pace in so long may be used at once.
 const SAVED: Duration = Duration::from_millis(25);
+/// No refusal waits longer, also behind those of clients that are gone by now.
+const MOST: Duration = Duration::from_secs(5);
 
 /// What all connections of a listener share.
 pub(super) struct Fairness {
-    /// Requests that start with others before them.
-    starts: Semaphore,
     /// When the next refusal is due.
     next_refusal: Mutex<Instant>,
 }
@@ -33,23 +32,23 @@ pub(super) struct Queues {
     refusal: tokio::sync::Mutex<()>,
 }
 
-impl Fairness {
-    pub(super) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { starts: Semaphore::new(cores), next_refusal: Mutex::new(Instant::now()) }
-    }
-
+impl Queues {
     /// Polls a response for the first time, when its turn has come and all that is ready has run: this is where a request is
     /// checked, and refused or taken in. None: it is not there yet.
-    pub(super) async fn start<F: Future>(&self, queues: &Queues, mut response: Pin<&mut F>) -> Option<F::Output> {
-        let _of_connection = queues.start.lock().await;
-        let _of_all = self.starts.acquire().await;
+    pub(super) async fn start<F: Future>(&self, mut response: Pin<&mut F>) -> Option<F::Output> {
+        let _of_connection = self.start.lock().await;
         tokio::task::yield_now().await;
         std::future::poll_fn(|context| match response.as_mut().poll(context) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending => Poll::Ready(None),
         })
         .await
+    }
+}
+
+impl Fairness {
+    pub(super) fn new() -> Self {
+        Self { next_refusal: Mutex::new(Instant::now()) }
     }
 
     /// Waits until a response with this status may be sent: at once unless it is a refusal.
@@ -68,7 +67,7 @@ impl Fairness {
     /// When the refusal that comes now is due.
     fn due(&self, now: Instant) -> Instant {
         let mut next = self.next_refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = now.checked_sub(SAVED).map_or(*next, |earliest| earliest.max(*next));
+        let due = now.checked_sub(SAVED).map_or(*next, |earliest| earliest.max(*next)).min(now + MOST);
         *next = due + BETWEEN;
         due
     }
@@ -95,6 +94,10 @@ mod tests {
         assert_eq!(due.last(), Some(&(4_001 * BETWEEN)), "a second for four thousand");
         let later = now + Duration::from_secs(9);
         assert!(fairness.due(later) <= later, "it is quiet again");
+        // Clients that send many requests and take none of the answers.
+        let longest = (0..100_000).map(|_| fairness.due(later) - later).max();
+        assert_eq!(longest, Some(MOST));
+        assert!(fairness.due(later + 2 * MOST) <= later + 2 * MOST);
     }
 
     #[tokio::test]
@@ -114,10 +117,9 @@ mod tests {
     /// A hundred requests of one connection, and one of another that comes last.
     #[tokio::test]
     async fn many_requests_of_a_connection_start_one_after_the_other() {
-        let fairness = Arc::new(Fairness::new());
         let begun = Arc::new(AtomicUsize::new(0));
         let request = |queues: &Arc<Queues>| {
-            let (fairness, queues, begun) = (fairness.clone(), queues.clone(), begun.clone());
+            let (queues, begun) = (queues.clone(), begun.clone());
             tokio::spawn(async move {
                 let mut response = pin!(async {
                     let before = begun.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +127,7 @@ mod tests {
                     tokio::task::yield_now().await;
                     before
                 });
-                match fairness.start(&queues, response.as_mut()).await {
+                match queues.start(response.as_mut()).await {
                     Some(before) => before,
                     None => response.await,
                 }

@@ -90,7 +90,7 @@ impl Listener {
                     () = &mut ending => break,
                     arrived = arrivals.recv() => arrived,
                 };
-                let Some(arrival) = arrived else { break };
+                let Some(arrival) = arrived else { return Err(io::Error::other("the door of a listener is closed")) };
                 let Arrival { socket, entry, deadline } = arrival?;
                 let connection = entry.connection().clone();
                 let stream = match Stream::new(socket, entry, self.options.write_time, self.refusals.clone()) {
@@ -146,7 +146,8 @@ async fn answered<B>(
     fairness: Arc<Fairness>,
 ) -> Response<B> {
     let mut response = pin!(response);
-    let started = if in_flight.is_alone() { None } else { fairness.start(&connection.queues, response.as_mut()).await };
+    let starts_at_once = in_flight.is_alone() || connection.is_of_proxy();
+    let started = if starts_at_once { None } else { connection.queues.start(response.as_mut()).await };
     let response = match started {
         Some(response) => response,
         None => response.await,
@@ -156,7 +157,9 @@ async fn answered<B>(
     }
     // A connection whose refusal waits does nothing, and makes room.
     drop(in_flight);
-    fairness.pace(&connection.queues, response.status()).await;
+    if !connection.is_of_proxy() {
+        fairness.pace(&connection.queues, response.status()).await;
+    }
     response
 }
 
