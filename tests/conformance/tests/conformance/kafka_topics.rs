@@ -100,6 +100,7 @@ impl Site {
         }
     }
 
+    /// Deletes the topic, which has events, and makes it anew; until its broker has the new one.
     async fn remake_topic(&self, partitions: i32) {
         let options = AdminOptions::new();
         let deleted = self.admin.delete_topics(&[&self.topic], &options).await.unwrap();
@@ -110,10 +111,19 @@ impl Site {
             let topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(-1));
             let made = self.admin.create_topics([&topic], &options).await.unwrap();
             if made.iter().all(Result::is_ok) {
-                return;
+                break;
             }
             assert!(begun.elapsed() < PATIENCE, "{made:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // The controller answers before the broker has put the old log away: what is sent until then goes away with it.
+        loop {
+            let ends = self.log.end_offsets(THINGS).await;
+            if ends.as_ref().is_ok_and(|ends| ends.iter().all(|end| *end == 0)) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the broker still has the old topic: {ends:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
