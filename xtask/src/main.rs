@@ -118,13 +118,20 @@ enum Chore {
         #[arg(long)]
         real: bool,
     },
-    /// Measure something; every figure of docs/figures.md comes from here.
+    /// Measure something; every figure of docs/figures.md comes from here, and `all` writes docs/benchmarks.md.
     Bench {
         /// What to measure. None lists what there is.
         name: Option<String>,
-        /// Print figures for programs.
+        /// Print figures for programs, one JSON object a line.
         #[arg(long)]
         json: bool,
+        /// On Redis, MongoDB and Kafka.
+        #[arg(long)]
+        real: bool,
+        /// Another server with the same contract that `http` and `chat` measure beside ours, as http://HOST:PORT; may be given
+        /// several times.
+        #[arg(long, value_name = "URL")]
+        against: Vec<String>,
     },
 }
 
@@ -169,6 +176,8 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Tree => tree::show(&Workspace::read(root)?),
         Chore::Sbom => sbom::write(&Workspace::read(root)?),
         Chore::Soak { minutes, real } => soak(minutes, real),
-        Chore::Bench { name, json } => bench::bench(&Workspace::read(root)?, name.as_deref(), json),
+        Chore::Bench { name, json, real, against } => {
+            bench::bench(&Workspace::read(root)?, name.as_deref(), &bench::Options { json, real, against })
+        }
     }
 }

@@ -9,10 +9,10 @@ mod jobs;
 mod lint;
 mod report;
 mod schedule;
+mod shared_servers;
 mod side_by_side;
 mod suites;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,9 @@ use anyhow::{Result, ensure};
 use self::binaries::Binary;
 use self::jobs::{Ended, Job};
 use self::report::{Count, Outcome, Style};
+use self::shared_servers::SharedServers;
 use self::suites::{Asked, SUITES, Suite, Work};
 use crate::workspace::{Package, Workspace, cargo};
-use xtask::stack::{self, Server, State};
 
 /// How much longer a suite may take in its long form.
 const FULL_FACTOR: u32 = 6;
@@ -55,7 +55,7 @@ pub(crate) fn list() -> ExitCode {
 pub(crate) fn run(workspace: &Workspace, words: &[String], options: Options) -> Result<ExitCode> {
     let started = Instant::now();
     let asked = suites::ask(words)?;
-    let before = servers_up(&workspace.root);
+    let servers = SharedServers::begin(&workspace.root)?;
     let fetching = asked.everything.then(|| fetch::begin(&workspace.root));
     let style = Style::detect();
     let mut session = Session { workspace, asked, options, style, binaries: Vec::new(), broken: None };
@@ -70,29 +70,12 @@ pub(crate) fn run(workspace: &Workspace, words: &[String], options: Options) -> 
     outcomes.extend(session.outcomes(&ended));
     let failures = ended.iter().flat_map(|job| job.watched.failures().into_iter().map(|one| (job.name.as_str(), one)));
     let good = report::print(&outcomes, failures, started.elapsed(), style);
-    end_servers(&workspace.root, &before);
+    servers.end(&workspace.root);
     Ok(code(good))
 }
 
 fn code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The real servers that run.
-fn servers_up(root: &Path) -> Vec<Server> {
-    let status = stack::status(root).unwrap_or_default();
-    status.iter().filter(|status| status.state != State::Down).map(|status| status.server).collect()
-}
-
-/// Ends the real servers that tests brought up, and leaves those alone that ran `before`.
-fn end_servers(root: &Path, before: &[Server]) {
-    let new: Vec<Server> = servers_up(root).into_iter().filter(|server| !before.contains(server)).collect();
-    // None named would be all of them.
-    if !new.is_empty()
-        && let Err(error) = stack::down(root, &new)
-    {
-        eprintln!("the servers that tests brought up go on: {error:#}");
-    }
 }
 
 /// A run of suites.

@@ -35,7 +35,7 @@ pub(crate) struct Package {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
-    kind: Vec<String>,
+    pub(crate) kind: Vec<String>,
     /// Whether it has tests, by its own words.
     pub(crate) test: bool,
     /// The file that its modules begin in.

@@ -2,15 +2,15 @@
 //! all of them. A user who is gone is left out.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use devconnect_sdk::bson::Bson;
 use devconnect_sdk::documents::MOST;
 use devconnect_sdk::prelude::*;
-use model::user;
+use model::{cached, user};
 
 use crate::page::Page;
-use crate::request::{self, ACCEPTED, INTERESTED};
+use crate::request::{self, INTERESTED};
 
 /// What a list of requests shows of each sender.
 const SENDER_FIELDS: [&str; 3] = ["firstName", "lastName", "photoUrl"];
@@ -90,26 +90,14 @@ fn unseen() -> Document {
 }
 
 pub(crate) fn connections(request: &Request) -> Result<Response, Error> {
-    let me = request.user_id()?;
-    let accepted = newest_first("updatedAt", doc! { "fromUserId": 1, "toUserId": 1, "updatedAt": 1 }, |page| {
-        let mut sides = ["toUserId", "fromUserId"].map(|side| doc! { side: me, "status": ACCEPTED });
-        // On each side, so that the index of each goes on there.
-        sides.iter_mut().for_each(|side| side.extend(page.clone()));
-        doc! { "$or": sides.into_iter().collect::<Bson>() }
-    })?;
-    let mut others: Vec<ObjectId> = Vec::with_capacity(accepted.len());
-    let mut seen = BTreeSet::new();
-    for request in &accepted {
-        let ids = [request.get_oid("fromUserId"), request.get_oid("toUserId")];
-        // The earlier database may have two requests of one pair.
-        others.extend(ids.into_iter().flatten().filter(|id| *id != me && seen.insert(*id)));
-    }
-    let projection = user::safe_projection();
+    let others = cached::connections(request.user_id()?)?;
     let mut list = List::new("Connections fetched successfully");
     for some in others.chunks(USERS) {
-        let users = users(some.iter().copied(), &projection)?;
-        for user in some.iter().filter_map(|id| users.get(id)) {
-            list.push(&user::safe(user))?;
+        for card in cached::users(some, &cached::CARD)? {
+            // An empty one is of who is gone.
+            if !card.is_empty() {
+                list.push_json(&card);
+            }
         }
     }
     Ok(list.end(""))
@@ -132,15 +120,19 @@ impl List {
     fn push(&mut self, row: &Document) -> Result<(), Error> {
         let row =
             serde_json::to_vec(row).map_err(|error| Error::internal(format!("a row of a list is no JSON: {error}")))?;
+        self.push_json(&row);
+        Ok(())
+    }
+
+    fn push_json(&mut self, row: &[u8]) {
         if self.body.len() + row.len() > MOST_BYTES {
             self.is_cut = true;
-            return Ok(());
+            return;
         }
         if !std::mem::replace(&mut self.is_empty, false) {
             self.body.push(b',');
         }
         self.body.extend(row);
-        Ok(())
     }
 
     /// With further fields, each behind a comma.
@@ -150,31 +142,6 @@ impl List {
         self.body.push(b'}');
         Response::json_bytes(self.body)
     }
-}
-
-/// All requests that match, those with the latest `date` first and of these the later `_id`.
-///
-/// They are read by `_id`, page by page, because an `_id` never changes: whatever happens to a request meanwhile, it
-/// comes once. `filter` makes a page's filter of what says where the page begins.
-fn newest_first(
-    date: &str,
-    projection: Document,
-    filter: impl Fn(Document) -> Document,
-) -> Result<Vec<Document>, Error> {
-    let mut all: Vec<Document> = Vec::new();
-    let mut page = Document::new();
-    loop {
-        let query = collection(request::COLLECTION).find(filter(page)).project(projection.clone());
-        let found: Vec<Document> = query.row_bytes(REQUEST_BYTES).all()?;
-        let is_last = found.len() < MOST as usize;
-        all.extend(found.into_iter().map(request::cast));
-        match all.last().and_then(|last| last.get("_id")) {
-            Some(id) if !is_last => page = doc! { "_id": { "$gt": id.clone() } },
-            _ => break,
-        }
-    }
-    latest_first(&mut all, date);
-    Ok(all)
 }
 
 fn latest_first(all: &mut [Document], date: &str) {

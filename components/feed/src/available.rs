@@ -4,20 +4,15 @@
 //! Only users whose `_id` is an ObjectId are seen, as nobody could send a request to any other.
 
 use devconnect_sdk::prelude::*;
-use model::user;
+use model::{cached, user};
 
 use crate::headcount;
 
 const REQUESTS: &str = "connectionrequests";
 /// The most elements that the `$in` and `$nin` of a filter may have.
 const MOST_NAMED: usize = 1_000;
-/// The bytes that the users of one answer share, and the least and the most of one of them. Larger ones are without their largest
-/// fields.
-const SHARED_BYTES: u32 = 3 << 20;
-const LEAST_BYTES: u32 = 8 << 10;
-const MOST_BYTES: u32 = 24 << 10;
-/// The most bytes of a request of which one id is read.
-const REQUEST_BYTES: u32 = 1 << 10;
+/// The most bytes of a user or a request of which one id is read.
+const ID_BYTES: u32 = 1 << 10;
 /// No id is less.
 pub(crate) const LEAST: ObjectId = ObjectId::from_bytes([0; 12]);
 
@@ -33,31 +28,47 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Available {
     left_out: Vec<ObjectId>,
+    /// How many of those exist.
+    existing: u64,
 }
 
 impl Available {
-    /// What `member` may be shown.
+    /// What `member` may be shown. The cache has it until a request of the member comes or changes.
     pub(crate) fn to(member: ObjectId) -> Result<Self, Error> {
+        let key = format!("user:{}:requests", member.to_hex());
+        if let Ok(Some(kept)) = cache::get(&key)
+            && let Some((existing, ids)) = kept.split_first_chunk()
+        {
+            return Ok(Self { left_out: cached::ids(ids), existing: u64::from_le_bytes(*existing) });
+        }
         let mut left_out = vec![member];
         others(member, "fromUserId", "toUserId", &mut left_out)?;
         others(member, "toUserId", "fromUserId", &mut left_out)?;
-        Ok(Self::without(left_out))
+        let mut available = Self::without(left_out);
+        available.existing = available.existing()?;
+        let kept = [&available.existing.to_le_bytes()[..], &cached::bytes(&available.left_out)].concat();
+        cached::keep(&key, kept);
+        Ok(available)
     }
 
     fn without(mut left_out: Vec<ObjectId>) -> Self {
         left_out.sort_unstable();
         left_out.dedup();
-        Self { left_out }
+        Self { left_out, existing: 0 }
     }
 
-    /// At most `count` of them as BSON, after the first `skip`.
-    pub(crate) fn users(
-        &self,
-        order: Order,
-        mut skip: u32,
-        count: u32,
-        projection: &Document,
-    ) -> Result<Vec<Vec<u8>>, Error> {
+    /// How many of the left out exist.
+    fn existing(&self) -> Result<u64, Error> {
+        let existing = |ids: &[ObjectId]| collection(user::COLLECTION).count(doc! { "_id": { "$in": ids } });
+        Ok(match self.left_out.as_slice() {
+            // Nobody but the member, who was just read.
+            [_] => 1,
+            ids => ids.chunks(MOST_NAMED).map(existing).sum::<Result<_, _>>()?,
+        })
+    }
+
+    /// The ids of at most `count` of them, after the first `skip`.
+    pub(crate) fn ids(&self, order: Order, mut skip: u32, count: u32) -> Result<Vec<ObjectId>, Error> {
         let (ranges, sort): (Box<dyn Iterator<Item = Document>>, i32) = match order {
             Order::OldestFirst => (Box::new(self.ranges()), 1),
             Order::NewestFirst => (Box::new(self.ranges().rev()), -1),
@@ -75,9 +86,9 @@ impl Available {
                 }
             }
             let missing = count - u32::try_from(found.len()).unwrap_or(count);
-            let query =
-                users.find(range).sort(doc! { "_id": sort }).project(projection.clone()).row_bytes(row_bytes(count));
-            found.extend(query.skip(skip).limit(missing).raw()?);
+            let query = users.find(range).sort(doc! { "_id": sort }).project(doc! { "_id": 1 }).row_bytes(ID_BYTES);
+            let rows = query.skip(skip).limit(missing).raw()?;
+            found.extend(rows.iter().filter_map(|user| Document::from_slice(user).ok()?.get_oid("_id")));
             skip = 0;
             if found.len() >= count as usize {
                 break;
@@ -88,13 +99,7 @@ impl Available {
 
     /// How many there are: all users as [`headcount`] has them, without those of the left out who still exist.
     pub(crate) fn count(&self) -> Result<u64, Error> {
-        let existing = |ids: &[ObjectId]| collection(user::COLLECTION).count(doc! { "_id": { "$in": ids } });
-        let left_out: u64 = match self.left_out.as_slice() {
-            // Nobody but the member, who was just read.
-            [_] => 1,
-            ids => ids.chunks(MOST_NAMED).map(existing).sum::<Result<_, _>>()?,
-        };
-        Ok(headcount::users()?.saturating_sub(left_out))
+        Ok(headcount::users()?.saturating_sub(self.existing))
     }
 
     /// Filters that together match them, each once, from the least ids to the greatest. One at a time: a filter is
@@ -114,18 +119,13 @@ impl Available {
     }
 }
 
-/// The most bytes of each of so many users.
-pub(crate) fn row_bytes(count: u32) -> u32 {
-    (SHARED_BYTES / count.max(1)).clamp(LEAST_BYTES, MOST_BYTES)
-}
-
-/// Adds the users in the field `other` of the requests that have `member` in the field `own`. An index over both
+/// Adds whoever is in the field `other` of the requests that have `member` in the field `own`. An index over both
 /// fields is walked along the second: each query goes on where the one before it ended, however many there are.
 fn others(member: ObjectId, own: &str, other: &str, found: &mut Vec<ObjectId>) -> Result<(), Error> {
     let mut wanted = doc! { "$gte": LEAST };
     loop {
         let query = collection(REQUESTS).find(doc! { own: member, other: &wanted }).sort(doc! { other: 1 });
-        let requests = query.project(doc! { "_id": 0, other: 1 }).row_bytes(REQUEST_BYTES).raw()?;
+        let requests = query.project(doc! { "_id": 0, other: 1 }).row_bytes(ID_BYTES).raw()?;
         let ids = requests.iter().filter_map(|request| Document::from_slice(request).ok()?.get_oid(other));
         let before = found.len();
         found.extend(ids);

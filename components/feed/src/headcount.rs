@@ -1,7 +1,7 @@
 //! How many users there are. That takes a look at every id, which for a large network is far more work than the page it
-//! is told with. So those who joined more than a minute ago are counted once in half a minute, for everybody together,
-//! and only who joined since is counted each time. An id begins with the second it was made in: whoever joins is in
-//! the next count, while an account that ended, or was brought in from elsewhere, may show half a minute later.
+//! is told with. So those who joined more than a minute ago are counted once in half a minute, for everybody together, and who
+//! joined since is counted again when somebody joins or leaves. An id begins with the second it was made in: whoever joins is in
+//! the next count, while an account that ended, or was brought in from elsewhere, may show up to a minute later.
 
 use devconnect_sdk::prelude::*;
 use model::user;
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::available::LEAST;
 
 const KEY: &str = "feed:headcount";
+/// The sum, which each commit makes stale that adds a user or removes one.
+const SUM: &str = "users:count";
 /// How long a count is kept, in seconds.
 const AGE: u32 = 30;
 /// How old an id is before no insert with it can be on its way any more, in milliseconds.
@@ -25,12 +27,17 @@ struct Headcount {
 /// How many users there are.
 pub(crate) fn users() -> Result<u64, Error> {
     // Without a cache it is counted each time.
+    if let Ok(Some(sum)) = cache::get_json(SUM) {
+        return Ok(sum);
+    }
     let settled = match cache::get_json(KEY).ok().flatten() {
         Some(settled) => settled,
         None => counted(clock::now().plus_millis(-SETTLED))?,
     };
     let since = collection(user::COLLECTION).count(doc! { "_id": { "$gte": settled.below } })?;
-    Ok(settled.count + since)
+    let sum = settled.count + since;
+    let _ = cache::fill(SUM, sum.to_string().into_bytes(), AGE);
+    Ok(sum)
 }
 
 /// Counts who joined before `moment`, and keeps it.

@@ -15,7 +15,8 @@ mod reasons;
 mod scores;
 
 use devconnect_sdk::prelude::*;
-use model::user;
+use model::cached;
+use serde::Deserialize;
 
 use crate::answer::Answer;
 use crate::available::Available;
@@ -29,17 +30,25 @@ fn feed(request: &Request) -> Result<Response, Error> {
     let id = request.user_id()?;
     let page = Page::asked(request)?;
     let is_ranked = request.query("ml").as_deref() == Some("true");
-    let caller = caller(id)?;
-    let page = page.within(caller.get_str("membershipTier"));
+    let page = page.within(Some(&caller(id)?.membership_tier));
     let available = Available::to(id)?;
     let answer: Answer =
-        if is_ranked { ranked::answer(&caller, &available, page) } else { plain::answer(&available, page) }?;
+        if is_ranked { ranked::answer(id, &available, page) } else { plain::answer(&available, page) }?;
     Ok(Response::json(&answer))
 }
 
 /// What the feed wants to know of who asks for it.
-fn caller(id: ObjectId) -> Result<Document, Error> {
-    let query = collection(user::COLLECTION).find(doc! { "_id": id });
-    let found = query.project(doc! { "membershipTier": 1, "skills": 1, "age": 1 }).first::<Document>()?;
-    found.map(user::cast).ok_or_else(|| Error::not_found("User not found"))
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Caller {
+    #[serde(default)]
+    membership_tier: String,
+}
+
+fn caller(id: ObjectId) -> Result<Caller, Error> {
+    let card = cached::user(id, &cached::CARD)?;
+    if card.is_empty() {
+        return Err(Error::not_found("User not found"));
+    }
+    serde_json::from_slice(&card).map_err(|error| Error::internal(format!("a card is no JSON: {error}")))
 }

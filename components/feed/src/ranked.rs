@@ -3,13 +3,11 @@
 //! finds no single elements of arrays by an index). From one page to the next the ranking is the same while nobody
 //! joins, changes or is asked.
 
-use std::collections::BTreeMap;
-
 use devconnect_sdk::prelude::*;
-use model::user;
+use model::{cached, user};
 
-use crate::answer::{Answer, Recommendations};
-use crate::available::{Available, Order, row_bytes};
+use crate::answer::{self, Answer, Recommendations};
+use crate::available::{Available, Order};
 use crate::catalogue::Catalogue;
 use crate::page::Page;
 use crate::profile::Profile;
@@ -31,32 +29,34 @@ struct Candidate {
     total: f64,
 }
 
-pub(crate) fn answer(caller: &Document, available: &Available, page: Page) -> Result<Answer, Error> {
+pub(crate) fn answer(caller: ObjectId, available: &Available, page: Page) -> Result<Answer, Error> {
     let mut catalogue = Catalogue::embedded()?;
-    let member = Profile::of(caller, &mut catalogue);
-    let wanted = doc! { "skills": 1, "age": 1 };
-    let pool = available.users(Order::NewestFirst, 0, POOL, &wanted)?;
-    let seen = pool.len() as u64;
-    let total_available = if pool.len() < POOL as usize { seen } else { available.count()?.max(seen) };
+    let caller = Document::from_slice(&cached::user(caller, &cached::SKILLS)?).unwrap_or_default();
+    let member = Profile::of(&user::cast(caller), &mut catalogue);
+    let ids = available.ids(Order::NewestFirst, 0, POOL)?;
+    let seen = ids.len() as u64;
+    let total_available = if ids.len() < POOL as usize { seen } else { available.count()?.max(seen) };
+    let pool = cached::users(&ids, &cached::SKILLS)?;
     let ranking = ranking(&member, &pool, &mut catalogue);
 
     let (offset, limit) = (page.offset() as usize, page.limit as usize);
     let chosen: Vec<&Candidate> = ranking.iter().skip(offset).take(limit).collect();
-    let mut users = users(&chosen)?;
     let (mut data, mut high_match) = (Vec::with_capacity(chosen.len()), 0);
-    for candidate in chosen {
-        // Who is gone since the pool was read is left out.
-        let Some(mut shown) = users.remove(&candidate.id) else { continue };
-        shown.insert("recommendationScore", candidate.total);
+    let cards = cached::users(&chosen.iter().map(|candidate| candidate.id).collect::<Vec<_>>(), &cached::CARD)?;
+    for (candidate, card) in chosen.into_iter().zip(cards) {
+        let mut more = Document::new();
+        more.insert("recommendationScore", candidate.total);
         let reasons = reasons(&member, &candidate.profile, &candidate.scores, &catalogue);
-        shown.insert("recommendationReasoning", reasons);
-        shown.insert("scoreBreakdown", breakdown(&candidate.scores));
+        more.insert("recommendationReasoning", reasons);
+        more.insert("scoreBreakdown", breakdown(&candidate.scores));
+        // Who is gone since the pool was read is left out.
+        let Some(shown) = answer::member(card, &more)? else { continue };
         data.push(shown);
         high_match += usize::from(candidate.total >= HIGH);
     }
     let recommendations = Recommendations {
         total_available,
-        ml_processed: pool.len(),
+        ml_processed: ids.len(),
         returned: data.len(),
         high_match,
         page: page.number,
@@ -81,19 +81,6 @@ fn ranking(member: &Profile, pool: &[Vec<u8>], catalogue: &mut Catalogue) -> Vec
     // Stable: the pool has the newest first.
     ranking.sort_by(|one, other| other.total.total_cmp(&one.total));
     ranking
-}
-
-/// The candidates of a page as they are shown, by id.
-fn users(chosen: &[&Candidate]) -> Result<BTreeMap<ObjectId, Document>, Error> {
-    if chosen.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let ids: Vec<ObjectId> = chosen.iter().map(|candidate| candidate.id).collect();
-    let query = collection(user::COLLECTION).find(doc! { "_id": { "$in": ids } }).project(user::safe_projection());
-    let count = u32::try_from(chosen.len()).unwrap_or(POOL);
-    let found = query.limit(count).row_bytes(row_bytes(count)).raw()?;
-    let users = found.iter().filter_map(|user| Document::from_slice(user).ok());
-    Ok(users.filter_map(|user| Some((user.get_oid("_id")?, user::safe(&user)))).collect())
 }
 
 fn breakdown(scores: &Scores) -> Document {

@@ -1,6 +1,5 @@
 //! The conversation of a pair: how many messages it has had, and when the last one was. Its document is raised in the
-//! commit of each message, so that of two messages at once one gets its place and the other tries again behind it; and
-//! in the commit of each stamp, so that what was cached before it is known to be old.
+//! commit of each message, so that of two messages at once one gets its place and the other tries again behind it.
 
 use devconnect_sdk::prelude::*;
 
@@ -16,8 +15,6 @@ pub(crate) struct Conversation {
     known: bool,
     /// The place of the newest message, from 1; 0 when it has none with a place.
     pub(crate) seq: i64,
-    /// How often a message of it was stamped.
-    pub(crate) stamps: i64,
     /// When the newest message was.
     ts: DateTime,
 }
@@ -26,18 +23,17 @@ impl Conversation {
     /// Reads it. One that is not known yet may have messages of the earlier database.
     pub(crate) fn of(pair: &str) -> Result<Self, Error> {
         let found: Option<Document> = collection(COLLECTION).by_id(pair)?;
-        let number = |name: &str| found.as_ref().and_then(|found| found.get_i64(name)).unwrap_or_default();
+        let seq = found.as_ref().and_then(|found| found.get_i64("seq")).unwrap_or_default();
         let ts = match &found {
             Some(found) => found.get_date("ts"),
             None => newest_ts(pair)?,
         };
-        Ok(Self {
-            pair: pair.to_owned(),
-            known: found.is_some(),
-            seq: number("seq"),
-            stamps: number("stamps"),
-            ts: ts.unwrap_or(DateTime::from_millis(0)),
-        })
+        Ok(Self { pair: pair.to_owned(), known: found.is_some(), seq, ts: ts.unwrap_or(DateTime::from_millis(0)) })
+    }
+
+    /// One that had a message with a place, as the cache has it.
+    pub(crate) fn cached(pair: &str, seq: i64, ts: DateTime) -> Self {
+        Self { pair: pair.to_owned(), known: true, seq, ts }
     }
 
     /// The place and the time of a message that follows now. Time never goes back within a conversation.
@@ -52,15 +48,9 @@ impl Conversation {
             let change = doc! { "$set": { "seq": seq, "ts": ts, "updatedAt": ts } };
             commit.update(COLLECTION, doc! { "_id": &self.pair, "seq": self.seq }, change).must_match()
         } else {
-            let new =
-                doc! { "_id": &self.pair, "seq": seq, "stamps": 0_i64, "ts": ts, "createdAt": ts, "updatedAt": ts };
+            let new = doc! { "_id": &self.pair, "seq": seq, "ts": ts, "createdAt": ts, "updatedAt": ts };
             commit.insert(COLLECTION, &new)
         }
-    }
-
-    /// Adds to a commit that a message was stamped. Conversations of the earlier database have nothing to say it to.
-    pub(crate) fn stamped(pair: &str, commit: Commit) -> Commit {
-        commit.update(COLLECTION, doc! { "_id": pair }, doc! { "$inc": { "stamps": 1_i64 } })
     }
 }
 

@@ -1,10 +1,7 @@
 //! The history of a conversation: what both wrote, oldest first, page by page towards the past.
 
 use devconnect_sdk::prelude::*;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::conversation::Conversation;
 use crate::{message, recent};
 
 /// How many messages a page has unless the client says otherwise.
@@ -17,12 +14,6 @@ const ROW_BYTES: u32 = 24 << 10;
 /// What a message as it is shown may have more than one as it is stored: quotes and names.
 const MORE: usize = 256;
 
-/// What is cached.
-#[derive(Serialize)]
-struct Page {
-    data: Vec<Box<RawValue>>,
-}
-
 pub(crate) fn history(request: &Request) -> Result<Response, Error> {
     let (me, other) = (request.user_id()?, request.id_param("targetUserId")?);
     let limit = request.query_as::<u32>("limit")?.unwrap_or(USUAL);
@@ -31,27 +22,26 @@ pub(crate) fn history(request: &Request) -> Result<Response, Error> {
     }
     let (pair, limit) = (message::pair(me, other), limit.min(MOST));
     match request.query("before").filter(|before| !before.is_empty()) {
-        Some(before) => answer(&read(older_than(&pair, &before)?, limit)?),
+        Some(before) => Ok(answer(&list(&read(older_than(&pair, &before)?, limit)?)?)),
         None => newest(&pair, limit),
     }
 }
 
 fn newest(pair: &str, limit: u32) -> Result<Response, Error> {
-    let in_cache = limit <= recent::KEPT;
-    // Before the messages: what is stored meanwhile makes the list too new for it, never too old.
-    let conversation = if in_cache { Some(Conversation::of(pair)?) } else { None };
-    if let Some(conversation) = &conversation
-        && let Some(data) = recent::newest(pair, conversation, limit)
-    {
-        return Ok(Response::json(&Page { data }));
+    if limit > recent::KEPT {
+        return Ok(answer(&list(&read(doc! { "pair": pair }, limit)?)?));
     }
-    let mut data = read(doc! { "pair": pair }, if in_cache { recent::KEPT } else { limit })?;
-    if let Some(conversation) = &conversation {
-        let documents: Vec<Document> = data.iter().filter_map(|row| Document::from_slice(row).ok()).collect();
-        recent::keep(pair, conversation, &documents);
+    if let Some(kept) = recent::newest(pair, limit) {
+        return Ok(answer(&kept));
     }
-    data.truncate(limit as usize);
-    answer(&data)
+    let found = read(doc! { "pair": pair }, recent::KEPT)?;
+    let all = list(&found)?;
+    let asked = match found.get(..limit as usize) {
+        Some(asked) => answer(&list(asked)?),
+        None => answer(&all),
+    };
+    recent::keep(pair, all);
+    Ok(asked)
 }
 
 /// Newest first, as it is stored.
@@ -61,19 +51,23 @@ fn read(filter: Document, limit: u32) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 /// Oldest first, message by message: two hundred long ones are some MiB, which is not to be there several times.
-fn answer(newest_first: &[Vec<u8>]) -> Result<Response, Error> {
+fn list(newest_first: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     let bytes: usize = newest_first.iter().map(|row| row.len() + MORE).sum();
-    let mut body = Vec::with_capacity(bytes + MORE);
-    body.extend(b"{\"data\":[");
+    let mut list = Vec::with_capacity(bytes + MORE);
+    list.push(b'[');
     let mut separator: &[u8] = b"";
     // A document that can't be read is no message.
     for message in newest_first.iter().rev().filter_map(|row| Document::from_slice(row).ok()) {
-        body.extend(std::mem::replace(&mut separator, b","));
-        serde_json::to_writer(&mut body, &message::shown(&message))
+        list.extend(std::mem::replace(&mut separator, b","));
+        serde_json::to_writer(&mut list, &message::shown(&message))
             .map_err(|error| Error::internal(format!("a message is no JSON: {error}")))?;
     }
-    body.extend(b"]}");
-    Ok(Response::json_bytes(body))
+    list.push(b']');
+    Ok(list)
+}
+
+fn answer(list: &[u8]) -> Response {
+    Response::json_bytes([&b"{\"data\":"[..], list, b"}"].concat())
 }
 
 /// What comes before a message, in the order of time, place and id. Messages of the earlier database have no place and

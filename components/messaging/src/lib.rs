@@ -6,6 +6,7 @@ mod contacts;
 mod conversation;
 mod described;
 mod history;
+mod known;
 mod message;
 mod presence;
 mod recent;

@@ -4,6 +4,7 @@
 use devconnect_sdk::prelude::*;
 use devconnect_sdk::presence::Change;
 use devconnect_sdk::{events, sockets};
+use model::cached;
 use model::events::{Presence, USER_EVENTS};
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ pub(crate) fn query(message: &Message) -> Result<Ack, Error> {
 
 /// The event is published before anybody is told: what fails until then is done again, and nothing after it is.
 pub(crate) fn changed(change: &Change) -> Result<(), Error> {
-    let connections = contacts::of(change.user)?;
+    let connections = cached::connections(change.user)?;
     let event = Presence { socket_id: &change.socket }.event(change.user, change.online);
     events::publish(USER_EVENTS, &change.user.to_hex(), event.event_type, &event)?;
     let targets: Vec<sockets::Target> = connections.into_iter().map(sockets::user).collect();

@@ -5,9 +5,10 @@ use model::events::{MESSAGE_EVENTS, Sent};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::contacts;
 use crate::conversation::Conversation;
+use crate::known::{self, Known};
 use crate::message::{self, New};
-use crate::{contacts, recent};
 
 /// How often a message is tried when another one of the conversation came first.
 const TRIES: u32 = 32;
@@ -18,10 +19,14 @@ const LONGEST_CLIENT_ID: usize = 128;
 
 pub(crate) fn send(message: &Message) -> Result<Ack, Error> {
     let new = new(message)?;
-    contacts::only_connected(new.from, new.to)?;
     let pair = message::pair(new.from, new.to);
+    let mut known = Known::of(&pair);
+    contacts::only_connected(new.from, new.to)?;
     for _ in 0..TRIES {
-        let conversation = Conversation::of(&pair)?;
+        let conversation = match known.take() {
+            Some(known) => known.conversation(&pair),
+            None => Conversation::of(&pair)?,
+        };
         let (seq, ts) = conversation.next(clock::now());
         let document = new.document(seq, ts);
         let event =
@@ -29,15 +34,17 @@ pub(crate) fn send(message: &Message) -> Result<Ack, Error> {
         let commit = conversation.advance(Commit::new(), ts).insert(message::COLLECTION, &document);
         match commit.envelope(MESSAGE_EVENTS, &pair, &event).run() {
             Ok(_) => {
-                recent::add(&pair, &conversation, &document);
+                known::add(&pair, &conversation, ts);
                 // It is stored; who does not receive it now finds it in the history.
                 let both = [sockets::user(new.from), sockets::user(new.to)];
                 let _ = sockets::emit(&both, "private-message", &new.live(ts));
                 return Done::of(new.id, ts);
             }
             Err(error) if error.is_duplicate_of(message::CLIENT_ID_INDEX) => return again(&new),
-            // Another message of the conversation came first.
-            Err(documents::Error::Unmet { write: 0 } | documents::Error::Duplicate { write: 0, .. }) => {}
+            // Another message of the conversation came first; the cache may know it by now.
+            Err(documents::Error::Unmet { write: 0 } | documents::Error::Duplicate { write: 0, .. }) => {
+                known = Known::of(&pair).filter(|known| known.conversation(&pair) != conversation);
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -4,8 +4,7 @@ use devconnect_sdk::prelude::*;
 use model::events::{MESSAGE_EVENTS, Stamped};
 use serde::Serialize;
 
-use crate::conversation::Conversation;
-use crate::{message, recent, send};
+use crate::{message, send};
 
 /// One kind of stamp.
 struct Stamp {
@@ -39,13 +38,13 @@ impl Stamp {
         let commit = Commit::new()
             .update(
                 message::COLLECTION,
-                doc! { "_id": id, "toUserId": me, field: null },
+                // With the pair, since what is cached of it follows from the message. An old message may have none yet.
+                doc! { "_id": id, "toUserId": me, "pair": { "$in": [&pair, null] }, field: null },
                 doc! { "$set": { field: at, "updatedAt": at } },
             )
             .must_match();
-        match Conversation::stamped(&pair, commit).envelope(MESSAGE_EVENTS, &pair, &event).run() {
+        match commit.envelope(MESSAGE_EVENTS, &pair, &event).run() {
             Ok(_) => {
-                recent::forget(&pair);
                 let _ = sockets::emit(&[sockets::user(from)], self.event, &Put { id, at: at.millis() });
                 Ack::json(&Done { ok: true, put: Put { id, at: at.millis() } })
             }

@@ -68,7 +68,7 @@ impl NewUser {
     }
 }
 
-/// Where the owner's view is cached, as JSON. Whatever changes the document makes it stale in the same commit.
+/// Where the owner's view is cached, as JSON. Each commit that changes the document makes it stale (`application.toml`).
 pub fn cache_key(id: ObjectId) -> String {
     format!("user:{}", id.to_hex())
 }

@@ -1,6 +1,8 @@
-//! The own notifications over HTTP: newest first, page by page, and each marked as read.
+//! The own notifications over HTTP: newest first, page by page, and each marked as read. The first page is cached until one of
+//! the member's notifications comes or changes.
 
 use devconnect_sdk::prelude::*;
+use model::cached;
 use serde::Serialize;
 
 use crate::stored::{COLLECTION, ROW_BYTES, shown};
@@ -24,9 +26,24 @@ pub(crate) fn list(request: &Request) -> Result<Response, Error> {
     if limit == 0 {
         return Err(Error::bad_request("limit must be at least 1"));
     }
+    let cursor = request.query("cursor").filter(|cursor| !cursor.is_empty());
+    if cursor.is_some() || limit != USUAL {
+        return page(me, cursor.as_deref(), limit);
+    }
+    let key = format!("user:{}:notifications", me.to_hex());
+    if let Ok(Some(body)) = cache::get(&key) {
+        return Ok(Response::json_bytes(body));
+    }
+    let first = page(me, None, USUAL)?;
+    cached::keep(&key, first.body().to_vec());
+    Ok(first)
+}
+
+/// A page behind a cursor, or the first one.
+fn page(me: ObjectId, cursor: Option<&str>, limit: u32) -> Result<Response, Error> {
     let mut filter = doc! { "userId": me };
-    if let Some(cursor) = request.query("cursor").filter(|cursor| !cursor.is_empty()) {
-        filter.extend(after(&cursor)?);
+    if let Some(cursor) = cursor {
+        filter.extend(after(cursor)?);
     }
     let newest = doc! { "createdAt": -1, "_id": -1 };
     // One more, to know whether there is a next page.
@@ -35,12 +52,12 @@ pub(crate) fn list(request: &Request) -> Result<Response, Error> {
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     // Of a notification without a date no page can go on.
-    let next = if more { found.iter().rev().find_map(cursor) } else { None };
+    let next = if more { found.iter().rev().find_map(end) } else { None };
     Ok(Response::json(&Page { data: found.iter().map(shown).collect(), next }))
 }
 
 /// Where a page ends: `milliseconds-id`.
-fn cursor(last: &Document) -> Option<String> {
+fn end(last: &Document) -> Option<String> {
     Some(format!("{}-{}", last.get_date("createdAt")?.millis(), last.get_oid("_id")?.to_hex()))
 }
 

@@ -56,7 +56,11 @@ fn send(user: ObjectId, notifications: &[Document]) -> Result<(), Failure> {
     }
     let ids: Bson = notifications.iter().filter_map(|notification| notification.get_oid("_id")).collect();
     Commit::new()
-        .update(COLLECTION, doc! { "_id": { "$in": ids } }, doc! { "$set": { "deliveredAt": clock::now() } })
+        .update(
+            COLLECTION,
+            doc! { "_id": { "$in": ids }, "userId": user },
+            doc! { "$set": { "deliveredAt": clock::now() } },
+        )
         .many()
         .run()?;
     Ok(())

@@ -2,8 +2,8 @@
 
 use devconnect_sdk::event::{Event, Failure};
 use devconnect_sdk::prelude::*;
+use model::cached;
 use model::events::{ConnectionTold, NOTIFICATION_EVENTS};
-use model::user;
 use serde::Deserialize;
 
 use crate::stored::{COLLECTION, New};
@@ -61,7 +61,7 @@ pub(crate) fn sent(event: &Event) -> Result<(), Failure> {
     Commit::new()
         .update(
             COLLECTION,
-            doc! { "_id": id, "readAt": null },
+            doc! { "_id": id, "userId": user, "readAt": null },
             doc! {
                 "$set": { "count": count, "message": format!("{name} sent you {count} messages") },
                 "$unset": { "deliveredAt": 1 },
@@ -83,8 +83,13 @@ fn store(new: New<'_>, kind: &'static str) -> Result<(), Failure> {
 }
 
 fn first_name(id: ObjectId) -> Result<String, Failure> {
-    let query = collection(user::COLLECTION).find(doc! { "_id": id }).project(doc! { "firstName": 1 });
-    let found: Option<Document> = query.first()?.map(user::cast);
-    let name = found.as_ref().and_then(|user| user.get_str("firstName"));
-    Ok(name.unwrap_or("Somebody").to_owned())
+    /// What a notification wants of a card.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        first_name: Option<String>,
+    }
+    let card = cached::user(id, &cached::CARD)?;
+    let named = serde_json::from_slice::<Named>(&card).ok().and_then(|named| named.first_name);
+    Ok(named.unwrap_or_else(|| "Somebody".to_owned()))
 }

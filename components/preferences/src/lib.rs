@@ -59,7 +59,6 @@ pub(crate) fn store(id: ObjectId, mut set: Document) -> Result<bool, Error> {
         .update(user::COLLECTION, broken, doc! { "$set": { (preferences::FIELD): {} } })
         .update(user::COLLECTION, doc! { "_id": id }, doc! { "$set": set })
         .must_match()
-        .stale(user::cache_key(id))
         .run();
     match written {
         Ok(_) => Ok(true),

@@ -1,5 +1,5 @@
-//! A user's own profile, seen and changed by its owner. The view is cached as it goes out, and a change makes it stale in
-//! its commit: a profile that was just changed is never seen as it was. Which skills a member has is told as an event. The password is not granted to this component and
+//! A user's own profile, seen and changed by its owner. The view is cached as it goes out, and each commit that changes the
+//! user makes it stale (`application.toml`): a profile that was just changed is never seen as it was. Which skills a member has is told as an event. The password is not granted to this component and
 //! so never in a document here.
 
 mod described;
@@ -34,7 +34,7 @@ fn view(request: &Request) -> Result<Response, Error> {
     }
     let view = Response::json(&own(me)?);
     // A cache that is away, or has learnt of a change meanwhile, does not take it.
-    let _ = cache::set_if_absent(&key, view.body(), user::CACHE_AGE);
+    let _ = cache::fill(&key, view.body().to_vec(), user::CACHE_AGE);
     Ok(view)
 }
 
@@ -84,7 +84,7 @@ fn store(me: ObjectId, set: &Document) -> Result<bool, Error> {
         let skills = skills.iter().filter_map(Bson::as_str).map(str::to_owned).collect();
         commit = commit.envelope(USER_EVENTS, &me.to_hex(), &Skills { skills }.event(me));
     }
-    match commit.stale(user::cache_key(me)).run() {
+    match commit.run() {
         Ok(_) => Ok(true),
         Err(documents::Error::Duplicate { .. }) => Ok(false),
         Err(documents::Error::Unmet { .. }) => Err(missing()),

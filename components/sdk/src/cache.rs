@@ -18,6 +18,41 @@ pub fn get_json<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
     Ok(wit::get(key)?.and_then(|value| serde_json::from_slice(&value).ok()))
 }
 
+/// The values under at most 1,000 keys, in their order; at most 16 MiB together.
+pub fn get_many(keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    wit::get_many(keys)
+}
+
+/// Stores `value` under a key that this call has looked at and found without one; true when it was stored. See [`fill_many`].
+pub fn fill(key: &str, value: Vec<u8>, ttl_seconds: u32) -> Result<bool, Error> {
+    Ok(wit::fill_many(&[(key.to_owned(), value)], ttl_seconds)? > 0)
+}
+
+/// Stores values under at most 1,000 keys that this call has looked at, by [`get`] or [`get_many`], and found without one; answers
+/// how many were stored. What was read from the documents after that look is never older than a commit that made the key
+/// stale, so nobody finds an old value. The order matters: look, then read the documents, then fill.
+///
+/// ```no_run
+/// # use devconnect_sdk::prelude::*;
+/// # fn names(id: ObjectId) -> Result<Option<Vec<u8>>, Error> {
+/// let key = format!("greeting:{id}");
+/// if let Ok(Some(kept)) = cache::get(&key) {
+///     return Ok(Some(kept));
+/// }
+/// let found = collection("greetings").find(doc! { "_id": id }).limit(1).raw()?.pop();
+/// if let Some(greeting) = &found {
+///     // A cache that does not answer is no reason to fail.
+///     let _ = cache::fill(&key, greeting.clone(), 600);
+/// }
+/// # Ok(found)
+/// # }
+/// ```
+/// `application.toml` says that the key follows from the collection, and every commit makes it stale:
+/// `[collections.greetings] stale = ["greeting:{_id}"]`.
+pub fn fill_many(values: &[(String, Vec<u8>)], ttl_seconds: u32) -> Result<u32, Error> {
+    wit::fill_many(values, ttl_seconds)
+}
+
 /// Stores `value` for `ttl_seconds`, whatever was there.
 pub fn set(key: &str, value: &[u8], ttl_seconds: u32) -> Result<(), Error> {
     wit::set(key, value, ttl_seconds)
@@ -30,7 +65,8 @@ pub fn set_json<T: Serialize + ?Sized>(key: &str, value: &T, ttl_seconds: u32) -
     wit::set(key, &value, ttl_seconds)
 }
 
-/// Stores `value` unless there is one; true when it was stored.
+/// Stores `value` unless there is one; true when it was stored. For a minute after a commit made the key stale nothing is stored;
+/// what is read from documents is kept by [`fill`].
 pub fn set_if_absent(key: &str, value: &[u8], ttl_seconds: u32) -> Result<bool, Error> {
     wit::set_if_absent(key, value, ttl_seconds)
 }

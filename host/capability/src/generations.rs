@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bson::oid::ObjectId;
 use bson::{Bson, Document, RawDocumentBuf, doc};
+use tokio::sync::Notify;
 
 use crate::documents::{Commit, Documents, Error, Filter, Projection, Query, Write, date};
 
@@ -46,6 +47,8 @@ pub enum Refusal {
 pub struct Generations {
     documents: Arc<dyn Documents>,
     known: ArcSwap<BTreeMap<String, Generation>>,
+    /// Notified when what is known has changed.
+    changed: Notify,
 }
 
 /// The consumer group, and the name in the marks, of a generation of a component.
@@ -61,7 +64,7 @@ pub fn slot(collection: &str, generation: u64) -> String {
 impl Generations {
     /// The generations in these documents; nothing is known before the first [`Generations::look`].
     pub fn new(documents: Arc<dyn Documents>) -> Self {
-        Self { documents, known: ArcSwap::default() }
+        Self { documents, known: ArcSwap::default(), changed: Notify::new() }
     }
 
     /// One component's, as of the last [`Generations::look`].
@@ -82,8 +85,19 @@ impl Generations {
         let known: BTreeMap<_, _> = known.collect();
         if **self.known.load() != known {
             self.known.store(Arc::new(known));
+            self.changed.notify_one();
         }
         Ok(())
+    }
+
+    /// Returns when a [`Generations::look`] of this host has found a change since the last call. It has one waiter.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether one is being built, as of the last [`Generations::look`].
+    pub fn is_any_built(&self) -> bool {
+        self.known.load().values().any(|generation| generation.building.is_some())
     }
 
     /// Starts a generation of a component with these collections empty; returns its number.

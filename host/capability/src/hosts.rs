@@ -25,6 +25,9 @@ pub trait Peers: Send + Sync + 'static {
     /// Whether messages are published, as far as is known.
     fn is_up(&self) -> bool;
 
+    /// Whether messages of other hosts arrive, as far as is known. The publishing side may be up while this one is not.
+    fn hears(&self) -> bool;
+
     /// Changes after each message on [`Channel::Deploys`], and each time that one may have been missed.
     fn deploys(&self) -> tokio::sync::watch::Receiver<()>;
 }

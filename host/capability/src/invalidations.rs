@@ -1,29 +1,35 @@
 //! Invalidations: the cache keys and sessions that a commit made stale in a shared cache. They survive a crash of the host.
 //!
 //! An invalidation is a document in the commit itself, deleted once the cache is invalidated. The committing host does that
-//! at once; when the cache does not answer or the host dies, every host polls for the document, invalidates
-//! the cache as soon as it answers, and until then does not use cached values of these keys. A cache in this process ends
-//! with it and needs none.
+//! at once; when the cache does not answer or the host dies, every host is told of the document by the store, or polls for it,
+//! invalidates the cache as soon as it answers, and until then does not use cached values of these keys. A cache in this process
+//! ends with it and needs none.
 //!
 //! A commit with an unknown outcome may still happen. A shared cache gets the document with it, whenever that is. For a cache in
 //! this process, what the commit makes stale is in doubt until the store can't commit it any more.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
 use bson::{Bson, RawDocumentBuf, doc};
+use futures_util::future::join_all;
+use tokio::sync::Notify;
 
 use crate::cache::{Cache, HOLD, Ttl};
 use crate::clocks::Clock;
+use crate::documents::filter::MAX_ELEMENTS;
 use crate::documents::{Commit, Documents, Error, Filter, Query, Write, date};
 use crate::pending_invalidations::{Due, Pending, PendingInvalidations, Stale};
 use crate::sessions::Sessions;
 
 /// The collection of the invalidations. It is the host's, not the application's.
 pub const COLLECTION: &str = "invalidations";
-/// How often the collection is polled for invalidations of other hosts, and of hosts that died.
+/// How soon invalidations of other hosts are looked at after they were stored, and how often those are tried that the cache
+/// does not have.
 const POLL: Duration = Duration::from_millis(50);
+/// How often they are looked at when the store tells of none.
+const SELDOM: Duration = Duration::from_secs(10);
 /// How many are applied per poll.
 const BATCH: u32 = 200;
 /// How many are, where those would be too large for an answer.
@@ -53,6 +59,21 @@ pub struct Invalidations {
     sessions: Arc<Sessions>,
     clock: Arc<dyn Clock>,
     pending: Arc<PendingInvalidations>,
+    applied: Mutex<Applied>,
+    /// Whose invalidations they are.
+    by: ObjectId,
+    /// Notified of one that the cache does not have, and of a doubt.
+    unsettled: Arc<Notify>,
+    /// Until then the stored ones are polled for, since one of this host's own may come late.
+    doubted_until: Mutex<Option<Instant>>,
+}
+
+/// Invalidations that the cache has, and whose documents are not deleted yet.
+#[derive(Default)]
+struct Applied {
+    ids: Vec<ObjectId>,
+    /// A task deletes them.
+    are_deleted: bool,
 }
 
 impl Invalidations {
@@ -64,7 +85,9 @@ impl Invalidations {
         clock: Arc<dyn Clock>,
         pending: Arc<PendingInvalidations>,
     ) -> Self {
-        Self { documents, cache, sessions, clock, pending }
+        let (by, unsettled, doubted_until) = (ObjectId::new(), Arc::default(), Mutex::default());
+        let applied = Mutex::default();
+        Self { documents, cache, sessions, clock, pending, applied, by, unsettled, doubted_until }
     }
 
     /// The invalidations that the cache does not have yet.
@@ -83,7 +106,7 @@ impl Invalidations {
             return Ok((invalidation, None));
         }
         let Invalidation { id, stale: Stale { keys, subjects }, at } = &invalidation;
-        let document = doc! { "_id": id, "keys": keys, "subjects": subjects, "at": date(*at) };
+        let document = doc! { "_id": id, "keys": keys, "subjects": subjects, "at": date(*at), "by": self.by };
         let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
         Ok((invalidation, Some(Write::Insert { collection: COLLECTION.to_owned(), document })))
     }
@@ -95,21 +118,52 @@ impl Invalidations {
                 tracing::debug!(%why, "the cache is invalidated later");
                 let Invalidation { id, stale, .. } = invalidation;
                 self.pending.change(|pending| _ = pending.insert(id, (stale, Instant::now())));
+                self.unsettled.notify_one();
             } else {
                 tracing::warn!(%why, "the cache is not invalidated");
             }
             return;
         }
         if self.cache.is_shared() {
-            let (this, id) = (self.clone(), invalidation.id);
-            tokio::spawn(async move { this.delete(&[id]).await });
+            self.delete_soon(invalidation.id);
         }
     }
 
+    /// Deletes the document of an applied invalidation, together with those that are applied while others are deleted: a busy
+    /// host has one deletion under way and not one a commit.
+    fn delete_soon(self: &Arc<Self>, id: ObjectId) {
+        let mut applied = self.applied();
+        applied.ids.push(id);
+        if std::mem::replace(&mut applied.are_deleted, true) {
+            return;
+        }
+        drop(applied);
+        let this = self.clone();
+        tokio::spawn(async move {
+            while let Some(ids) = this.next_deletion() {
+                this.delete(&ids).await;
+            }
+        });
+    }
+
+    /// What is deleted next; none when there is nothing, and whoever deletes stops.
+    fn next_deletion(&self) -> Option<Vec<ObjectId>> {
+        let mut applied = self.applied();
+        let count = applied.ids.len().min(MAX_ELEMENTS);
+        applied.are_deleted = count > 0;
+        (count > 0).then(|| applied.ids.drain(..count).collect())
+    }
+
+    fn applied(&self) -> MutexGuard<'_, Applied> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// After a commit with an unknown outcome: cached values that it makes stale are not used until it can't happen any more, and
-    /// are invalidated then. A shared cache needs nothing: the commit, if it happens, stores the invalidation.
+    /// are invalidated then. For a shared cache the commit, if it happens, stores the invalidation, which is polled for.
     pub async fn doubt(self: &Arc<Self>, invalidation: Invalidation) {
         if self.cache.is_shared() {
+            *self.doubted_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOUBT);
+            self.unsettled.notify_one();
             return;
         }
         if self.pending.doubt(&invalidation.stale, invalidation.at, Instant::now() + DOUBT) {
@@ -135,6 +189,12 @@ impl Invalidations {
         self.pending.settled(&settled, now);
     }
 
+    /// Whether there are stored ones that the store does not tell of: they were told before, or are this host's own.
+    fn expects_some(&self) -> bool {
+        let doubted = *self.doubted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.pending.is_empty() || doubted.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Polls for invalidations that were not applied, until `self` is dropped. Needs a runtime.
     pub fn start(self: &Arc<Self>) {
         if self.cache.is_shared() {
@@ -147,8 +207,13 @@ impl Invalidations {
     /// All of it, also after one that failed: a cache that takes no writes still deletes. The error is the last one's.
     async fn apply(&self, invalidation: &Invalidation) -> Result<(), String> {
         let mut applied = Ok(());
+        // Together: the commit's caller waits for them.
+        let mut invalidated = Vec::with_capacity(invalidation.stale.keys.len());
         for key in &invalidation.stale.keys {
-            if let Err(error) = self.cache.invalidate(key, Ttl::clamped(HOLD.into())).await {
+            invalidated.push(self.cache.invalidate(key, Ttl::clamped(HOLD.into())));
+        }
+        for done in join_all(invalidated).await {
+            if let Err(error) = done {
                 applied = Err(error.to_string());
             }
         }
@@ -161,12 +226,23 @@ impl Invalidations {
     }
 
     async fn delete(&self, ids: &[ObjectId]) {
-        let ids = ids.iter().map(|id| Bson::ObjectId(*id)).collect::<Vec<_>>();
-        let delete =
-            |filter| Write::Delete { collection: COLLECTION.to_owned(), filter, many: true, must_match: false };
-        let deleted = match Filter::from_document(&doc! { "_id": { "$in": ids } }).map(delete) {
-            Ok(write) => self.documents.commit(Commit { writes: vec![write], events: Vec::new() }).await.map(drop),
-            Err(error) => Err(error),
+        let delete = |filter, many| {
+            let write = Write::Delete { collection: COLLECTION.to_owned(), filter, many, must_match: false };
+            Commit { writes: vec![write], events: Vec::new() }
+        };
+        let deleted = match ids {
+            // After each commit: a store may gather it with other commits.
+            [id] => match Filter::by_id(Bson::ObjectId(*id)) {
+                Ok(filter) => self.documents.commit_in_background(delete(filter, false)).await,
+                Err(error) => Err(error),
+            },
+            ids => {
+                let ids = ids.iter().map(|id| Bson::ObjectId(*id)).collect::<Vec<_>>();
+                match Filter::from_document(&doc! { "_id": { "$in": ids } }) {
+                    Ok(filter) => self.documents.commit(delete(filter, true)).await,
+                    Err(error) => Err(error),
+                }
+            }
         };
         if let Err(why) = deleted {
             tracing::debug!(%why, "applied invalidations are not deleted; they are applied again");
@@ -260,16 +336,30 @@ async fn settle_doubts(invalidations: Weak<Invalidations>) {
 
 async fn poll(invalidations: Weak<Invalidations>) {
     let mut unread = true;
+    let mut watch = match invalidations.upgrade() {
+        Some(this) => this.documents.watch(COLLECTION, this.by),
+        None => return,
+    };
     loop {
         let Some(this) = invalidations.upgrade() else { return };
-        if let Err(why) = this.apply_stored(&mut unread).await {
+        let read = this.apply_stored(&mut unread).await;
+        if let Err(why) = &read {
             tracing::debug!(%why, "the stored invalidations are not read");
             if unread {
                 // The documents don't answer: the cache is all that this host can start with.
                 this.pending.set_more(false);
             }
         }
+        // What the store told is not told again: it is read until it was.
+        let (soon, unsettled) = (unread || read.is_err() || this.expects_some(), this.unsettled.clone());
         drop(this);
-        tokio::time::sleep(POLL).await;
+        if soon {
+            tokio::time::sleep(POLL).await;
+        } else {
+            tokio::select! {
+                () = watch.changed(POLL, SELDOM) => {}
+                () = unsettled.notified() => {}
+            }
+        }
     }
 }

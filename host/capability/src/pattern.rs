@@ -19,6 +19,12 @@ pub fn check(pattern: &str, longest: usize) -> Result<(), String> {
 /// `*` stands for one or more characters other than `:`, so that a pattern says exactly what it covers: `user:*` is not
 /// `user:1:last_seen`. In a pattern no `*` stands for itself.
 pub fn covers(pattern: &str, name: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
+    let Some(rest) = name.strip_prefix(head) else { return false };
+    // Most patterns end with their only `*`.
+    if tail.is_empty() {
+        return !rest.is_empty() && !rest.contains(':');
+    }
     let mut patterns = pattern.split(':');
     let mut segments = name.split(':');
     loop {

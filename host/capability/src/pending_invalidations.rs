@@ -70,6 +70,11 @@ impl PendingInvalidations {
         self.has(is_pending, |doubts| doubts.subjects.contains_key(subject))
     }
 
+    /// Whether the cache has all that are known, and there are no others.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.more.load(Ordering::Acquire) && self.count.load(Ordering::Acquire) == 0
+    }
+
     fn has(&self, names: impl Fn(&Stale) -> bool, doubted: impl FnOnce(&Doubts) -> bool) -> bool {
         self.more.load(Ordering::Acquire)
             || (self.count.load(Ordering::Acquire) > 0

@@ -4,6 +4,7 @@
 //! A request's call commits one per commit call. An event's call gathers one, which is committed when it returns. After a
 //! crash between the commit and its effects other hosts apply the stored invalidation; emits are lost then.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::value::RawValue;
@@ -32,7 +33,7 @@ pub struct UnitOfWork {
     /// In order.
     pub events: Vec<Event>,
     /// Keys of the cache that the commit makes stale.
-    pub stale: Vec<String>,
+    pub stale: BTreeSet<String>,
     /// Sessions that end, by their user. The writes that end them are among the writes.
     pub ended: Vec<(String, Ending)>,
     /// Emits after the commit, in order.
@@ -78,10 +79,12 @@ impl UnitOfWork {
     /// # Errors
     /// [`Error::Invalid`] when it would be too much; then nothing of `more` is added.
     pub fn add(&mut self, more: UnitOfWork) -> Result<(), Error> {
+        // Several commits of one call often make the same key stale.
+        let new_keys = more.stale.iter().filter(|key| !self.stale.contains(*key)).count();
         for (name, there, more) in [
             ("writes", self.writes.len(), more.writes.len()),
             ("events", self.events.len(), more.events.len()),
-            ("stale keys", self.stale.len(), more.stale.len()),
+            ("stale keys", self.stale.len(), new_keys),
             ("emits", self.emits.len(), more.emits.len()),
         ] {
             if there + more > MAX_ITEMS {
@@ -167,7 +170,8 @@ impl UnitOfWork {
     /// [`Error::Invalid`] when the stale keys are too large for a document.
     pub fn split(self, capabilities: &Capabilities) -> Result<(Commit, After), Error> {
         let UnitOfWork { mut writes, events, stale, ended, emits } = self;
-        let stale = Stale { keys: stale, subjects: ended.iter().map(|(subject, _)| subject.clone()).collect() };
+        let keys = stale.into_iter().collect();
+        let stale = Stale { keys, subjects: ended.iter().map(|(subject, _)| subject.clone()).collect() };
         let mut invalidation = None;
         if !stale.is_empty() {
             // Last, so that the call's own writes keep their positions.
@@ -247,6 +251,8 @@ impl After {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use bson::{RawDocumentBuf, doc};
 
     use super::*;
@@ -306,11 +312,16 @@ mod tests {
     fn whatever_is_gathered_is_bounded() {
         let nulls = doc! { "$push": { "a": { "$each": vec![bson::Bson::Null; 10_000] } } };
         let ended = || vec![("x".repeat(400_000), Ending::All)];
+        let keys = Cell::new(0);
+        let stale = |bytes: usize| {
+            keys.set(keys.get() + 1);
+            BTreeSet::from([format!("{:0bytes$}", keys.get())])
+        };
         let kinds: [&dyn Fn() -> UnitOfWork; 6] = [
             &|| UnitOfWork { writes: vec![insert(1_000_000)], ..UnitOfWork::default() },
             &|| UnitOfWork { writes: vec![change(&nulls)], ..UnitOfWork::default() },
             &|| UnitOfWork { events: vec![event(256 << 10)], ..UnitOfWork::default() },
-            &|| UnitOfWork { stale: vec!["x".repeat(100_000)], ..UnitOfWork::default() },
+            &|| UnitOfWork { stale: stale(100_000), ..UnitOfWork::default() },
             &|| UnitOfWork { ended: ended(), ..UnitOfWork::default() },
             &|| UnitOfWork { emits: vec![emit(1_000, 60_000)], ..UnitOfWork::default() },
         ];
@@ -321,11 +332,22 @@ mod tests {
         let all = || UnitOfWork {
             writes: vec![insert(10_000)],
             events: vec![event(10_000)],
-            stale: vec!["x".repeat(10_000)],
+            stale: stale(10_000),
             ended: ended(),
             emits: vec![emit(10, 10_000)],
         };
         assert!((MAX_UNIT / 2..=MAX_UNIT).contains(&gather(all)));
+    }
+
+    #[test]
+    fn a_key_that_is_made_stale_again_takes_nothing_more() {
+        let stale = || UnitOfWork { stale: BTreeSet::from(["x".repeat(1_000)]), ..UnitOfWork::default() };
+        let mut unit = stale();
+        let weight = unit.weight();
+        for _ in 0..10 * MAX_ITEMS {
+            unit.add(stale()).unwrap();
+        }
+        assert_eq!(unit.weight(), weight);
     }
 
     #[test]

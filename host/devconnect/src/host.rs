@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -15,6 +16,7 @@ use crate::secrets::Secrets;
 use crate::stores::{self, OpenError, Stores};
 use admin::Operated;
 use capability::clocks::{Clock, System};
+use capability::documents::{Counted, Effect, StoreCalls, Write};
 use capability::events::{EventLog, Relay};
 use capability::generations::Generations;
 use capability::health::Store;
@@ -22,7 +24,7 @@ use capability::hosts::Peers;
 use capability::invalidations::Invalidations;
 use capability::mail::{Mailer, Mailing};
 use capability::passwords::{Cost, Passwords};
-use capability::pending_invalidations::PendingInvalidations;
+use capability::pending_invalidations::{PendingInvalidations, Stale};
 use capability::retention::Retention;
 use capability::sessions::{Keys, Sessions};
 use capability::settings::Settings;
@@ -68,6 +70,10 @@ pub enum HostError {
 /// The bytes of a secret, which are gone when it is dropped.
 type Secret = Zeroizing<Vec<u8>>;
 
+/// Puts something between a host and a document store. It is called once for the store that components ask, whose queries are
+/// checked, and once for the one that the host itself asks.
+pub type WrapDocuments = Arc<dyn Fn(Arc<dyn documents::Documents>) -> Arc<dyn documents::Documents> + Send + Sync>;
+
 /// Between two attempts to prepare a store that is not available.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -85,8 +91,12 @@ pub struct HostOptions {
     pub passwords: Cost,
     /// Sends messages to clients; none: the host's own Socket.IO server.
     pub sockets: Option<Arc<dyn Sockets>>,
+    /// Wraps the document store, so that a measurement can count what is asked of it; none: nothing is between.
+    pub wrap_documents: Option<WrapDocuments>,
     /// Where components are compiled.
     pub compiling: Compiling,
+    /// Counts what components and the check of sessions ask the documents; none: nobody does.
+    pub calls: Option<Arc<StoreCalls>>,
     /// The folder of the code cache and its key; none: in the data folder or, without one, no code cache.
     pub code: Option<PathBuf>,
 }
@@ -95,7 +105,18 @@ impl HostOptions {
     /// The options with the machine's clock and the full cost of hashing a password.
     pub fn new(config: Config, components: PathBuf, data: Option<PathBuf>) -> Self {
         let (clock, passwords) = (Arc::new(System::default()), Cost::default());
-        Self { config, components, data, clock, passwords, sockets: None, compiling: Compiling::Here, code: None }
+        Self {
+            config,
+            components,
+            data,
+            clock,
+            passwords,
+            sockets: None,
+            wrap_documents: None,
+            compiling: Compiling::Here,
+            calls: None,
+            code: None,
+        }
     }
 }
 
@@ -124,7 +145,18 @@ impl Host {
     /// Opens the stores and makes an engine, with nothing deployed yet. Call [`Host::prepare`] next. Needs a tokio runtime when
     /// the configuration names a server.
     pub fn open(options: HostOptions) -> Result<Self, HostError> {
-        let HostOptions { config, components, data, clock, passwords, sockets, compiling, code: code_folder } = options;
+        let HostOptions {
+            config,
+            components,
+            data,
+            clock,
+            passwords,
+            sockets,
+            wrap_documents,
+            compiling,
+            calls,
+            code: code_folder,
+        } = options;
         if let Some(data) = &data {
             let unusable = |why: std::io::Error| {
                 HostError::System(format!("the data folder {} can't be used: {why}", data.display()))
@@ -136,11 +168,22 @@ impl Host {
         let (session_secret, signing) = given_secrets(&secrets, &application)?;
         let Stores { cache, documents, checked, unprepared, events, relay, leases, broadcast, mailer, all } =
             Stores::open(&config, &application, data.clone(), &clock)?;
+        let (documents, checked) = match wrap_documents {
+            Some(wrap) => (wrap(documents), wrap(checked)),
+            None => (documents, checked),
+        };
         let stores = Arc::new(all);
         let rules = application.session.clone();
         let pending = Arc::new(PendingInvalidations::default());
         let keys = Keys::new(&session_secret);
-        let sessions = Sessions::new(rules, keys, cache.clone(), documents.clone(), clock.clone(), pending.clone());
+        let counted = |store: Arc<dyn documents::Documents>| -> Arc<dyn documents::Documents> {
+            match &calls {
+                Some(calls) => Arc::new(Counted::new(store, calls.clone())),
+                None => store,
+            }
+        };
+        let asked = counted(documents.clone());
+        let sessions = Sessions::new(rules, keys, cache.clone(), asked, clock.clone(), pending.clone());
         let sessions = Arc::new(sessions.kept_for(config.retention.sessions));
         let invalidations =
             Invalidations::new(documents.clone(), cache.clone(), sessions.clone(), clock.clone(), pending);
@@ -154,7 +197,7 @@ impl Host {
         });
         let capabilities = Capabilities {
             cache,
-            documents: checked,
+            documents: counted(checked),
             generations: Arc::new(Generations::new(documents.clone())),
             sockets,
             sessions,
@@ -214,6 +257,8 @@ impl Host {
             mongodb: self.unprepared.clone(),
             documents,
             schema: stores::schema(&shared.application),
+            application: shared.application.clone(),
+            invalidations: shared.capabilities.invalidations.clone(),
             clock: shared.capabilities.clock.clone(),
             generations: shared.capabilities.generations.clone(),
             again,
@@ -266,7 +311,6 @@ impl Host {
             deployments: self.deployments.clone(),
             documents: self.documents.clone(),
             events: self.events.clone(),
-            relay: self.relay.clone(),
             retention: self.retention,
         }
     }
@@ -307,9 +351,46 @@ struct Preparation {
     mongodb: Option<MongoDb>,
     documents: Arc<dyn documents::Documents>,
     schema: documents::Schema,
+    application: Application,
+    invalidations: Arc<Invalidations>,
     clock: Arc<dyn Clock>,
     generations: Arc<Generations>,
     again: bool,
+}
+
+/// Values that are cached follow from what is filled as from any other write: hosts may serve meanwhile.
+#[async_trait]
+impl documents::Commits for Preparation {
+    async fn commit(
+        &self,
+        collection: &str,
+        mut writes: Vec<Write>,
+        known: Vec<bson::Document>,
+    ) -> Result<Vec<Effect>, documents::Error> {
+        let mut keys = Vec::new();
+        for document in &known {
+            let document = bson::RawDocumentBuf::try_from(document)
+                .map_err(|error| documents::Error::Invalid(error.to_string()))?;
+            let like = Write::Insert { collection: collection.to_owned(), document };
+            keys.extend(self.application.stale_by(&like).map_err(documents::Error::Invalid)?);
+        }
+        let (count, mut invalidation) = (writes.len(), None);
+        if !keys.is_empty() {
+            let (prepared, write) = self.invalidations.prepare(Stale { keys, subjects: Vec::new() })?;
+            writes.extend(write);
+            invalidation = Some(prepared);
+        }
+        let committed = self.documents.commit(documents::Commit { writes, events: Vec::new() }).await;
+        match (&committed, invalidation) {
+            (Ok(_), Some(invalidation)) => self.invalidations.settle(invalidation).await,
+            (Err(documents::Error::Unavailable(_)), Some(invalidation)) => self.invalidations.doubt(invalidation).await,
+            _ => {}
+        }
+        committed.map(|mut effects| {
+            effects.truncate(count);
+            effects
+        })
+    }
 }
 
 impl Preparation {
@@ -317,7 +398,8 @@ impl Preparation {
         if let Some(mongodb) = &self.mongodb {
             stores::prepare(mongodb).await?;
         }
-        documents::fill(self.documents.as_ref(), &self.schema, self.clock.as_ref(), self.again).await?;
+        let Self { documents, schema, clock, .. } = self;
+        documents::fill(documents.as_ref(), self, schema, clock.as_ref(), self.again).await?;
         self.generations.look().await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use capability::deletion::{delete_below, delete_older};
 use capability::documents::Documents;
-use capability::events::{EventLog, Relay, SETTLED_LETTERS};
+use capability::events::{EventLog, SETTLED_LETTERS};
 use capability::retention::{Retention, before};
 use capability::{invalidations, mail};
 use registry::Registry;
@@ -24,7 +24,6 @@ pub(crate) struct Housekeeping {
     /// Without the checks on components' queries.
     pub(crate) documents: Arc<dyn Documents>,
     pub(crate) events: Arc<dyn EventLog>,
-    pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) retention: Retention,
 }
 
@@ -56,9 +55,6 @@ impl Housekeeping {
         self.count("invalidations", invalidations.await);
         let schedules = schedule::delete_unused(&self.registry, documents, old(retention.unused));
         self.count("schedules", schedules.await);
-        if let Some(relay) = &self.relay {
-            self.count("keys of the outbox", relay.delete_idle(old(retention.events)).await);
-        }
         for (collection, expiry) in shared.application.expiring() {
             let bound = expiry.bound(now);
             let expired = delete_below(documents, &collection, &expiry.field, &bound);

@@ -29,4 +29,4 @@ mod serve;
 pub mod stores;
 mod strength;
 
-pub use host::{Host, HostError, HostOptions};
+pub use host::{Host, HostError, HostOptions, WrapDocuments};

@@ -17,3 +17,5 @@ mod random;
 mod sessions;
 mod signing;
 mod sockets;
+
+pub(super) use cache::lend_values;

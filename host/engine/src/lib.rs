@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
-use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 pub use admission::{Admission, AdmissionOptions, Caller, Entered};
@@ -38,6 +38,7 @@ pub use outcome::{Counts, End, Failure, Outcome, Said};
 pub use state::{Call, CookieChange, Shared, State};
 
 use manifest::{Bundle, Description, Limits, Manifest};
+use native::export::Export;
 
 /// Why an engine can't be built or a component can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -125,16 +126,16 @@ impl Loaded {
 pub struct Exports {
     instance: InstancePre<State>,
     http: Option<HttpExport>,
-    socket: Option<ComponentExportIndex>,
-    presence: Option<ComponentExportIndex>,
-    event: Option<ComponentExportIndex>,
-    schedule: Option<ComponentExportIndex>,
+    socket: Option<invoke::SocketExport>,
+    presence: Option<invoke::PresenceExport>,
+    event: Option<invoke::EventExport>,
+    schedule: Option<invoke::TickExport>,
 }
 
 /// The HTTP handler of a component.
 enum HttpExport {
     /// `devconnect:platform/http-handler`.
-    Platform(ComponentExportIndex),
+    Platform(invoke::PlatformExport),
     /// `wasi:http/incoming-handler`.
     Wasi(ProxyPre<State>),
 }
@@ -154,6 +155,7 @@ impl Engine {
         let idle_pool = idle_pool::IdlePool::new(options.lanes).map_err(system)?;
         let mut linker = Linker::new(&wasm);
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
+        host::lend_values(&mut linker).map_err(build)?;
         wasi::add_to_linker(&mut linker).map_err(build)?;
         let limits = AdmissionOptions { running: options.instances, ..options.admission };
         let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
@@ -244,7 +246,7 @@ impl Engine {
         };
         let http = match function(bindings::HTTP_HANDLER, "handle") {
             _ if manifest.http.is_empty() => None,
-            Some(handle) => Some(HttpExport::Platform(handle)),
+            Some(handle) => Some(HttpExport::Platform(Export::new(instance.clone(), handle))),
             None => {
                 Some(ProxyPre::new(instance.clone()).map(HttpExport::Wasi).map_err(|_| EngineError::NoHandler {
                     trigger: "[[http]] routes",
@@ -256,6 +258,13 @@ impl Engine {
         let presence = wanted(manifest.presence.is_some(), "[presence]", bindings::PRESENCE_HANDLER, "changed")?;
         let event = wanted(!manifest.event.is_empty(), "[[event]] topics", bindings::EVENT_HANDLER, "handle")?;
         let schedule = wanted(!manifest.schedule.is_empty(), "[[schedule]]", bindings::SCHEDULE_HANDLER, "handle")?;
-        Ok(Exports { instance, http, socket, presence, event, schedule })
+        Ok(Exports {
+            http,
+            socket: socket.map(|handle| Export::new(instance.clone(), handle)),
+            presence: presence.map(|changed| Export::new(instance.clone(), changed)),
+            event: event.map(|handle| Export::new(instance.clone(), handle)),
+            schedule: schedule.map(|handle| Export::new(instance.clone(), handle)),
+            instance,
+        })
     }
 }

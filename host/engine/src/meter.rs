@@ -30,6 +30,11 @@ const LIGHT_TICKS: u32 = 1;
 /// the same time, and their callers come back at the same time.
 const SLICE: u32 = 25;
 
+/// No host function runs.
+const OUTSIDE: u64 = 0;
+/// One does, and has not made the guest wait: most never do, and cost no look at the clock.
+const INSIDE: u64 = 1;
+
 /// A tick, in nanoseconds.
 const TICK: u64 = 1_000_000;
 
@@ -47,7 +52,7 @@ struct RunningTime {
     is_measured: AtomicBool,
     /// A host function runs, or waits.
     is_in_host: AtomicBool,
-    /// When that began, in milliseconds of a coarse clock; 0 while none does.
+    /// Since when the guest waits for it, in milliseconds of a coarse clock; or [`OUTSIDE`], or [`INSIDE`].
     host_since: AtomicU64,
     /// The CPU time of the thread when the guest went on, in nanoseconds.
     since: AtomicU64,
@@ -67,6 +72,9 @@ impl Ticks {
         std::future::poll_fn(|context| {
             self.go_on(cpu_time);
             let polled = call.as_mut().poll(context);
+            if polled.is_pending() {
+                self.waits_for_host();
+            }
             self.stop(cpu_time);
             polled
         })
@@ -75,7 +83,7 @@ impl Ticks {
 
     /// A host function begins. It ends when the result is dropped.
     fn in_host(&self, now: impl FnOnce() -> u64) -> HostTime {
-        self.0.host_since.store(coarse_time(), Ordering::Relaxed);
+        self.0.host_since.store(INSIDE, Ordering::Relaxed);
         let is_measured = self.0.is_measured.load(Ordering::Relaxed);
         if is_measured {
             self.stop(now);
@@ -84,10 +92,15 @@ impl Ticks {
         HostTime { ticks: self.clone(), is_measured }
     }
 
-    /// For how long the guest has waited for the host function that it is in, in milliseconds.
+    /// For how long the guest has waited for the host function that it is in, in milliseconds; counted from when this is first
+    /// asked while it is in there.
     pub(crate) fn waits_for_host(&self) -> u64 {
         match self.0.host_since.load(Ordering::Relaxed) {
-            0 => 0,
+            OUTSIDE => 0,
+            INSIDE => {
+                self.0.host_since.store(coarse_time().max(INSIDE + 1), Ordering::Relaxed);
+                0
+            }
             since => coarse_time().saturating_sub(since),
         }
     }
@@ -145,7 +158,7 @@ pub struct HostTime {
 
 impl Drop for HostTime {
     fn drop(&mut self) {
-        self.ticks.0.host_since.store(0, Ordering::Relaxed);
+        self.ticks.0.host_since.store(OUTSIDE, Ordering::Relaxed);
         if self.is_measured {
             self.ticks.leave_host(cpu_time);
         }
@@ -248,6 +261,11 @@ impl Meter {
         Ok(())
     }
 
+    /// How many calls into the host there were.
+    pub(crate) fn host_calls(&self) -> u32 {
+        self.host_calls
+    }
+
     /// Whether the guest made more host calls than it may.
     pub(crate) fn called_too_often(&self) -> bool {
         self.exceeded == Some(Exceeded::HostCalls)
@@ -299,6 +317,7 @@ impl wasmtime::ResourceLimiter for Meter {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use wasmtime::ResourceLimiter as _;
 
     use super::*;
@@ -484,6 +503,22 @@ mod tests {
         let mut number = 1_u64;
         while cpu_time() - begun < 2 * TICK {
             number = std::hint::black_box(number.wrapping_mul(31));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_left_waiting_in_a_host_function_is_timed_from_then() {
+        let ticks = Ticks::default();
+        let call = async {
+            let _host = ticks.in_host(cpu_time);
+            assert_eq!(ticks.0.host_since.load(Ordering::Relaxed), INSIDE, "nothing waits yet");
+            std::future::pending::<()>().await;
+        };
+        let mut call = pin!(ticks.during(call));
+        assert!(call.as_mut().now_or_never().is_none());
+        assert!(ticks.0.host_since.load(Ordering::Relaxed) > INSIDE);
+        while ticks.waits_for_host() < 20 {
+            std::thread::yield_now();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Outcomes: how a call ended, and the counts of each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::Exceeded;
 
@@ -171,36 +171,79 @@ impl Failure {
     }
 }
 
+/// Threads count in shards, so that they don't pass a cache line to each other with each call.
+const SHARDS: usize = 8;
+
 /// The running calls, and the ended ones by outcome.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct Counts([Shard; SHARDS]);
+
+/// What some threads counted, on cache lines of its own: processors load two of 64 bytes at a time.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
     ended: [AtomicU64; Outcome::ALL.len()],
     running: AtomicU64,
+    host_calls: AtomicU64,
+}
+
+/// Where a running call is counted: it ends where it began, so that no sum misses a call that runs while it is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Began(usize);
+
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SHARD: usize = NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS;
+}
+
+impl Began {
+    /// On this thread.
+    pub(super) fn here() -> Self {
+        Self(SHARD.with(|shard| *shard))
+    }
 }
 
 impl Counts {
-    pub(super) fn begin(&self) {
-        self.running.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn begin(&self, began: Began) {
+        if let Some(shard) = self.0.get(began.0) {
+            shard.running.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    pub(super) fn end(&self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn end(&self, began: Began) {
+        if let Some(shard) = self.0.get(began.0) {
+            shard.running.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// How many calls are running.
     pub fn running(&self) -> u64 {
-        self.running.load(Ordering::Relaxed)
+        self.0.iter().map(|shard| shard.running.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(super) fn add_host_calls(&self, calls: u32) {
+        if let Some(shard) = self.0.get(Began::here().0) {
+            shard.host_calls.fetch_add(u64::from(calls), Ordering::Relaxed);
+        }
+    }
+
+    /// How many calls into the host the ended calls made.
+    pub fn host_calls(&self) -> u64 {
+        self.0.iter().map(|shard| shard.host_calls.load(Ordering::Relaxed)).sum()
     }
 
     pub(super) fn add(&self, outcome: Outcome) {
-        if let Some(count) = self.ended.get(outcome as usize) {
+        let shard = self.0.get(Began::here().0);
+        if let Some(count) = shard.and_then(|shard| shard.ended.get(outcome as usize)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// How many calls ended with this outcome.
     pub fn of(&self, outcome: Outcome) -> u64 {
-        self.ended.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        let counts = self.0.iter().filter_map(|shard| shard.ended.get(outcome as usize));
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// The answered and failed calls together, and the failed ones. What the host, its stores or the operator ended does not
@@ -252,5 +295,28 @@ mod tests {
         end(Said::Failed, true).refuse();
         assert_eq!((version.judged(), total.judged()), ((3, 2), (3, 2)));
         assert_eq!(version.of(Outcome::Store), 2);
+    }
+
+    #[test]
+    fn what_all_threads_count_is_one_sum() {
+        let counts = Counts::default();
+        let began: Vec<Began> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3 * SHARDS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        counts.add(Outcome::Answered);
+                        let began = Began::here();
+                        counts.begin(began);
+                        began
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let all = 3 * SHARDS as u64;
+        assert_eq!((counts.of(Outcome::Answered), counts.judged(), counts.running()), (all, (all, 0), all));
+        // Calls end on other threads than they began on.
+        began.into_iter().for_each(|began| counts.end(began));
+        assert_eq!(counts.running(), 0);
     }
 }

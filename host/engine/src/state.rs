@@ -7,6 +7,7 @@ use crate::log_budget::LogBudgets;
 use crate::wasi::Wasi;
 use crate::{HostTime, Meter};
 use capability::Capabilities;
+use capability::cache::Reads;
 use capability::documents::HeldKeyLock;
 use capability::generations::slot;
 use capability::sessions::Identity;
@@ -34,7 +35,7 @@ impl Shared {
 #[derive(Debug, Clone)]
 pub struct Call {
     /// Its id, in the log, the response and incidents.
-    pub id: String,
+    pub id: Arc<str>,
     /// The caller's identity, where the trigger checks sessions and there is one.
     pub identity: Option<Identity>,
     /// The calling socket, where the call is a socket's.
@@ -43,8 +44,8 @@ pub struct Call {
 
 impl Call {
     /// A new random id.
-    pub fn new_id() -> String {
-        hex::encode(capability::random::bytes::<8>())
+    pub fn new_id() -> Arc<str> {
+        hex::encode(capability::random::bytes::<8>()).into()
     }
 }
 
@@ -72,8 +73,8 @@ pub struct State {
     manifest: Arc<Manifest>,
     /// The call.
     pub call: Call,
-    /// The address that the call comes from; empty when no client made it.
-    client: String,
+    /// The address that the call comes from; none when no client made it.
+    client: Option<Arc<str>>,
     /// The change of the cookie with the response.
     pub cookie: CookieChange,
     /// The key lock of a refused commit, held for the retry.
@@ -87,6 +88,8 @@ pub struct State {
     unserved: AtomicBool,
     /// When the call began, in milliseconds since 1970.
     begun: u64,
+    /// What the call has read of the cache.
+    pub(crate) reads: Reads,
     /// A function of WASI was called while it is.
     called_denied: bool,
     pub(super) meter: Meter,
@@ -94,7 +97,13 @@ pub struct State {
 }
 
 impl State {
-    pub(super) fn new(shared: Arc<Shared>, manifest: Arc<Manifest>, call: Call, client: String, meter: Meter) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        manifest: Arc<Manifest>,
+        call: Call,
+        client: Option<Arc<str>>,
+        meter: Meter,
+    ) -> Self {
         let (cookie, held_lock) = (CookieChange::Keep, HeldKeyLock::default());
         let begun = shared.capabilities.clock.now();
         Self {
@@ -109,6 +118,7 @@ impl State {
             denied: false,
             unserved: AtomicBool::new(false),
             begun,
+            reads: Reads::begun(begun),
             called_denied: false,
             meter,
             wasi: None,
@@ -172,7 +182,7 @@ impl State {
     /// Every host function calls this first: it counts and limits host calls. The function's time is not the guest's as long as
     /// the result is kept. The error stops the component.
     pub fn enter(&mut self, call: &'static str) -> wasmtime::Result<HostTime> {
-        tracing::trace!(component = self.component_name(), id = self.call.id, call);
+        tracing::trace!(component = self.component_name(), id = &*self.call.id, call);
         if self.denied {
             return Err(wasmtime::Error::msg(format!("{call} is not allowed while a component is tried out")));
         }
@@ -182,7 +192,7 @@ impl State {
     /// Every function of WASI calls this first, as the platform's call [`State::enter`]. Its result can't stop the component, so
     /// the next tick does, and a call that ends before that has failed all the same.
     pub(super) fn enter_wasi(&mut self) {
-        tracing::trace!(component = self.component_name(), id = self.call.id, "a function of WASI");
+        tracing::trace!(component = self.component_name(), id = &*self.call.id, "a function of WASI");
         self.called_denied |= self.denied;
         // The meter remembers it.
         let _ = self.meter.count_host_call();
@@ -194,13 +204,13 @@ impl State {
     }
 
     /// What all calls share.
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// The address that the call comes from; empty when no client made it.
     pub(crate) fn client(&self) -> &str {
-        &self.client
+        self.client.as_deref().unwrap_or_default()
     }
 
     /// The capabilities.

@@ -8,9 +8,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use capability::documents::{Collection, Derived, Index, Schema};
+use capability::cache::KeyTemplate;
+use capability::documents::{Collection, Derived, Index, Schema, Write};
 use capability::events::DEAD_LETTERS;
 use capability::generations;
+use capability::pattern;
 use capability::retention::Expiry;
 use capability::sessions::SessionRules;
 
@@ -102,6 +104,11 @@ pub struct CollectionRules {
     pub rebuilt_by: Option<String>,
     /// When the host deletes its documents; without it they stay.
     pub expires: Option<Expiry>,
+    /// Keys of cached values that follow from its documents, as `user:{_id}:card`: each commit of whichever component makes those
+    /// of the documents stale that it writes.
+    pub stale: Vec<KeyTemplate>,
+    /// Keys of cached values that follow from which documents there are: stale by commits that add or remove some.
+    pub stale_by_count: Vec<KeyTemplate>,
 }
 
 /// The rules for cached values.
@@ -190,6 +197,7 @@ impl Application {
                     ));
                 }
             }
+            self.check_stale(name, collection)?;
             for (field, rule) in &collection.derived {
                 let path = format!("collections.{name}.derived.{field}");
                 rule.check(field).map_err(|why| format!("{path}: {why}"))?;
@@ -213,6 +221,27 @@ impl Application {
             }
         }
         Ok(())
+    }
+
+    /// Checks the keys that follow from a collection: nobody but components' commits writes it, and no session is among them.
+    fn check_stale(&self, name: &str, collection: &CollectionRules) -> Result<(), String> {
+        let sessions = self.session.cache_key.replace("{hash}", "*");
+        let mut templates = collection.stale.iter().chain(&collection.stale_by_count).peekable();
+        if templates.peek().is_some()
+            && (collection.rebuilt_by.is_some() || collection.expires.is_some() || name == self.session.collection)
+        {
+            return Err(format!(
+                "collections.{name}: cached values can't follow from it, because the host deletes of it or builds it anew; \
+                 take out its keys, or `expires` and `rebuilt-by`; of sessions nothing can follow"
+            ));
+        }
+        match templates.find(|template| pattern::intersect(&template.pattern(), &sessions)) {
+            Some(template) => Err(format!(
+                "collections.{name}: the keys {:?} may be those of sessions, which are the host's own",
+                template.pattern()
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Checks the variables of the secrets: no component signs with a secret that is the host's own.
@@ -257,6 +286,20 @@ impl Application {
             expiring.extend((0..=last).map(|generation| (generations::slot(name, generation), expiry)));
         }
         expiring
+    }
+
+    /// The keys of the cached values that a write makes stale.
+    ///
+    /// # Errors
+    /// What a write has to say so that they can be known.
+    pub fn stale_by(&self, write: &Write) -> Result<Vec<String>, String> {
+        let Some(rules) = self.collections.get(write.collection()) else { return Ok(Vec::new()) };
+        let by_count = if write.adds_or_removes() { rules.stale_by_count.as_slice() } else { &[] };
+        let mut keys = Vec::new();
+        for template in rules.stale.iter().chain(by_count) {
+            keys.extend(template.keys(write)?);
+        }
+        Ok(keys)
     }
 
     /// The number of partitions by topic.
@@ -331,6 +374,49 @@ revoked = 'r'
             assert!(why.contains("collections.r.expires takes at least one day"), "{why}");
         }
         assert!(parse("").unwrap().expiring().is_empty());
+    }
+
+    fn write(document: &bson::Document) -> Write {
+        let document = bson::RawDocumentBuf::try_from(document).unwrap();
+        Write::Insert { collection: "people".to_owned(), document }
+    }
+
+    #[test]
+    fn a_write_makes_stale_what_follows_from_its_collection() {
+        let people = "[collections.people]\nstale = ['person:{_id}', 'town:{town}']\nstale-by-count = ['people:all']";
+        let application = parse(people).unwrap();
+        let keys = application.stale_by(&write(&bson::doc! { "_id": 7, "town": "Ulm" }));
+        assert_eq!(keys.unwrap(), ["person:7", "town:Ulm", "people:all"]);
+        let filter = |filter: bson::Document| capability::documents::Filter::from_document(&filter).unwrap();
+        let update = |wanted: bson::Document, upsert: bool| Write::Update {
+            collection: "people".to_owned(),
+            filter: filter(wanted),
+            change: capability::documents::Change::from_document(&bson::doc! { "$set": { "age": 1 } }).unwrap(),
+            upsert,
+            many: false,
+            must_match: false,
+        };
+        let both = bson::doc! { "_id": 7, "town": "Ulm" };
+        assert_eq!(application.stale_by(&update(both.clone(), false)).unwrap(), ["person:7", "town:Ulm"]);
+        assert_eq!(application.stale_by(&update(both, true)).unwrap(), ["person:7", "town:Ulm", "people:all"]);
+        let why = application.stale_by(&update(bson::doc! { "_id": 7 }, false)).unwrap_err();
+        assert!(why.contains("a write to people has to say of which town it is"), "{why}");
+        assert!(parse("[collections.people]").unwrap().stale_by(&write(&bson::doc! { "_id": 7 })).unwrap().is_empty());
+    }
+
+    #[test]
+    fn keys_that_can_not_follow_are_refused() {
+        let expires = "indexes = [{ fields = ['at'] }]\nexpires = { field = 'at', days = 1 }";
+        for (rules, why) in [
+            ("stale = ['a:{']", "a `{` has no `}`"),
+            ("stale = ['x{_id}']", "may be those of sessions"),
+            ("stale-by-count = ['x']", "may be those of sessions"),
+            (&*format!("stale = ['a:b:{{_id}}']\n{expires}"), "the host deletes of it"),
+            ("stale = ['a:b:{_id}']\nrebuilt-by = 'a'", "builds it anew"),
+        ] {
+            let text = refused(&format!("[collections.people]\n{rules}"));
+            assert!(text.contains(why), "{rules}: {text}");
+        }
     }
 
     #[test]

@@ -116,10 +116,13 @@ fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
         | Permission::Schedule(_)
         | Permission::Limit(..)
         | Permission::Pages => &[],
-        Permission::ReadKeys(_) => &["cache.get", "cache.recent", "cache.compare-and-set", "cache.increment"],
+        Permission::ReadKeys(_) => {
+            &["cache.get", "cache.get-many", "cache.recent", "cache.compare-and-set", "cache.increment"]
+        }
         Permission::WriteKeys(_) => &[
             "cache.set",
             "cache.set-if-absent",
+            "cache.fill-many",
             "cache.compare-and-set",
             "cache.delete",
             "cache.increment",

@@ -1,9 +1,11 @@
-//! Machine code: it is loaded only when this process compiled it, or when its tag shows that a holder of the key did.
+//! Machine code: it is loaded only when this process compiled it, or when its tag shows that a holder of the key did. And
+//! exports of components, whose types are checked once.
 //!
 //! The only crate with unsafe code outside of the sandbox, so that who reviews it reads one crate. It may touch wasmtime, the
 //! C library's allocator and tokio's registration of sockets; no file, no other crate of the host.
 
 pub mod allocator;
+pub mod export;
 pub mod readiness;
 
 use std::borrow::Cow;

@@ -154,7 +154,7 @@ impl std::fmt::Display for Figures {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ratio = self.two_threads_per_second as f64 / self.one_thread_per_second.max(1) as f64;
         writeln!(formatter, "One invocation: two cache reads, two JSON documents parsed, one written.")?;
-        writeln!(formatter, "Embedded cache, a task and a fresh instance per call, {ROUNDS} rounds after {WARM_UP}.")?;
+        writeln!(formatter, "Embedded cache, a fresh instance per call, {ROUNDS} rounds after {WARM_UP}.")?;
         writeln!(formatter, "  native     {}", self.native)?;
         writeln!(formatter, "  component  {}", self.component)?;
         writeln!(formatter, "  overhead   p50 {:>7.2} µs", self.overhead as f64 / 1_000.0)?;

@@ -14,11 +14,10 @@ use e2e::{Server, ServerOptions};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::spread::Spread;
+use crate::socket_io::{Line, PING, PONG, came, connect, event};
+use crate::spread::{Spread, nanoseconds};
 
 /// Handshakes at once.
 const CONNECTING: usize = 100;
@@ -46,8 +45,6 @@ pub(crate) struct Figures {
     /// Messages that were sent and did not arrive.
     lost: u64,
 }
-
-type Line = WebSocketStream<TcpStream>;
 
 /// Runs all of it; about a minute.
 pub(crate) fn measure(sockets: usize, rate: u32) -> anyhow::Result<Figures> {
@@ -103,32 +100,6 @@ async fn connect_all(address: &str, pairs: &[[Account; 2]]) -> anyhow::Result<Ve
     futures_util::stream::iter(connecting).buffered(CONNECTING).try_collect().await
 }
 
-/// A socket as a client opens one: the WebSocket, Engine.IO's greeting, Socket.IO's connect with the session.
-async fn connect(address: &str, account: &Account) -> anyhow::Result<Line> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-    let (mut line, _) = tokio_tungstenite::client_async(url, stream).await?;
-    let greeting = text(&mut line).await?;
-    ensure!(greeting.starts_with('0'), "the greeting is {greeting:?}");
-    line.send(Message::text(format!("40{}", serde_json::json!({ "token": account.token })))).await?;
-    let answer = text(&mut line).await?;
-    ensure!(answer.starts_with("40"), "a member is not let in: {answer:?}");
-    Ok(line)
-}
-
-/// The next text that is not a question whether this client is there; those are answered.
-async fn text(line: &mut Line) -> anyhow::Result<String> {
-    loop {
-        let message = line.next().await.ok_or_else(|| anyhow!("the line ended"))??;
-        let text = message.into_text()?;
-        if text.as_str() != "2" {
-            return Ok(text.as_str().to_owned());
-        }
-        line.send(Message::text("3")).await?;
-    }
-}
-
 /// What all receivers write down.
 struct Book {
     begun: Instant,
@@ -158,8 +129,8 @@ async fn talk(lines: Vec<Line>, pairs: &[[Account; 2]], rate: u32) -> anyhow::Re
             let at = sent as usize % writers.len();
             let (Some(writer), Some([_, to])) = (writers.get_mut(at), pairs.get(at)) else { break };
             let now = book.begun.elapsed().as_nanos();
-            let payload = serde_json::json!(["private-message", { "toUserId": to.id, "message": now.to_string() }]);
-            writer.send(Message::text(format!("42{payload}"))).await?;
+            let payload = serde_json::json!({ "toUserId": to.id, "message": now.to_string() });
+            writer.send(event("private-message", &payload)).await?;
             sent += 1;
         }
     }
@@ -180,8 +151,8 @@ async fn listen(mut reader: SplitStream<Line>, receiver: Option<(SplitSink<Line,
     };
     while let Some(Ok(message)) = reader.next().await {
         let Ok(text) = message.to_text() else { continue };
-        if text == "2" {
-            let _ = writer.send(Message::text("3")).await;
+        if text == PING {
+            let _ = writer.send(Message::text(PONG)).await;
             continue;
         }
         let Some(sent) = sent_at(text) else { continue };
@@ -190,15 +161,14 @@ async fn listen(mut reader: SplitStream<Line>, receiver: Option<(SplitSink<Line,
         if (WARM_UP..WARM_UP + MEASURED).contains(&Duration::from_nanos(sent))
             && let Ok(mut times) = book.times.lock()
         {
-            times.push(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).saturating_sub(sent));
+            times.push(nanoseconds(now).saturating_sub(sent));
         }
     }
 }
 
 /// When a message was sent: that is what it says.
 fn sent_at(text: &str) -> Option<u64> {
-    let event: serde_json::Value = serde_json::from_str(text.strip_prefix("42")?).ok()?;
-    event.get(1)?.get("message")?.as_str()?.parse().ok()
+    came(text)?.1.get("message")?.as_str()?.parse().ok()
 }
 
 impl std::fmt::Display for Figures {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use capability::cache::{Cache, Error, InProcess, MAX_ENTRY, Ttl};
+use capability::cache::{Cache, Error, InProcess, Looked, MAX_ENTRY, Ttl};
 use capability::clocks::Manual;
 use store_redis::RedisCache;
 use store_redis::{Options, Redis};
@@ -70,16 +70,25 @@ fn is_invalid<T: std::fmt::Debug>(answer: Result<T, Error>) -> bool {
     matches!(answer, Err(Error::Invalid(_)))
 }
 
+/// What a cache says, which is what it knows without waiting, if it knows anything.
+async fn got(cache: &Arc<dyn Cache>, key: &str) -> Result<Option<Bytes>, Error> {
+    let said = cache.look(key).await;
+    if let Some(known) = cache.look_now(key) {
+        assert_eq!(known, said, "{key}");
+    }
+    said.map(Looked::value)
+}
+
 /// What was stored is there until it is replaced or forgotten.
 pub async fn a_value_is_there_until_it_is_forgotten(subject: &Subject) {
     let (cache, key) = (&subject.cache, subject.key("a"));
-    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(got(cache, &key).await, Ok(None));
     assert_eq!(cache.delete(&key).await, Ok(false));
     cache.set(&key, bytes("1"), ttl(60)).await.unwrap();
     cache.set(&key, bytes("2"), ttl(60)).await.unwrap();
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("2"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("2"))));
     assert_eq!(cache.delete(&key).await, Ok(true));
-    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(got(cache, &key).await, Ok(None));
 }
 
 /// Bytes come back as they went in: all of them, none of them, and as many as are allowed.
@@ -88,7 +97,7 @@ pub async fn bytes_stay_bytes(subject: &Subject) {
     let all: Vec<u8> = (0..=255).collect();
     for value in [Bytes::from(all), Bytes::new(), Bytes::from(vec![0xff; 1 << 20])] {
         cache.set(&key, value.clone(), ttl(60)).await.unwrap();
-        assert_eq!(cache.get(&key).await, Ok(Some(value.clone())));
+        assert_eq!(got(cache, &key).await, Ok(Some(value.clone())));
         assert_eq!(cache.compare_and_set(&key, Some(value.clone()), value, ttl(60)).await, Ok(true));
     }
 }
@@ -97,13 +106,70 @@ pub async fn bytes_stay_bytes(subject: &Subject) {
 pub async fn a_value_ends_with_its_time(subject: &Subject) {
     let (cache, key) = (&subject.cache, subject.key("a"));
     cache.set(&key, bytes("1"), ttl(1)).await.unwrap();
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("1"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("1"))));
     assert!(subject.until_gone(&key).await <= Duration::from_secs(2));
     cache.set(&key, bytes("2"), ttl(1)).await.unwrap();
     cache.set(&key, bytes("3"), ttl(60)).await.unwrap();
     cache.set(&subject.key("b"), bytes("x"), ttl(1)).await.unwrap();
     subject.until_gone(&subject.key("b")).await;
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("3"))), "the last time to live counts");
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("3"))), "the last time to live counts");
+}
+
+/// Who looked at a key after it was invalidated fills it, and nobody who looked before: not when it was never there, and not when
+/// it was invalidated twice.
+pub async fn who_looked_behind_an_end_fills(subject: &Subject) {
+    let (cache, key) = (&subject.cache, subject.key("a"));
+    let look = async || match cache.look(&key).await.unwrap() {
+        Looked::Absent(seen) => seen,
+        Looked::Value(value) => panic!("there is {value:?}"),
+    };
+    let never = look().await;
+    cache.invalidate(&key, ttl(60)).await.unwrap();
+    assert_eq!(cache.fill(&key, &never, bytes("old"), ttl(60)).await, Ok(false));
+    let first = look().await;
+    cache.invalidate(&key, ttl(60)).await.unwrap();
+    let second = look().await;
+    assert_ne!(first, second, "each has a mark of its own");
+    for before in [&never, &first] {
+        assert_eq!(cache.fill(&key, before, bytes("old"), ttl(60)).await, Ok(false));
+    }
+    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(cache.fill(&key, &second, bytes("new"), ttl(1)).await, Ok(true));
+    assert_eq!(cache.fill(&key, &second, bytes("newer"), ttl(60)).await, Ok(false), "there is one");
+    assert_eq!(cache.look(&key).await, Ok(Looked::Value(bytes("new"))));
+    subject.until_gone(&key).await;
+    assert_eq!(cache.fill(&key, &second, bytes("old"), ttl(60)).await, Ok(false), "nobody knows what was meanwhile");
+    // Where a look left no mark, the fill leaves one, and the next is behind it.
+    let mut filled = false;
+    for _ in 0..2 {
+        filled = filled || cache.fill(&key, &look().await, bytes("again"), ttl(60)).await.unwrap();
+    }
+    assert!(filled);
+    assert_eq!(cache.look(&key).await, Ok(Looked::Value(bytes("again"))));
+}
+
+/// Many keys are looked at in one go, in their order, whatever is under each.
+pub async fn many_are_looked_at_in_their_order(subject: &Subject) {
+    let cache = &subject.cache;
+    let keys: Vec<String> = (0..600).map(|number| subject.key(&format!("m{number}"))).collect();
+    for (number, key) in keys.iter().enumerate() {
+        match number % 3 {
+            0 => cache.set(key, Bytes::from(number.to_string()), ttl(60)).await.unwrap(),
+            1 => cache.invalidate(key, ttl(60)).await.unwrap(),
+            _ => {}
+        }
+    }
+    for _ in 0..3 {
+        let looked = cache.look_many(&keys).await.unwrap();
+        assert_eq!(looked.len(), keys.len());
+        for (number, looked) in looked.into_iter().enumerate() {
+            match looked {
+                Looked::Value(value) => assert_eq!((number % 3, value), (0, Bytes::from(number.to_string()))),
+                Looked::Absent(seen) => assert!(number % 3 == 2 || seen.mark().is_some(), "{number}"),
+            }
+        }
+    }
+    assert_eq!(cache.look_many(&[]).await, Ok(Vec::new()));
 }
 
 /// Only the first of several gets in, and after its time the next one.
@@ -111,7 +177,7 @@ pub async fn absent_is_taken_once(subject: &Subject) {
     let (cache, key) = (&subject.cache, subject.key("a"));
     assert_eq!(cache.set_if_absent(&key, bytes("1"), ttl(1)).await, Ok(true));
     assert_eq!(cache.set_if_absent(&key, bytes("2"), ttl(60)).await, Ok(false));
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("1"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("1"))));
     subject.until_gone(&key).await;
     assert_eq!(cache.set_if_absent(&key, bytes("3"), ttl(60)).await, Ok(true));
 }
@@ -120,35 +186,35 @@ pub async fn absent_is_taken_once(subject: &Subject) {
 pub async fn what_is_over_does_not_come_back(subject: &Subject) {
     let (cache, key) = (&subject.cache, subject.key("a"));
     cache.set(&key, bytes("old"), ttl(60)).await.unwrap();
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("old"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("old"))));
     cache.invalidate(&key, ttl(1)).await.unwrap();
-    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(got(cache, &key).await, Ok(None));
     assert_eq!(cache.set_if_absent(&key, bytes("old"), ttl(60)).await, Ok(false));
     assert_eq!(cache.compare_and_set(&key, None, bytes("old"), ttl(60)).await, Ok(false));
     assert!(is_invalid(cache.increment(&key, 1, ttl(60)).await));
     assert!(is_invalid(cache.push_recent(&key, bytes("x"), 9, ttl(60)).await));
-    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(got(cache, &key).await, Ok(None));
     let begun = std::time::Instant::now();
     while !cache.set_if_absent(&key, bytes("new"), ttl(60)).await.unwrap() {
         assert!(begun.elapsed() < Duration::from_secs(5), "it is held for too long");
         subject.pass(Duration::from_millis(50)).await;
     }
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("new"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("new"))));
     cache.invalidate(&key, ttl(60)).await.unwrap();
     cache.set(&key, bytes("newer"), ttl(60)).await.unwrap();
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("newer"))), "a value that is known to be good is stored");
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("newer"))), "a value that is known to be good is stored");
 }
 
 /// A value is replaced only where exactly the expected one is.
 pub async fn compare_and_set_wants_exactly_what_is_there(subject: &Subject) {
     let (cache, key) = (&subject.cache, subject.key("a"));
     assert_eq!(cache.compare_and_set(&key, Some(bytes("1")), bytes("2"), ttl(60)).await, Ok(false));
-    assert_eq!(cache.get(&key).await, Ok(None));
+    assert_eq!(got(cache, &key).await, Ok(None));
     assert_eq!(cache.compare_and_set(&key, None, bytes("1"), ttl(60)).await, Ok(true));
     assert_eq!(cache.compare_and_set(&key, None, bytes("2"), ttl(60)).await, Ok(false));
     assert_eq!(cache.compare_and_set(&key, Some(bytes("")), bytes("2"), ttl(60)).await, Ok(false));
     assert_eq!(cache.compare_and_set(&key, Some(bytes("1")), bytes("2"), ttl(1)).await, Ok(true));
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("2"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("2"))));
     subject.until_gone(&key).await;
 }
 
@@ -157,7 +223,7 @@ pub async fn a_busy_counter_ends_too(subject: &Subject) {
     let (cache, key) = (&subject.cache, subject.key("n"));
     assert_eq!(cache.increment(&key, 2, ttl(1)).await, Ok(2));
     assert_eq!(cache.increment(&key, -5, ttl(60)).await, Ok(-3));
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("-3"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("-3"))));
     subject.until_gone(&key).await;
     assert_eq!(cache.increment(&key, 1, ttl(60)).await, Ok(1));
 }
@@ -172,7 +238,7 @@ pub async fn only_numbers_are_counted_on(subject: &Subject) {
     subject.until_gone(&key).await;
     cache.set(&key, bytes("many"), ttl(60)).await.unwrap();
     assert!(is_invalid(cache.increment(&key, 1, ttl(60)).await));
-    assert_eq!(cache.get(&key).await, Ok(Some(bytes("many"))));
+    assert_eq!(got(cache, &key).await, Ok(Some(bytes("many"))));
     cache.set(&key, bytes("9223372036854775807"), ttl(60)).await.unwrap();
     assert!(is_invalid(cache.increment(&key, 1, ttl(60)).await));
 }
@@ -211,7 +277,7 @@ pub async fn a_list_is_filled_only_where_nothing_is(subject: &Subject) {
     let other = subject.key("v");
     cache.set(&other, bytes("1"), ttl(60)).await.unwrap();
     assert_eq!(cache.fill_recent(&other, values(2), ttl(60)).await, Ok(false));
-    assert_eq!(cache.get(&other).await, Ok(Some(bytes("1"))));
+    assert_eq!(got(cache, &other).await, Ok(Some(bytes("1"))));
 }
 
 /// A value of a list is small, so that a whole list is no larger than an answer may be.
@@ -231,7 +297,7 @@ pub async fn kinds_are_not_mixed_up(subject: &Subject) {
     let (cache, list, value) = (&subject.cache, subject.key("l"), subject.key("v"));
     cache.push_recent(&list, bytes("1"), 9, ttl(60)).await.unwrap();
     cache.set(&value, bytes("1"), ttl(60)).await.unwrap();
-    assert!(is_invalid(cache.get(&list).await));
+    assert!(is_invalid(got(cache, &list).await));
     assert!(is_invalid(cache.increment(&list, 1, ttl(60)).await));
     assert!(is_invalid(cache.push_recent(&value, bytes("2"), 9, ttl(60)).await));
     assert!(is_invalid(cache.recent(&value, 9).await));
@@ -239,9 +305,9 @@ pub async fn kinds_are_not_mixed_up(subject: &Subject) {
     assert_eq!(cache.compare_and_set(&list, None, bytes("2"), ttl(60)).await, Ok(false));
     assert_eq!(cache.compare_and_set(&list, Some(bytes("1")), bytes("2"), ttl(60)).await, Ok(false));
     assert_eq!(cache.recent(&list, 9).await, Ok(Some(vec![bytes("1")])));
-    assert_eq!(cache.get(&value).await, Ok(Some(bytes("1"))));
+    assert_eq!(got(cache, &value).await, Ok(Some(bytes("1"))));
     cache.set(&list, bytes("2"), ttl(60)).await.unwrap();
-    assert_eq!(cache.get(&list).await, Ok(Some(bytes("2"))), "a value is stored whatever was there");
+    assert_eq!(got(cache, &list).await, Ok(Some(bytes("2"))), "a value is stored whatever was there");
 }
 
 /// Whatever races, every step happens once.

@@ -87,6 +87,53 @@ pub async fn a_lease_ends_with_its_time(subject: &Subject) {
     assert_eq!(outbox.lease(1, "a", short).await, Ok(false));
 }
 
+/// A holder extends all its leases at once, and learns which it has; it takes none.
+pub async fn leases_are_renewed_together(subject: &Subject) {
+    let (outbox, short, long) = (&subject.outbox, Duration::from_millis(400), Duration::from_secs(60));
+    for shard in [2, 5, 20] {
+        assert_eq!(outbox.lease(shard, "a", short).await, Ok(true));
+    }
+    assert_eq!(outbox.lease(7, "b", long).await, Ok(true));
+    let renewed = async |numbers: &[u32], holder: &str| -> BTreeSet<u32> {
+        outbox.renew(numbers, holder, long).await.unwrap().into_iter().collect()
+    };
+    assert_eq!(renewed(&[2, 5], "a").await, BTreeSet::from([2, 5]));
+    assert_eq!(renewed(&[2, 5, 7, 9], "a").await, BTreeSet::from([2, 5]), "neither another's nor a free one");
+    assert_eq!(renewed(&[], "a").await, BTreeSet::new());
+    until("a lease that was not renewed does not end", async || outbox.lease(20, "b", short).await.unwrap()).await;
+    assert_eq!(outbox.lease(2, "b", short).await, Ok(false), "one that was renewed does not end with its first time");
+    assert_eq!(outbox.lease(9, "b", short).await, Ok(true));
+}
+
+/// The shards of one host's relay ask and delete at the same time, and each gets its own.
+pub async fn shards_are_read_at_the_same_time(subject: &Subject) {
+    let keys: Vec<String> = (0..SHARDS).flat_map(|shard| keys_of(shard, 3)).collect();
+    for round in 0..2 {
+        for key in &keys {
+            subject.commit(&[(&format!("{key}-{round}"), key)]).await;
+        }
+    }
+    let read = |shard: u32| {
+        let outbox = Arc::clone(&subject.outbox);
+        tokio::spawn(async move {
+            let waiting = outbox.waiting(shard, 100).await.unwrap();
+            let rows: Vec<Bson> = waiting.iter().map(|waiting| waiting.row.clone()).collect();
+            outbox.done(&rows).await.unwrap();
+            waiting
+        })
+    };
+    for (shard, read) in (0..SHARDS).map(|shard| (shard, read(shard))).collect::<Vec<_>>() {
+        let waiting = read.await.unwrap();
+        assert_eq!(waiting.len(), 6, "{shard}");
+        for key in keys_of(shard, 3) {
+            let of_key = waiting.iter().filter(|waiting| waiting.event.key == key);
+            let ids: Vec<&str> = of_key.map(|waiting| waiting.event.id.as_str()).collect();
+            assert_eq!(ids, [format!("{key}-0"), format!("{key}-1")]);
+        }
+    }
+    assert_eq!(subject.all().await, []);
+}
+
 /// What waits is what was committed, in order for each key, until it is done.
 pub async fn what_was_committed_waits_until_it_is_done(subject: &Subject) {
     subject.commit(&[("e0", "k"), ("e1", "k"), ("e2", "other")]).await;
@@ -261,35 +308,4 @@ pub async fn what_is_set_aside_waits_for_its_topic(subject: &Subject) {
     subject.outbox.done(&rest).await.unwrap();
     assert_eq!(subject.outbox.filled().await.unwrap().iter().count(), 0);
     assert_eq!(subject.outbox.count().await, Ok(1));
-}
-
-/// What is noted about keys goes when they had no event for a while, and never while one of their events waits; the order of what
-/// comes after it is that of the commits.
-pub async fn what_is_noted_about_idle_keys_is_deleted(subject: &Subject) {
-    let keys: Vec<String> = (0..450).map(|number| format!("key{number}")).collect();
-    for some in keys.chunks(50) {
-        let events = some.iter().map(|key| event(&format!("{key}-1"), key)).collect();
-        subject.documents.commit(Commit { writes: Vec::new(), events }).await.unwrap();
-    }
-    let waiting = subject.all().await;
-    assert_eq!(waiting.len(), keys.len());
-    let newest = waiting.iter().map(|waiting| waiting.event.at).max().unwrap();
-    let rows = |kept: &str| -> Vec<Bson> {
-        let done = waiting.iter().filter(|waiting| waiting.event.key != kept);
-        done.map(|waiting| waiting.row.clone()).collect()
-    };
-    subject.outbox.done(&rows("key7")).await.unwrap();
-    assert_eq!(subject.outbox.delete_idle(newest).await, Ok(0), "they were used at that time");
-    let deleted = subject.outbox.delete_idle(newest + 1).await.unwrap();
-    assert!(deleted == 449 || deleted == 0, "{deleted}: all but the one that waits, where there are any");
-    assert_eq!(subject.outbox.delete_idle(newest + 1).await, Ok(0));
-    for number in 2..4 {
-        subject.commit(&[(&format!("key7-{number}"), "key7"), (&format!("key8-{number}"), "key8")]).await;
-    }
-    let of = |key: &str, all: &[Waiting]| -> Vec<String> {
-        all.iter().filter(|waiting| waiting.event.key == key).map(|waiting| waiting.event.id.clone()).collect()
-    };
-    let all = subject.all().await;
-    assert_eq!(of("key7", &all), ["key7-1", "key7-2", "key7-3"]);
-    assert_eq!(of("key8", &all), ["key8-2", "key8-3"]);
 }

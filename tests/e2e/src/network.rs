@@ -88,8 +88,8 @@ pub async fn adopt(stack: &Stack, host: &str, collections: Vec<(&str, Vec<Docume
     host.close().await;
 }
 
-/// A host of the test's own process on the stores of one that does not run yet.
-async fn opened(stack: &Stack, host: &str) -> Host {
+/// A host of the test's own process on the stores of one that does not run yet. To be closed before that one starts.
+pub async fn opened(stack: &Stack, host: &str) -> Host {
     let data = stack.prepared(host).await;
     share_secret(&data);
     let passwords = Cost { memory_kib: 64, passes: 1, parallel: 2, waiting: 64, old_cost: MIN_OLD_COST };

@@ -76,6 +76,11 @@ impl Stack {
         found.map_or_else(|| panic!("{name} is not set for these hosts"), |(_, value)| value)
     }
 
+    /// The variables of its hosts.
+    pub fn environment(&self) -> &[(&'static str, String)] {
+        &self.environment
+    }
+
     /// A host's data folder; on embedded stores it has to be the same one each time.
     pub fn data(&self, host: &str) -> PathBuf {
         self.folder.path().join(host)

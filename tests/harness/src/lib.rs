@@ -206,6 +206,27 @@ impl App {
         count.unwrap_or_else(|| panic!("no call ends as {outcome:?}; there are {:?}", counts.keys()))
     }
 
+    /// What components and the check of sessions have asked the documents since the last time, and how often: `find users`,
+    /// `count users`, `distinct users`, `commit`. It is the same each time that a test runs.
+    pub fn store_calls(&self) -> BTreeMap<String, u64> {
+        #[derive(Deserialize)]
+        struct Counted {
+            calls: BTreeMap<String, u64>,
+        }
+        let calls = self.process.call::<Counted>("store_calls", &json!({})).calls;
+        // What the host keeps for itself goes on by itself.
+        let own = |name: &str| name.split_once(' ').is_some_and(|(_, collection)| collection.starts_with("host-"));
+        calls.into_iter().filter(|(name, _)| !own(name)).collect()
+    }
+
+    /// How often the documents are asked (`find`, `count`, `distinct`) for what is done here.
+    pub fn questions(&self, what: impl FnOnce()) -> u64 {
+        self.store_calls();
+        what();
+        let calls = self.store_calls();
+        calls.iter().filter(|(name, _)| !name.starts_with("commit")).map(|(_, count)| count).sum()
+    }
+
     /// Has the host delete everything that is older than it is kept, as it does by itself again and again.
     pub fn clean_up(&self) {
         self.process.call::<Nothing>("clean_up", &json!({}));

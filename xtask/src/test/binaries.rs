@@ -13,6 +13,9 @@ use super::lint;
 use crate::child::{self, End, Output};
 use crate::workspace::{Kind, Package, Target, Workspace, cargo};
 
+/// The programs with tests inside. The host's has all of its code in libraries.
+const TESTED: [&str; 2] = ["xtask", "bench"];
+
 /// A test executable.
 #[derive(Debug)]
 pub(crate) struct Binary {
@@ -116,8 +119,7 @@ fn calls<'a>(workspace: &Workspace, packages: &[&'a Package]) -> (Vec<&'a str>, 
     if targets(Kind::Library, None).next().is_some() {
         second.push("--lib");
     }
-    // Benches have no tests inside, and nothing but `bench` waits for them.
-    second.extend(targets(Kind::Program, None).filter(|name| *name == "xtask").flat_map(|name| ["--bin", name]));
+    second.extend(targets(Kind::Program, None).filter(|name| TESTED.contains(name)).flat_map(|name| ["--bin", name]));
     let more = second.len() > without;
     (first, more.then_some(second))
 }
@@ -202,9 +204,16 @@ mod tests {
         e2e.dependencies.push(dependency("engine"));
         let auth = without_lib(package("auth", "components/auth", Some("auth")));
         let engine = package("engine", "host/engine", None);
-        let packages = vec![e2e, auth, engine];
+        let mut bench = without_lib(package("bench", "tests/bench", None));
+        bench.targets.extend(["bench", "other"].map(|name| Target {
+            name: name.to_owned(),
+            kind: vec!["bin".to_owned()],
+            test: true,
+            src_path: PathBuf::new(),
+        }));
+        let packages = vec![e2e, auth, engine, bench];
         let workspace = Workspace { root: "/w".into(), target: "/w/target".into(), packages };
-        let [e2e, auth, engine] = &workspace.packages[..] else { unreachable!() };
+        let [e2e, auth, engine, bench] = &workspace.packages[..] else { unreachable!() };
         let said = |packages: &[&Package]| {
             let (first, second) = calls(&workspace, packages);
             (first.join(" "), second.map(|second| second.join(" ")))
@@ -213,6 +222,7 @@ mod tests {
         let rest = "test --no-run --release --workspace";
         assert_eq!(said(&[e2e]), (format!("{host} --test e2e"), None));
         assert_eq!(said(&[auth]), (host.to_owned(), Some(format!("{rest} --test auth"))));
+        assert_eq!(said(&[bench]), (host.to_owned(), Some(format!("{rest} --bin bench"))));
         assert_eq!(said(&[engine, e2e]), (format!("{host} --test e2e"), Some(format!("{rest} --lib"))));
     }
 

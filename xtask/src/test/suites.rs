@@ -95,6 +95,7 @@ pub(super) const SUITES: &[Suite] = &[
     suite("e2e", "the product over HTTP", 20, Work::Packages(&["e2e"])),
     suite("faults", "crashes, stores that fail, deploys under load", 30, Work::Packages(&["faults"])),
     suite("hostile", "strangers, members, clients and components that attack", 15, Work::Packages(&["hostile"])),
+    suite("guard", "what a request and a message cost, counted; the bench's own units", 8, Work::Packages(&["bench"])),
     suite("rest", "packages that no other suite has", 8, Work::Rest),
 ];
 

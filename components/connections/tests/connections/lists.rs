@@ -194,3 +194,40 @@ fn what_very_many_send_is_shown_up_to_the_newest_ten_thousand() {
     let last = ada.list(&app, "/user/requests/received?limit=100&page=103");
     assert_eq!((ids(&last).pop(), &last["hasMore"]), (first, &json!(false)), "what is older is on a page");
 }
+
+/// Once they were asked for, connections ask the documents for nothing that did not change; and what changes is seen at once,
+/// whoever changed it.
+#[test]
+fn connections_that_did_not_change_cost_no_question() {
+    let app = App::with(&["connections", "profile"]);
+    let (ada, bob) = pair(&app);
+    let (cy, dan) = (member(&app, "Cy"), member(&app, "Dan"));
+    for other in [&bob, &cy] {
+        let id = ada.interested(&app, other);
+        assert_eq!(other.review(&app, "accepted", &id).status, 200);
+    }
+    let names = |member: &Member| -> Vec<String> {
+        let list = member.list(&app, "/user/connections");
+        let names = list["data"].as_array().unwrap().iter().map(|user| user["firstName"].as_str().unwrap().to_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    };
+    let all = || [&ada, &bob, &cy, &dan].map(names);
+    let before = [vec!["Bob", "Cy"], vec!["Ada"], vec!["Ada"], vec![]].map(|names| names.join(","));
+    assert_eq!(all().map(|names| names.join(",")), before);
+    for _ in 0..3 {
+        assert_eq!(app.questions(|| assert_eq!(all().map(|names| names.join(",")), before)), 0);
+    }
+    let edit = app.patch("/profile/edit").token(&bob.token).json(&json!({ "firstName": "Robert" })).send();
+    assert_eq!(edit.status, 200, "{}", edit.text());
+    assert_eq!(names(&ada), ["Cy", "Robert"]);
+    let id = dan.interested(&app, &ada);
+    assert_eq!(ada.review(&app, "accepted", &id).status, 200);
+    let questions = app.questions(|| {
+        assert_eq!(names(&ada), ["Cy", "Dan", "Robert"]);
+        assert_eq!(names(&dan), ["Ada"]);
+    });
+    assert_eq!(questions, 3, "the list of each, and Dan's card, which nobody has seen yet");
+    assert_eq!(app.questions(|| _ = all()), 0);
+}

@@ -4,6 +4,7 @@
 mod old;
 mod plain;
 mod ranked;
+mod reads;
 
 use harness::{App, Document, ObjectId, Reply, Value, doc, json};
 

@@ -143,6 +143,29 @@ fn racing_messages_of_both_each_get_a_place() {
 }
 
 #[test]
+fn the_cache_knows_the_newest_place_of_a_conversation_and_is_not_needed() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    let key = format!("conversation:{}:{}", ada.id.min(bob.id), ada.id.max(bob.id));
+    let known = || -> Value { serde_json::from_slice(&app.cached(&key).unwrap()).unwrap() };
+    let send = |from: &Member, to: &Member| {
+        app.socket(from.id).ask("private-message", &json!({ "toUserId": to.hex(), "message": "hi" }))
+    };
+    assert_eq!((send(&ada, &bob)["ok"].clone(), send(&bob, &ada)["ok"].clone()), (json!(true), json!(true)));
+    assert_eq!(send(&ada, &bob)["ok"], true);
+    assert_eq!(known()["seq"], 3);
+    // Something else is under its key.
+    app.set_recent(&key, [b"odd".to_vec()]);
+    assert_eq!(send(&bob, &ada)["ok"], true);
+    assert_eq!(send(&bob, &ada)["ok"], true);
+    let mut places: Vec<i64> = messages(&app).iter().map(|message| message.get_i64("seq").unwrap()).collect();
+    places.sort_unstable();
+    assert_eq!(places, [1, 2, 3, 4, 5]);
+    assert_eq!(conversations(&app)[0].get_i64("seq").unwrap(), 5);
+    assert_eq!(known()["seq"], 5);
+}
+
+#[test]
 fn time_never_goes_back_in_a_conversation() {
     let app = app();
     let (ada, bob) = pair(&app);

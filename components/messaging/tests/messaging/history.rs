@@ -1,6 +1,6 @@
 //! The history over HTTP: pages, order, what is shown, and that the cache never makes it wrong.
 
-use crate::members::{Member, member, pair};
+use crate::members::{Member, connect, member, pair};
 use harness::{App, DateTime, ObjectId, Value, doc, json};
 
 fn app() -> App {
@@ -120,12 +120,41 @@ fn what_is_cached_is_never_old() {
     assert_eq!(stamp["ok"], true);
     let page = history(&app, &ada, &bob, "");
     assert!(page[49]["readAt"].is_string() && page[48].get("readAt").is_none());
-    // A writer that died between commit and cache, and one that was overtaken: the list has a gap, or ends too early.
-    let key = format!("recent:{}:{}", ada.id.min(bob.id), ada.id.max(bob.id));
-    let list = app.recent(&key).unwrap();
-    app.set_recent(&key, list.into_iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, entry)| entry));
-    assert_eq!(history(&app, &ada, &bob, ""), page);
-    let list = app.recent(&key).unwrap();
-    app.set_recent(&key, list.into_iter().skip(1));
-    assert_eq!(history(&app, &ada, &bob, ""), page);
+    assert_eq!(history(&app, &bob, &ada, "?limit=3"), page[47..]);
+}
+
+/// History, sending, typing and whether somebody is there: once it was asked, the documents are asked for nothing that did not
+/// change.
+#[test]
+fn what_is_asked_again_costs_no_question() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    let cy = member(&app, "Cy");
+    connect(&app, cy.id, ada.id, "accepted");
+    for n in 0..30 {
+        old(&app, &ada, &bob, &format!("old {n}"), harness::START as i64 - 1_000 + n);
+    }
+    let sent = send(&app, &ada, &bob, "new");
+    app.socket(bob.id).appear();
+    let ask = || {
+        for (me, other) in [(&ada, &bob), (&bob, &ada), (&ada, &cy)] {
+            history(&app, me, other, "");
+            history(&app, me, other, "?limit=50");
+            history(&app, me, other, "?limit=7");
+            assert_eq!(app.socket(me.id).ask("presence:query", &json!({ "userId": other.hex() }))["ok"], true);
+            assert_eq!(app.socket(me.id).send("typing", &json!({ "toUserId": other.hex() })), None);
+        }
+        app.tell_presence(ada.id, true, "s").unwrap();
+    };
+    ask();
+    assert_eq!(app.questions(ask), 0);
+    // What it costs behind each kind of change, and what is found then.
+    app.socket(bob.id).ask("message:read", &json!({ "_id": sent }));
+    assert_eq!(app.questions(ask), 1, "the history of one pair is read again");
+    assert_eq!(app.questions(ask), 0);
+    let page = history(&app, &ada, &bob, "?limit=1");
+    assert!(page[0]["readAt"].is_string(), "{page:?}");
+    send(&app, &bob, &ada, "newer");
+    assert_eq!(texts(&history(&app, &ada, &bob, "?limit=2")), ["new", "newer"]);
+    assert_eq!(app.questions(ask), 0);
 }

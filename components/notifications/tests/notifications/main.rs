@@ -275,3 +275,30 @@ fn every_type_of_its_topics_is_told_or_is_none_of_its_business() {
     }
     assert!(app.count("notifications", "answered") > 0);
 }
+
+/// The first page is asked for once, until something comes or is read.
+#[test]
+fn a_page_that_did_not_change_costs_no_question() {
+    let app = app();
+    let (ada, bea) = (member(&app, "Ada"), member(&app, "Bea"));
+    connection(&app, "CONNECTION_REQUEST", "interested", &ada, &bea);
+    settle(&app);
+    let page = || {
+        let reply = app.get("/notifications").token(&bea.token).send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["data"].as_array().unwrap().clone()
+    };
+    let [first] = &page()[..] else { panic!("one notification") };
+    let id = first["_id"].as_str().unwrap().to_owned();
+    assert_eq!(app.questions(|| (0..3).for_each(|_| assert_eq!(page().len(), 1))), 0);
+    let read = app.post(&format!("/notifications/{id}/read")).token(&bea.token).send();
+    assert_eq!(read.status, 200, "{}", read.text());
+    assert!(page()[0]["readAt"].is_string(), "what was read is seen to be read");
+    app.clock().advance(1_000);
+    for count in [1, 2] {
+        message(&app, &ada, &bea);
+        settle(&app);
+        assert_eq!(page()[0]["count"], count, "what comes, and what counts on, is seen");
+    }
+    assert_eq!(app.questions(|| (0..3).for_each(|_| assert_eq!(page().len(), 2))), 0);
+}

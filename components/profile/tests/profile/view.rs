@@ -49,3 +49,18 @@ fn an_old_document_is_seen_with_the_defaults_of_what_it_lacks() {
     });
     assert_eq!((reply.status, reply.json()), (200, expected));
 }
+
+/// Neither the session nor the profile is asked for again, until it changes; and a change is seen at once, however soon.
+#[test]
+fn a_profile_that_did_not_change_costs_no_question() {
+    let (app, ada) = of_ada();
+    let view = || app.get("/profile/view").token(&ada.token).send().json()["firstName"].clone();
+    assert_eq!(view(), "Ada");
+    assert_eq!(app.questions(|| (0..5).for_each(|_| assert_eq!(view(), "Ada"))), 0);
+    for name in ["Augusta", "Byron"] {
+        let edit = app.patch("/profile/edit").token(&ada.token).json(&json!({ "firstName": name })).send();
+        assert_eq!(edit.status, 200, "{}", edit.text());
+        assert_eq!(app.questions(|| assert_eq!(view(), name)), 1, "it is read again at once, and not after a while");
+        assert_eq!(app.questions(|| (0..5).for_each(|_| assert_eq!(view(), name))), 0);
+    }
+}

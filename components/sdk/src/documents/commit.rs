@@ -137,8 +137,8 @@ impl Commit {
     }
 
     /// With the commit the cached value under `key` is over: no host finds it after [`Commit::run`] answered, and no
-    /// [`cache::set_if_absent`](crate::cache::set_if_absent) of somebody who read before brings it back. Needs the grant
-    /// `"stale"` of the key, which `"w"` includes.
+    /// [`cache::fill`](crate::cache::fill) of somebody who read before brings it back. Needs the grant `"stale"` of the key, which
+    /// `"w"` includes. A key that `application.toml` names for the collection, `stale = ["user:{_id}"]`, is stale without this.
     pub fn stale(mut self, key: impl Into<String>) -> Self {
         self.stale.push(key.into());
         self

@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 
-use crate::cache::{Cache, Error, Ttl, check_entry, check_length};
+use crate::cache::{Absence, Cache, Error, Looked, Ttl, check_entry, check_length};
 use crate::clocks::Clock;
 
 /// The most memory that all values take together, in bytes.
@@ -20,6 +21,8 @@ const CAPACITY: u64 = 64 << 20;
 const SMALL_CAPACITY: u64 = 16 << 20;
 /// Keys share locks: with more of them fewer operations wait for each other.
 const LOCKS: usize = 64;
+/// Keys share counts of changes: with more of them fewer fills are refused for a change of another key.
+const COUNTS: usize = 1 << 16;
 /// What an entry costs besides its key and value, about.
 const OVERHEAD: usize = 96;
 
@@ -34,6 +37,9 @@ pub struct InProcess {
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
     clock: Arc<dyn Clock>,
+    /// How often a key of each share was set, deleted or invalidated. A look without a value remembers it: unlike an entry, it is
+    /// never evicted, replaced or over. A fill is no change: it stores what others have read, too.
+    changes: Vec<AtomicU64>,
 }
 
 type Room = moka::sync::Cache<String, Entry>;
@@ -50,7 +56,7 @@ enum Value {
     Bytes(Bytes),
     Counter(i64),
     Recent(Arc<VecDeque<Bytes>>),
-    /// The key is invalidated: no fill stores a value until this entry expires.
+    /// The key is invalidated: until this entry expires, only a fill of who looked since stores a value.
     Invalidated,
 }
 
@@ -67,6 +73,7 @@ impl InProcess {
             locks: [const { Mutex::new(()) }; LOCKS],
             hasher: RandomState::new(),
             clock,
+            changes: (0..COUNTS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -76,12 +83,27 @@ impl InProcess {
         [&self.invalidated, &self.counters, &self.values]
     }
 
+    /// The single value under a key, or how it has none.
+    fn looked(&self, key: &str) -> Result<Looked, Error> {
+        // Before the look: whatever comes between is a change since.
+        let changes = self.changes(key);
+        match self.live(key) {
+            None | Some(Value::Invalidated) => Ok(Looked::Absent(Absence::behind(bytes_of(changes)))),
+            Some(Value::Bytes(bytes)) => Ok(Looked::Value(bytes)),
+            Some(Value::Counter(count)) => Ok(Looked::Value(Bytes::from(count.to_string()))),
+            Some(Value::Recent(_)) => Err(wrong_kind(key, "a list")),
+        }
+    }
+
     fn live(&self, key: &str) -> Option<Value> {
         self.entry(key, self.clock.now()).map(|entry| entry.value)
     }
 
     fn entry(&self, key: &str, now: u64) -> Option<Entry> {
-        self.rooms().into_iter().find_map(|room| room.get(key).filter(|entry| entry.until > now))
+        // Few keys are in the first two rooms. Asking whether one is there counts as no use of it, and is not put on record in
+        // a queue of all threads, as each `get` is.
+        let first = [&self.invalidated, &self.counters].into_iter().filter(|room| room.contains_key(key));
+        first.chain([&self.values]).find_map(|room| room.get(key).filter(|entry| entry.until > now))
     }
 
     /// Puts an entry into the room of its kind, and no other room has the key any more. The caller has the key's lock.
@@ -95,6 +117,28 @@ impl InProcess {
         for other in self.rooms().into_iter().filter(|room| !std::ptr::eq(*room, home)) {
             other.invalidate(key);
         }
+    }
+
+    fn changes_of(&self, key: &str) -> Option<&AtomicU64> {
+        let at = usize::try_from(self.hasher.hash_one(key) % COUNTS as u64).unwrap_or_default();
+        self.changes.get(at)
+    }
+
+    fn changes(&self, key: &str) -> u64 {
+        self.changes_of(key).map_or(0, |count| count.load(Ordering::Acquire))
+    }
+
+    /// Records a change of a key. The caller has the key's lock, and changes it after this.
+    fn changed(&self, key: &str) {
+        if let Some(count) = self.changes_of(key) {
+            count.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// As a cache without room does.
+    #[cfg(test)]
+    pub(super) fn lose(&self, key: &str) {
+        self.rooms().into_iter().for_each(|room| room.invalidate(key));
     }
 
     fn lock(&self, key: &str) -> Option<MutexGuard<'_, ()>> {
@@ -125,18 +169,26 @@ impl InProcess {
 
 #[async_trait]
 impl Cache for InProcess {
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        match self.live(key) {
-            None | Some(Value::Invalidated) => Ok(None),
-            Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Value::Counter(count)) => Ok(Some(Bytes::from(count.to_string()))),
-            Some(Value::Recent(_)) => Err(wrong_kind(key, "a list")),
-        }
+    async fn look(&self, key: &str) -> Result<Looked, Error> {
+        self.looked(key)
+    }
+
+    fn look_now(&self, key: &str) -> Option<Result<Looked, Error>> {
+        Some(self.looked(key))
+    }
+
+    async fn fill(&self, key: &str, seen: &Absence, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
+        self.change(key, ttl, |old| {
+            let is_as_seen = seen.mark().is_some_and(|seen| *seen == bytes_of(self.changes(key)));
+            let has_none = matches!(old, None | Some(Value::Invalidated));
+            Ok(if is_as_seen && has_none { (Some(Value::Bytes(value)), true) } else { (None, false) })
+        })
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {
         let until = self.clock.now().saturating_add(ttl.millis());
         let _lock = self.lock(key);
+        self.changed(key);
         self.put(key, Entry { value: Value::Bytes(value), until });
         Ok(())
     }
@@ -164,6 +216,7 @@ impl Cache for InProcess {
         let now = self.clock.now();
         let _lock = self.lock(key);
         let there = self.entry(key, now).is_some();
+        self.changed(key);
         self.rooms().into_iter().for_each(|room| room.invalidate(key));
         Ok(there)
     }
@@ -171,6 +224,7 @@ impl Cache for InProcess {
     async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error> {
         let until = self.clock.now().saturating_add(hold.millis());
         let _lock = self.lock(key);
+        self.changed(key);
         self.put(key, Entry { value: Value::Invalidated, until });
         Ok(())
     }
@@ -228,6 +282,10 @@ impl Cache for InProcess {
     }
 }
 
+fn bytes_of(changes: u64) -> Bytes {
+    Bytes::copy_from_slice(&changes.to_le_bytes())
+}
+
 fn wrong_kind(key: &str, what: &str) -> Error {
     Error::Invalid(format!("under {key:?} there is {what}"))
 }
@@ -236,8 +294,7 @@ fn wrong_kind(key: &str, what: &str) -> Error {
 fn weight(key: &String, entry: &Entry) -> u32 {
     let value = match &entry.value {
         Value::Bytes(bytes) => bytes.len(),
-        Value::Counter(_) => 8,
-        Value::Invalidated => 0,
+        Value::Counter(_) | Value::Invalidated => 8,
         Value::Recent(list) => list.iter().map(|value| value.len() + 32).sum(),
     };
     u32::try_from(key.len() + value + OVERHEAD).unwrap_or(u32::MAX)

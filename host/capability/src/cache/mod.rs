@@ -4,12 +4,16 @@
 
 mod grant;
 mod in_process;
+mod reads;
+mod template;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use grant::{Grant, KeyAccess};
 pub use in_process::InProcess;
+pub use reads::Reads;
+pub use template::KeyTemplate;
 
 /// The longest key, in bytes.
 pub const MAX_KEY: usize = 512;
@@ -22,7 +26,10 @@ pub const MAX_RECENT: u32 = 1_000;
 /// The largest value of a list, in bytes: all values of the longest list have 16 MiB, as the largest answer of documents.
 pub const MAX_ENTRY: usize = 16 << 10;
 
-/// For how long after an invalidation no fill stores a value of the key, in seconds: longer than [`FILLS`].
+/// The most keys that are read or filled at once.
+pub const MAX_MANY: usize = 1_000;
+
+/// For how long after an invalidation no fill stores a value that was read before it, in seconds: longer than [`FILLS`].
 pub const HOLD: u32 = 60;
 /// For how long from its begin a call may fill the cache with what it has read, in milliseconds. A call may take longer; what it
 /// read may then be older than an invalidation that is not held any more.
@@ -39,6 +46,42 @@ pub enum Error {
     Unavailable(String),
 }
 
+/// What a look at a key finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// A value.
+    Value(Bytes),
+    /// None.
+    Absent(Absence),
+}
+
+impl Looked {
+    /// The value, if there is one.
+    pub fn value(self) -> Option<Bytes> {
+        match self {
+            Looked::Value(value) => Some(value),
+            Looked::Absent(_) => None,
+        }
+    }
+}
+
+/// How a key had no value. A mark shows the store, when the key is filled, whether it was changed since the look. Without one
+/// nobody can know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absence(Option<Bytes>);
+
+impl Absence {
+    /// With the store's mark.
+    pub fn behind(mark: Bytes) -> Self {
+        Self(Some(mark))
+    }
+
+    /// The store's mark.
+    pub fn mark(&self) -> Option<&Bytes> {
+        self.0.as_ref()
+    }
+}
+
 /// A store of small values. All operations on one key are atomic and in some order.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
@@ -47,8 +90,28 @@ pub trait Cache: Send + Sync + 'static {
     fn is_shared(&self) -> bool {
         false
     }
+    /// The value under `key`, or how it has none.
+    async fn look(&self, key: &str) -> Result<Looked, Error>;
+    /// What [`Cache::look`] finds, where it is known without waiting: that costs no future.
+    fn look_now(&self, _key: &str) -> Option<Result<Looked, Error>> {
+        None
+    }
+    /// [`Cache::look`] at each of these keys, in their order.
+    async fn look_many(&self, keys: &[String]) -> Result<Vec<Looked>, Error> {
+        let mut looked = Vec::with_capacity(keys.len());
+        for key in keys {
+            looked.push(self.look(key).await?);
+        }
+        Ok(looked)
+    }
     /// The value under `key`.
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error>;
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        Ok(self.look(key).await?.value())
+    }
+    /// Stores a value if the key still has none in the way that was seen, which it has not when it was invalidated since. So what
+    /// was read from the store after the look is not older than what invalidated the key. True when it stored. Where a look found
+    /// no mark nothing is stored, and the next look finds one.
+    async fn fill(&self, key: &str, seen: &Absence, value: Bytes, ttl: Ttl) -> Result<bool, Error>;
     /// Stores a value; one that is there is replaced.
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error>;
     /// Stores a value unless there is one; true when it stored.
@@ -57,8 +120,9 @@ pub trait Cache: Send + Sync + 'static {
     async fn compare_and_set(&self, key: &str, expected: Option<Bytes>, value: Bytes, ttl: Ttl) -> Result<bool, Error>;
     /// Removes the value; true when there was one.
     async fn delete(&self, key: &str) -> Result<bool, Error>;
-    /// Removes the value under `key`, and lets no [`Cache::set_if_absent`] store one for the time of `hold`, so that a
-    /// caller that read the store before the change does not bring the old value back.
+    /// Removes the value under `key`, and lets no [`Cache::set_if_absent`] store one for the time of `hold`, nor a
+    /// [`Cache::fill`] of who looked before, so that a caller that read the store before the change does not bring the old value
+    /// back.
     async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error>;
     /// Adds to a counter; it gets its time to live only from the call that creates it.
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error>;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::documents::order::valid_path;
 
-pub use fill::{Filled, fill};
+pub use fill::{Commits, Filled, Uncached, fill};
 pub use marker::COLLECTION as MARKERS;
 
 /// How a derived field follows from others of the same document.

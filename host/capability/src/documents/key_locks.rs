@@ -45,13 +45,7 @@ impl KeyLocks {
     /// Locks the stripes of a commit. Stripes are locked in ascending order, so there is no deadlock; for the same reason a
     /// held lock is used only when it covers all of them.
     pub async fn lock(&self, commit: &Commit, held: Option<KeyLock>) -> KeyLock {
-        let mut stripes = BTreeSet::new();
-        for write in &commit.writes {
-            if let Write::Update { collection, filter, .. } | Write::Delete { collection, filter, .. } = write {
-                stripes.insert(self.stripe((collection, lock_key(filter))));
-            }
-        }
-        stripes.extend(commit.events.iter().map(|event| self.stripe((&event.topic, &event.key))));
+        let mut stripes = self.stripes(commit);
         match held {
             Some(held) if stripes.is_subset(&held.stripes) => return held,
             other => drop(other),
@@ -65,6 +59,23 @@ impl KeyLocks {
             stripes.clear();
         }
         KeyLock { stripes, _guards: guards }
+    }
+
+    /// Whether nobody has the lock of a commit at this moment.
+    pub fn are_free(&self, commit: &Commit) -> bool {
+        let stripes = self.stripes(commit);
+        stripes.iter().filter_map(|stripe| self.stripes.get(*stripe)).all(|mutex| mutex.try_lock().is_ok())
+    }
+
+    fn stripes(&self, commit: &Commit) -> BTreeSet<usize> {
+        let mut stripes = BTreeSet::new();
+        for write in &commit.writes {
+            if let Write::Update { collection, filter, .. } | Write::Delete { collection, filter, .. } = write {
+                stripes.insert(self.stripe((collection, lock_key(filter))));
+            }
+        }
+        stripes.extend(commit.events.iter().map(|event| self.stripe((&event.topic, &event.key))));
+        stripes
     }
 
     fn stripe(&self, key: impl std::hash::Hash) -> usize {

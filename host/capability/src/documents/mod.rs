@@ -4,6 +4,7 @@
 //! name; `derived` fills the fields that documents of an earlier version lack. The stores are crates of their own. Nothing
 //! here knows a collection of the application, a component or HTTP.
 
+mod counted;
 mod derived;
 mod distinct;
 mod elements;
@@ -17,11 +18,15 @@ pub mod order;
 pub mod schema;
 mod update;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use bson::oid::ObjectId;
 use bson::{Document, RawDocumentBuf, doc};
 
 pub use crate::budget::{MAX_ANSWER, MAX_LIMIT};
-pub use derived::{Derived, Filled, MARKERS, fill};
+pub use counted::{Counted, StoreCalls};
+pub use derived::{Commits, Derived, Filled, MARKERS, Uncached, fill};
 pub use distinct::Lowest;
 pub use filter::Filter;
 pub use grant::{CollectionGrant, Grant, View};
@@ -140,6 +145,20 @@ pub enum Write {
 }
 
 impl Write {
+    /// The collection.
+    pub fn collection(&self) -> &str {
+        match self {
+            Write::Insert { collection, .. } | Write::Update { collection, .. } | Write::Delete { collection, .. } => {
+                collection
+            }
+        }
+    }
+
+    /// Whether there may be more or fewer documents after it.
+    pub fn adds_or_removes(&self) -> bool {
+        !matches!(self, Write::Update { upsert: false, .. })
+    }
+
     /// About how many bytes it takes in memory. A change takes more than its source: its values are parsed.
     pub fn weight(&self) -> usize {
         match self {
@@ -274,6 +293,29 @@ pub trait Documents: Send + Sync + 'static {
         let count = documents.len();
         Err(Error::Invalid(format!("this store adopts no documents, so not these {count} of `{collection}`")))
     }
+    /// Tells when others insert documents into a collection: those whose field `by` is not this one.
+    fn watch(&self, _collection: &str, _by: ObjectId) -> Box<dyn Watch> {
+        Box::new(Polled)
+    }
     /// How a query would be run.
     async fn explain(&self, query: Query) -> Result<Plan, Error>;
+}
+
+/// What others insert into a collection.
+#[async_trait]
+pub trait Watch: Send {
+    /// Returns soon, about `usual`, after others have inserted documents, and after `longest`. Also when it does not know:
+    /// a store that can't tell returns after `usual`. What was inserted before the first call is not told. A call may be
+    /// dropped.
+    async fn changed(&mut self, usual: Duration, longest: Duration);
+}
+
+/// The watch of a store that can't tell.
+struct Polled;
+
+#[async_trait]
+impl Watch for Polled {
+    async fn changed(&mut self, usual: Duration, _longest: Duration) {
+        tokio::time::sleep(usual).await;
+    }
 }

@@ -93,6 +93,10 @@ pub trait Outbox: Send + Sync + 'static {
     /// among the holders.
     async fn lease(&self, shard: u32, holder: &str, length: Duration) -> Result<bool, Error>;
 
+    /// Extends the leases of `holder` among these shards to `length` from now, also one that has expired while nobody took it;
+    /// returns those that it has. Takes none.
+    async fn renew(&self, shards: &[u32], holder: &str, length: Duration) -> Result<Vec<u32>, Error>;
+
     /// Releases a lease early; nothing happens when `holder` has none.
     async fn release(&self, shard: u32, holder: &str) -> Result<(), Error>;
 
@@ -112,12 +116,6 @@ pub trait Outbox: Send + Sync + 'static {
     /// Sets rows aside that the log can't take because their topic is gone: they are counted, but no longer among the waiting
     /// ones. They come back when the store is opened by an application that has the topic. Idempotent.
     async fn set_aside(&self, rows: &[Bson]) -> Result<(), Error>;
-
-    /// Deletes what is noted about keys that have no event here and had none since `before`, in milliseconds since 1970; returns
-    /// how many. A store that notes nothing about keys has nothing to delete.
-    async fn delete_idle(&self, _before: u64) -> Result<u64, Error> {
-        Ok(0)
-    }
 
     /// The shards that have events of any host.
     async fn filled(&self) -> Result<Shards, Error>;

@@ -17,8 +17,10 @@ use crate::documents::{Commit, Documents, Error, Filter, Query, Sort, Write, dat
 use crate::health::Health;
 use crate::mail::{COLLECTION, FAILED, NEXT, Outlet, QueuedMail, SendError};
 
-/// How often the collection is polled for due mails.
+/// How soon the collection is polled for due mails after there were some.
 const POLL: Duration = Duration::from_secs(1);
+/// The longest pause between two polls while there are none; each is twice the one before.
+const LONGEST_POLL: Duration = Duration::from_secs(10);
 /// How many are sent concurrently.
 const BATCH: u32 = 8;
 /// The timeout of sending a mail, with all SMTP commands.
@@ -74,6 +76,7 @@ impl Mailer {
     pub fn start(self: Arc<Self>) -> Mailing {
         let (stopped, mut stop) = watch::channel(false);
         let task = tokio::spawn(async move {
+            let mut pause = POLL;
             loop {
                 let found = self.send_due().await.unwrap_or_else(|why| {
                     tracing::debug!(%why, "mails wait until the store answers");
@@ -82,9 +85,10 @@ impl Mailer {
                 if *stop.borrow() {
                     break;
                 }
+                pause = if found == 0 { (pause * 2).min(LONGEST_POLL) } else { POLL };
                 if found < BATCH as usize {
                     tokio::select! {
-                        () = tokio::time::sleep(POLL) => {}
+                        () = tokio::time::sleep(pause) => {}
                         _ = stop.wait_for(|stop| *stop) => break,
                     }
                 }

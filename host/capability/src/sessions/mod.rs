@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod fuzz;
 pub mod hs256;
+mod known;
 mod rules;
 mod token;
 
@@ -17,10 +18,11 @@ use bson::{Bson, doc, oid::ObjectId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use known::KnownTokens;
 pub use rules::{SessionFields, SessionRules, SessionUse};
 pub use token::{Claims, Keys, Token, has_form_of_token};
 
-use crate::cache::{Cache, Ttl, may_fill};
+use crate::cache::{Cache, Looked, Ttl, may_fill};
 use crate::clocks::Clock;
 use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
@@ -32,9 +34,9 @@ use crate::{deletion, retention};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The user's id.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// The session's id.
-    pub session: String,
+    pub session: Arc<str>,
     /// When the session expires, in seconds since 1970.
     pub expires: u64,
 }
@@ -88,6 +90,8 @@ impl Ending {
 pub struct Sessions {
     rules: SessionRules,
     keys: Keys,
+    /// Tokens that these keys signed.
+    known: KnownTokens,
     cache: Arc<dyn Cache>,
     documents: Arc<dyn Documents>,
     clock: Arc<dyn Clock>,
@@ -107,7 +111,8 @@ impl Sessions {
         clock: Arc<dyn Clock>,
         pending: Arc<PendingInvalidations>,
     ) -> Self {
-        Self { rules, keys, cache, documents, clock, pending, kept: Retention::default().sessions }
+        let (known, kept) = (KnownTokens::default(), Retention::default().sessions);
+        Self { rules, keys, known, cache, documents, clock, pending, kept }
     }
 
     /// The same, with sessions that are kept this long after they have expired.
@@ -119,15 +124,20 @@ impl Sessions {
     /// The user of a token; none when it is forged, expired, unknown or its session ended.
     pub async fn check(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         let now = self.clock.now();
-        let Some(claims) = self.keys.read(token, &self.rules.subject_claim, now) else { return Ok(None) };
-        let hash = token::hash(token);
-        let key = self.cache_key(&hash);
+        let Some(known) = self.known.read(token, &self.keys, &self.rules, now) else { return Ok(None) };
+        let (claims, key) = (&known.signed.claims, &known.cache_key);
+        let mut seen = None;
         // When the cache does not answer or has a pending log-out, the store is read.
         if !self.pending.has_subject(&claims.subject) {
-            match self.cache.get(&key).await {
-                Ok(Some(state)) if state == LIVING => return Ok(Some(claims.identity())),
-                Ok(Some(_)) => return Ok(None),
-                Ok(None) | Err(_) => {}
+            let looked = match self.cache.look_now(key) {
+                Some(looked) => looked,
+                None => self.cache.look(key).await,
+            };
+            match looked {
+                Ok(Looked::Value(state)) if state == LIVING => return Ok(Some(known.identity.clone())),
+                Ok(Looked::Value(_)) => return Ok(None),
+                Ok(Looked::Absent(absence)) => seen = Some(absence),
+                Err(_) => {}
             }
         }
         let fields = &self.rules.fields;
@@ -135,7 +145,7 @@ impl Sessions {
         let filter = doc! {
             &fields.id: &claims.id,
             &fields.subject: subject(&claims.subject),
-            &fields.hash: &hash,
+            &fields.hash: &known.hash,
             &fields.revoked: null,
         };
         let living = !self.find(filter, 1).await.map_err(unavailable)?.is_empty();
@@ -143,10 +153,11 @@ impl Sessions {
             return Ok(None);
         }
         let ttl = Ttl::clamped(self.rules.cache_age.min(claims.expires.saturating_sub(now / 1_000))).jittered();
-        if may_fill(now, self.clock.now()) {
-            let _ = self.cache.set_if_absent(&key, Bytes::from_static(LIVING), ttl).await;
+        // A log-out since the look has changed the key, whether or not the cache still has its tombstone.
+        if let Some(seen) = seen.filter(|_| may_fill(now, self.clock.now())) {
+            let _ = self.cache.fill(key, &seen, Bytes::from_static(LIVING), ttl).await;
         }
-        Ok(Some(claims.identity()))
+        Ok(Some(known.identity.clone()))
     }
 
     /// A new session: its token, and the write that makes it valid.
@@ -217,7 +228,8 @@ impl Sessions {
                 let left = u64::try_from(expires.timestamp_millis()).unwrap_or(0).saturating_sub(now) / 1_000 + 1;
                 let tombstone = Bytes::from_static(TOMBSTONE);
                 // The others, too, after one that failed: a cache that takes no writes deletes what it had.
-                if let Err(error) = self.cache.set(&self.cache_key(hash), tombstone, Ttl::clamped(left)).await {
+                if let Err(error) = self.cache.set(&self.rules.cache_key_of(hash), tombstone, Ttl::clamped(left)).await
+                {
                     buried = Err(error.to_string());
                 }
             }
@@ -262,10 +274,6 @@ impl Sessions {
     async fn find(&self, filter: bson::Document, limit: u32) -> Result<Vec<bson::RawDocumentBuf>, StoreError> {
         let query = Query { limit, ..Query::all(&self.rules.collection, Filter::from_document(&filter)?) };
         self.documents.find(query).await
-    }
-
-    fn cache_key(&self, hash: &str) -> String {
-        self.rules.cache_key.replace("{hash}", hash)
     }
 }
 

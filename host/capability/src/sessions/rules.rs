@@ -33,6 +33,13 @@ pub struct SessionRules {
     pub cache_age: u64,
 }
 
+impl SessionRules {
+    /// The cache key of the session whose token has this hash.
+    pub(super) fn cache_key_of(&self, hash: &str) -> String {
+        self.cache_key.replace("{hash}", hash)
+    }
+}
+
 /// The names of a session document's fields.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -36,7 +36,9 @@ pub fn has_form_of_token(text: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    text.len() <= MAX_TOKEN && text.split('.').count() == 3 && text.split('.').all(is_part)
+    let mut parts = text.splitn(4, '.');
+    let first = [parts.next(), parts.next(), parts.next()];
+    text.len() <= MAX_TOKEN && parts.next().is_none() && first.into_iter().all(|part| part.is_some_and(is_part))
 }
 
 /// A token's hex SHA-256.
@@ -56,8 +58,23 @@ pub struct Claims {
 }
 
 impl Claims {
-    pub(super) fn identity(self) -> Identity {
-        Identity { subject: self.subject, session: self.id, expires: self.expires }
+    pub(super) fn identity(&self) -> Identity {
+        Identity { subject: self.subject.as_str().into(), session: self.id.as_str().into(), expires: self.expires }
+    }
+}
+
+/// The claims of a token whose signature is good, and from when on they hold.
+#[derive(Debug)]
+pub(super) struct Signed {
+    pub(super) claims: Claims,
+    /// `nbf`, in seconds since 1970.
+    begins: u64,
+}
+
+impl Signed {
+    /// Whether the claims hold at `now`, in milliseconds since 1970.
+    pub(super) fn holds(&self, now: u64) -> bool {
+        self.begins <= now / 1_000 && now / 1_000 < self.claims.expires
     }
 }
 
@@ -105,16 +122,25 @@ impl Keys {
         }
     }
 
-    /// The claims of a token that is valid at `now` (milliseconds since 1970).
-    pub(super) fn read(&self, token: &str, subject_claim: &str, now: u64) -> Option<Claims> {
+    /// What a token says that these keys signed. Whether that holds by now is not checked.
+    pub(super) fn verify(&self, token: &str, subject_claim: &str) -> Option<Signed> {
         if token.len() > MAX_TOKEN {
             return None;
         }
         let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &self.decoding, &self.validation).ok()?.claims;
         let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
-        let is_begun = claims.get("nbf").is_none_or(|from| from.as_u64().is_some_and(|from| from <= now / 1_000));
+        let begins = match claims.get("nbf") {
+            None => 0,
+            Some(begins) => begins.as_u64()?,
+        };
         let claims = Claims { id: text("jti")?, subject: text(subject_claim)?, expires: claims.get("exp")?.as_u64()? };
-        (is_begun && claims.expires > now / 1_000).then_some(claims)
+        Some(Signed { claims, begins })
+    }
+
+    /// The claims of a token that is valid at `now` (milliseconds since 1970).
+    #[cfg(test)]
+    pub(super) fn read(&self, token: &str, subject_claim: &str, now: u64) -> Option<Claims> {
+        self.verify(token, subject_claim).filter(|signed| signed.holds(now)).map(|signed| signed.claims)
     }
 }
 

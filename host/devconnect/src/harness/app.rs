@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use capability::clocks::{Clock as _, Manual};
-use capability::documents::Filter;
+use capability::documents::{Filter, StoreCalls};
 use capability::passwords::{Cost, MIN_OLD_COST};
 use engine::{Loaded, Outcome};
 use serde_json::json;
@@ -30,6 +30,7 @@ pub(super) struct App {
     pub(super) host: Host,
     pub(super) clock: Arc<Manual>,
     pub(super) sockets: Arc<Recorded>,
+    calls: Arc<StoreCalls>,
 }
 
 /// A wait for something that happens by itself.
@@ -42,6 +43,7 @@ impl App {
     /// Starts a host, deploys the components, and waits until each of them gets the events from now on.
     pub(super) async fn start(start: Start) -> Result<Self, Failure> {
         let (clock, sockets) = (Arc::new(Manual::at(start.now)), Arc::new(Recorded::default()));
+        let calls = Arc::new(StoreCalls::default());
         let config = Config::parse(&start.config, |_| None).map_err(Failure::refused)?;
         let config = Config { refuse_scans: start.refuse_scans, ..config };
         let passwords = start.passwords.map_or_else(Cost::default, |cost| Cost {
@@ -56,6 +58,7 @@ impl App {
             clock: clock.clone(),
             passwords,
             sockets: Some(sockets.clone()),
+            calls: Some(calls.clone()),
             code: start.cache,
             ..HostOptions::new(config, start.application, None)
         };
@@ -64,7 +67,7 @@ impl App {
         if let Some(code) = code {
             blocking(move || prune(&code)).await?;
         }
-        let app = Self { host, clock, sockets };
+        let app = Self { host, clock, sockets, calls };
         for (collection, document) in &start.documents {
             insert(app.host.documents.as_ref(), collection, std::slice::from_ref(document)).await?;
         }
@@ -134,6 +137,11 @@ impl App {
         let loaded = self.component(component)?;
         let counts = Outcome::ALL.into_iter().map(|outcome| (outcome.as_str(), loaded.counts.of(outcome)));
         answer(&json!({ "counts": counts.collect::<BTreeMap<_, _>>() }))
+    }
+
+    /// What the documents were asked since the last time.
+    pub(super) fn store_calls(&self) -> Result<Answer, Failure> {
+        answer(&json!({ "calls": self.calls.take() }))
     }
 
     /// The time of the clock.

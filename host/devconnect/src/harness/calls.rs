@@ -55,7 +55,7 @@ impl App {
 
     /// A client's message on a socket: its acknowledgement or, where none is waited for, what an `error` event would carry.
     pub(super) async fn message(&self, message: Message) -> Result<Answer, Failure> {
-        let identity = Identity { subject: message.user, session: SESSION.to_owned(), expires: u64::MAX };
+        let identity = Identity { subject: message.user.into(), session: SESSION.into(), expires: u64::MAX };
         let incoming = Incoming {
             socket: message.socket,
             identity,

@@ -2,7 +2,7 @@
 
 use bson::{DateTime, Document, RawDocumentBuf, doc};
 use bytes::Bytes;
-use capability::cache::{MAX_RECENT, Ttl, check_length};
+use capability::cache::{HOLD, MAX_RECENT, Ttl, check_length};
 use capability::documents::{Commit, Documents, Filter, Query, Write};
 use serde::Serialize;
 use serde_json::json;
@@ -38,6 +38,16 @@ impl App {
     /// Puts documents into a collection.
     pub(super) async fn insert(&self, collection: String, documents: Vec<Document>) -> Result<Answer, Failure> {
         insert(self.host.documents.as_ref(), &collection, &documents).await?;
+        // As after a commit: what a driver puts there is what components find from here on.
+        let shared = self.host.registry.engine().shared();
+        for document in &documents {
+            let document = RawDocumentBuf::try_from(document).map_err(Failure::refused)?;
+            let write = Write::Insert { collection: collection.clone(), document };
+            for key in shared.application.stale_by(&write).map_err(Failure::refused)? {
+                let hold = Ttl::clamped(HOLD.into());
+                shared.capabilities.cache.invalidate(&key, hold).await.map_err(Failure::host)?;
+            }
+        }
         done()
     }
 

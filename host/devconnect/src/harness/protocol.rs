@@ -112,6 +112,7 @@ pub(super) enum Operation {
     Counts {
         component: String,
     },
+    StoreCalls {},
     CleanUp {},
     Deploy {
         file: PathBuf,

@@ -53,6 +53,7 @@ impl Session {
             Operation::Recent { key } => self.app()?.recent(&key).await,
             Operation::SetRecent { key, entries, seconds } => self.app()?.set_recent(&key, entries, seconds).await,
             Operation::Counts { component } => self.app()?.counts(&component),
+            Operation::StoreCalls {} => self.app()?.store_calls(),
             Operation::CleanUp {} => {
                 self.app()?.host.clean_up().await;
                 done()

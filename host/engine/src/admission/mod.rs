@@ -10,13 +10,12 @@ mod shared_time;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use capability::refusals::{Refusal, Refusals};
-use desk::{Desk, Grant};
-use shared_time::SharedTime;
+use desk::{Desk, Grant, Slot};
 
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,20 +122,18 @@ impl Key {
     }
 }
 
-/// Admits calls. Each part has a lock; nothing waits while it is held.
+/// Admits calls. One lock guards the desk; nothing waits while it is held.
 #[derive(Debug)]
 pub struct Admission {
     options: AdmissionOptions,
     refusals: Arc<Refusals>,
     desk: Mutex<Desk>,
-    shared_time: Mutex<SharedTime>,
 }
 
 impl Admission {
     /// With nothing running.
     pub fn new(options: AdmissionOptions, refusals: Arc<Refusals>) -> Self {
-        let (desk, shared_time) = (Mutex::new(Desk::new(options)), Mutex::new(SharedTime::new()));
-        Self { options, refusals, desk, shared_time }
+        Self { options, refusals, desk: Mutex::new(Desk::new(options)) }
     }
 
     /// Takes a call in, which may then read its body and wait for its turn. `urgent`: it is of a component that opens
@@ -145,10 +142,8 @@ impl Admission {
     /// # Errors
     /// The limit that is reached.
     pub fn enter(self: &Arc<Self>, caller: Caller, urgent: bool) -> Result<Entered, Refusal> {
-        self.shared_time().called(&caller, Instant::now());
-        let key = Key { caller, urgent };
-        match self.desk().enter(&key) {
-            Ok(()) => Ok(Entered { admission: self.clone(), key, bytes: AtomicUsize::new(0) }),
+        match self.desk().enter(Key { caller, urgent }) {
+            Ok(slot) => Ok(Entered { admission: self.clone(), slot, bytes: AtomicUsize::new(0), is_over: false }),
             Err(refusal) => Err(self.refused(refusal)),
         }
     }
@@ -162,10 +157,6 @@ impl Admission {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shared_time(&self) -> MutexGuard<'_, SharedTime> {
-        self.shared_time.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Changes the desk, and then wakes the calls whose turn it is.
     fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut Desk) -> T) -> T {
         let mut grants = Vec::new();
@@ -176,8 +167,8 @@ impl Admission {
             result
         };
         // A call that does not wait any more drops its turn, which comes back here: so not under the lock.
-        for Grant { key, component, sender } in grants {
-            let _ = sender.send(Turn { admission: self.clone(), key, component });
+        for Grant { slot, component, begins, sender } in grants {
+            let _ = sender.send(Turn { admission: self.clone(), slot, component, begins, is_over: false });
         }
         result
     }
@@ -198,8 +189,10 @@ pub(crate) enum Begins {
 #[derive(Debug)]
 pub struct Entered {
     admission: Arc<Admission>,
-    key: Key,
+    slot: Slot,
     bytes: AtomicUsize,
+    /// It has left already.
+    is_over: bool,
 }
 
 impl Entered {
@@ -208,19 +201,27 @@ impl Entered {
     /// # Errors
     /// The limit that is reached.
     pub fn charge(&self, bytes: usize) -> Result<(), Refusal> {
-        self.admission.desk().charge(&self.key, bytes).map_err(|refusal| self.admission.refused(refusal))?;
+        self.admission.desk().charge(self.slot, bytes).map_err(|refusal| self.admission.refused(refusal))?;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
+    /// The call's turn, if it is now.
+    pub(crate) fn turn_now(&self, component: &Arc<str>) -> Option<Turn> {
+        let admission = &self.admission;
+        let begins = admission.desk().try_run(self.slot, component)?;
+        let (admission, component) = (admission.clone(), component.clone());
+        Some(Turn { admission, slot: self.slot, component, begins, is_over: false })
+    }
+
     /// Waits for the call's turn. Dropped, it does not wait any more.
     pub(crate) async fn turn(&self, component: &Arc<str>) -> Result<Turn, Refusal> {
-        let admission = &self.admission;
-        if admission.desk().try_run(&self.key, component) {
-            return Ok(Turn { admission: admission.clone(), key: self.key.clone(), component: component.clone() });
+        if let Some(turn) = self.turn_now(component) {
+            return Ok(turn);
         }
+        let admission = &self.admission;
         let (sender, receiver) = oneshot::channel();
-        let number = admission.change(|desk| desk.wait(&self.key, component, sender));
+        let number = admission.change(|desk| desk.wait(self.slot, component, sender));
         let mut waiting = Waiting { entered: self, component, number, refusal: Refusal::CallUnwanted };
         match tokio::time::timeout(admission.options.wait, receiver).await {
             Ok(Ok(turn)) => Ok(turn),
@@ -231,30 +232,22 @@ impl Entered {
         }
     }
 
-    /// Where the call begins: in the idle pool when its caller's last ones of this component computed for long, or when all of
-    /// its caller's calls together had more than their part of the shared threads.
-    pub(crate) fn begins(&self, component: &Arc<str>) -> Begins {
-        let admission = &self.admission;
-        if admission.desk().expects_heavy(&self.key, component) {
-            Begins::Heavy
-        } else if admission.shared_time().is_over(&self.key.caller, Instant::now()) {
-            Begins::InPool
-        } else {
-            Begins::OnSharedThreads
-        }
-    }
-
-    /// Records whether the call computed for long, and for how long it was polled on the shared threads.
-    pub(crate) fn learn(&self, component: &Arc<str>, heavy: bool, shared: Duration) {
-        let admission = &self.admission;
-        admission.desk().learn(&self.key, component, heavy);
-        admission.shared_time().used(&self.key.caller, shared, Instant::now());
+    /// The call has ended: as its turn and this are dropped, under one lock. Records whether it computed for long, and for how long
+    /// it was polled on the shared threads.
+    pub(crate) fn end(mut self, mut turn: Turn, heavy: bool, shared: Duration) {
+        let (slot, bytes) = (self.slot, self.bytes.load(Ordering::Relaxed));
+        self.admission.change(|desk| {
+            desk.learn(slot, &turn.component, heavy, shared);
+            desk.ended(slot, &turn.component);
+            desk.leave(slot, bytes);
+        });
+        (self.is_over, turn.is_over) = (true, true);
     }
 
     /// Waits until the call may compute for long.
     pub(crate) async fn heavy_turn(&self) -> HeavyTurn {
-        let receiver = self.admission.desk().wait_heavy(&self.key);
-        let turn = || HeavyTurn { admission: self.admission.clone(), key: self.key.clone() };
+        let receiver = self.admission.desk().wait_heavy(self.slot);
+        let turn = || HeavyTurn { admission: self.admission.clone(), slot: self.slot };
         match receiver {
             None => turn(),
             // The queue keeps its sender until it sends.
@@ -265,7 +258,9 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.admission.desk().leave(&self.key, self.bytes.load(Ordering::Relaxed));
+        if !self.is_over {
+            self.admission.desk().leave(self.slot, self.bytes.load(Ordering::Relaxed));
+        }
     }
 }
 
@@ -280,8 +275,8 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let Entered { admission, key, .. } = self.entered;
-        if admission.desk().give_up(key, self.component, self.number) {
+        let Entered { admission, slot, .. } = self.entered;
+        if admission.desk().give_up(*slot, self.component, self.number) {
             admission.refused(self.refusal);
         }
     }
@@ -291,13 +286,25 @@ impl Drop for Waiting<'_> {
 #[derive(Debug)]
 pub(crate) struct Turn {
     admission: Arc<Admission>,
-    key: Key,
+    slot: Slot,
     component: Arc<str>,
+    begins: Begins,
+    /// It has ended already.
+    is_over: bool,
+}
+
+impl Turn {
+    /// Where the call begins.
+    pub(crate) fn begins(&self) -> Begins {
+        self.begins
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.admission.change(|desk| desk.ended(&self.key, &self.component));
+        if !self.is_over {
+            self.admission.change(|desk| desk.ended(self.slot, &self.component));
+        }
     }
 }
 
@@ -305,16 +312,27 @@ impl Drop for Turn {
 #[derive(Debug)]
 pub(crate) struct HeavyTurn {
     admission: Arc<Admission>,
-    key: Key,
+    slot: Slot,
 }
 
 impl Drop for HeavyTurn {
     fn drop(&mut self) {
-        let next = self.admission.desk().ended_heavy(&self.key);
+        let next = self.admission.desk().ended_heavy(self.slot);
         if let Some(next) = next {
             // One that does not wait any more drops its turn, which goes to the next.
-            let _ = next.send(HeavyTurn { admission: self.admission.clone(), key: self.key.clone() });
+            let _ = next.send(HeavyTurn { admission: self.admission.clone(), slot: self.slot });
         }
+    }
+}
+
+#[cfg(test)]
+impl Entered {
+    fn begins(&self, component: &Arc<str>) -> Begins {
+        self.admission.desk().begins(self.slot, component)
+    }
+
+    fn learn(&self, component: &Arc<str>, heavy: bool, shared: Duration) {
+        self.admission.desk().learn(self.slot, component, heavy, shared);
     }
 }
 

@@ -295,3 +295,53 @@ async fn half_of_the_host_is_for_people_whatever_events_there_are() {
     drop((events, people, x, y));
     assert!(admission.desk().running_of_host() == 0);
 }
+
+#[tokio::test]
+async fn a_call_that_ends_at_once_leaves_nothing_and_its_turn_is_the_next_ones() {
+    let (admission, _) = admission(AdmissionOptions { running: 1, ..options() });
+    let component = component();
+    let first = admission.enter(member("a"), false).unwrap();
+    first.charge(3).unwrap();
+    let turn = first.turn_now(&component).unwrap();
+    assert_eq!(turn.begins(), Begins::OnSharedThreads);
+    let second = admission.enter(member("b"), false).unwrap();
+    assert!(second.turn_now(&component).is_none(), "one runs");
+    let mut waits = Box::pin(second.turn(&component));
+    assert!(at_once(&mut waits).await.is_none());
+    first.end(turn, true, Duration::ZERO);
+    let turn = at_once(&mut waits).await.expect("its turn is now").unwrap();
+    drop(waits);
+    for _ in 0..3 {
+        second.learn(&component, true, Duration::ZERO);
+    }
+    // The fourth.
+    let third = admission.enter(member("b"), false).unwrap();
+    second.end(turn, true, Duration::ZERO);
+    assert_eq!(third.turn_now(&component).unwrap().begins(), Begins::Heavy);
+    drop(third);
+    assert!(admission.desk().is_empty());
+}
+
+/// Whoever gave up has no place among those that are ready, which another caller would get.
+#[tokio::test]
+async fn the_place_of_a_caller_that_is_gone_is_nobodys() {
+    let (admission, _) = admission(AdmissionOptions { running: 1, ..options() });
+    let component = component();
+    let holder = admission.enter(member("z"), false).unwrap();
+    let turn = holder.turn(&component).await.unwrap();
+    {
+        let gone = admission.enter(member("a"), true).unwrap();
+        assert!(at_once(gone.turn(&component)).await.is_none(), "it gives up");
+    }
+    let (b, c) = (admission.enter(member("b"), false).unwrap(), admission.enter(member("c"), false).unwrap());
+    let (mut first, mut second) = (Box::pin(b.turn(&component)), Box::pin(c.turn(&component)));
+    assert!(at_once(&mut first).await.is_none() && at_once(&mut second).await.is_none());
+    drop(turn);
+    let turn = at_once(&mut first).await.expect("it came first").unwrap();
+    assert!(at_once(&mut second).await.is_none(), "one runs");
+    drop(turn);
+    assert!(at_once(&mut second).await.is_some());
+    drop((first, second));
+    drop((b, c, holder));
+    assert!(admission.desk().is_empty());
+}

@@ -1,10 +1,13 @@
 //! WIT glue of `devconnect:platform/cache`.
 
 use bytes::Bytes;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, WasmStr};
 
 use crate::State;
 use crate::bindings::devconnect::platform::cache::{Error, Host};
-use capability::cache::{Error as Failure, KeyAccess, Ttl, check_entry, check_key, check_value};
+use capability::cache::{Error as Failure, KeyAccess, MAX_MANY, Ttl, check_entry, check_key, check_value};
+use capability::documents::MAX_ANSWER;
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -26,11 +29,94 @@ impl State {
         self.capabilities().invalidations.pending().has_key(key)
     }
 
+    /// What is known of a key's value without waiting for the store.
+    fn cached(&mut self, key: &str) -> Option<Result<Option<Bytes>, Error>> {
+        if let Err(error) = self.key(key, KeyAccess::Read) {
+            return Some(Err(error));
+        }
+        let shared = self.shared().clone();
+        let capabilities = &shared.capabilities;
+        let known = self.reads.get_now(capabilities.cache.as_ref(), capabilities.invalidations.pending(), key)?;
+        Some(self.noted(known).map_err(Error::from))
+    }
+
+    /// The value of a key that [`State::cached`] does not know.
+    async fn asked(&mut self, key: &str) -> Result<Option<Bytes>, Error> {
+        let shared = self.shared().clone();
+        let capabilities = &shared.capabilities;
+        let found = self.reads.get(capabilities.cache.as_ref(), capabilities.invalidations.pending(), key).await;
+        self.noted(found).map_err(Error::from)
+    }
+
+    fn check_many(count: usize) -> Result<(), Error> {
+        if count <= MAX_MANY {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("at most {MAX_MANY} keys at once, not {count}")))
+    }
+
+    /// The same result; records when the store did not answer.
+    fn noted<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if matches!(result, Err(Failure::Unavailable(_))) {
+            self.record_store_unavailable();
+        }
+        result
+    }
+
+    async fn many(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        Self::check_many(keys.len())?;
+        keys.iter().try_for_each(|key| self.key(key, KeyAccess::Read))?;
+        let shared = self.shared().clone();
+        let capabilities = &shared.capabilities;
+        let found = self.reads.get_many(capabilities.cache.as_ref(), capabilities.invalidations.pending(), keys).await;
+        let found = self.noted(found)?;
+        // Before they are copied.
+        let bytes: usize = found.iter().flatten().map(Bytes::len).sum();
+        if bytes > MAX_ANSWER {
+            return Err(Error::Invalid(format!("the values have over {MAX_ANSWER} bytes together; ask for fewer")));
+        }
+        Ok(found.into_iter().map(|value| value.map(Vec::from)).collect())
+    }
+
+    async fn filled(&mut self, values: Vec<(String, Vec<u8>)>, ttl: u32) -> Result<u32, Error> {
+        Self::check_many(values.len())?;
+        let ttl = Ttl::seconds(ttl)?;
+        for (key, value) in &values {
+            self.key(key, KeyAccess::Write)?;
+            check_value(value)?;
+        }
+        let values = values.into_iter().map(|(key, value)| (key, Bytes::from(value))).collect();
+        let shared = self.shared().clone();
+        let capabilities = &shared.capabilities;
+        let (cache, pending) = (capabilities.cache.as_ref(), capabilities.invalidations.pending());
+        let filled = self.reads.fill_many(cache, pending, capabilities.clock.now(), values, ttl).await;
+        Ok(self.noted(filled)?)
+    }
+
     fn entry(&self, key: &str, wanted: KeyAccess, value: &[u8], ttl: u32) -> Result<Ttl, Error> {
         self.key(key, wanted)?;
         check_value(value)?;
         Ok(Ttl::seconds(ttl)?)
     }
+}
+
+/// Puts a `cache.get` into the place of the one that is generated: it writes the value to the guest from where the cache has it.
+pub(crate) fn lend_values(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker
+        .instance("devconnect:platform/cache@0.1.0")?
+        .func_wrap_async("get", |store: StoreContextMut<'_, State>, (key,): (WasmStr,)| Box::new(get(store, key)))?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn get(mut store: StoreContextMut<'_, State>, key: WasmStr) -> wasmtime::Result<(Result<Option<Bytes>, Error>,)> {
+    let _host = store.data_mut().enter("cache.get")?;
+    let key = key.to_str(&store)?.into_owned();
+    if let Some(known) = store.data_mut().cached(&key) {
+        return Ok((known,));
+    }
+    Ok((store.data_mut().asked(&key).await,))
 }
 
 /// `?` for errors that the component gets, in a function whose own errors stop the component.
@@ -47,22 +133,28 @@ macro_rules! answer {
 macro_rules! stored {
     ($state:ident, $method:ident($($argument:expr),*)) => {{
         let result = $state.capabilities().cache.$method($($argument),*).await;
-        if matches!(result, Err(Failure::Unavailable(_))) {
-            $state.record_store_unavailable();
-        }
-        answer!(result)
+        answer!($state.noted(result))
     }};
 }
 
 impl Host for State {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
         let _host = self.enter("cache.get")?;
-        answer!(self.key(&key, KeyAccess::Read));
-        if self.has_pending_invalidation(&key) {
-            return Ok(Ok(None));
-        }
-        let value = stored!(self, get(&key));
-        Ok(Ok(value.map(Vec::from)))
+        let found = match self.cached(&key) {
+            Some(known) => known,
+            None => self.asked(&key).await,
+        };
+        Ok(found.map(|value| value.map(Vec::from)))
+    }
+
+    async fn get_many(&mut self, keys: Vec<String>) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, Error>> {
+        let _host = self.enter("cache.get-many")?;
+        Ok(self.many(&keys).await)
+    }
+
+    async fn fill_many(&mut self, values: Vec<(String, Vec<u8>)>, ttl: u32) -> wasmtime::Result<Result<u32, Error>> {
+        let _host = self.enter("cache.fill-many")?;
+        Ok(self.filled(values, ttl).await)
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>, ttl: u32) -> wasmtime::Result<Result<(), Error>> {

@@ -1,5 +1,7 @@
 //! WIT glue of `devconnect:platform/documents`: checks grants, and keeps hidden fields out of filters, writes and results.
 
+use std::collections::BTreeSet;
+
 use bson::{RawDocument, RawDocumentBuf};
 
 use crate::bindings::devconnect::platform::documents::{
@@ -25,6 +27,8 @@ const MAX_WRITES: usize = 100;
 const MIN_ROW: usize = 1 << 10;
 /// The most cache keys that one commit makes stale.
 const MAX_STALE: usize = 100;
+/// The most cache keys that the application names for one commit.
+const MAX_FOLLOWING: usize = 1_000;
 /// The most events of one commit.
 const MAX_EVENTS: usize = 100;
 
@@ -145,8 +149,17 @@ impl State {
             self.grants().cache.check(key, KeyAccess::Stale).map_err(Error::Denied)?;
         }
         let mut prepared = Prepared::default();
+        let mut over: BTreeSet<String> = stale.into_iter().collect();
         for write in writes {
             self.write(write, &mut prepared)?;
+            if let Some(write) = prepared.unit.writes.last() {
+                over.extend(self.application().stale_by(write).map_err(Error::Invalid)?);
+            }
+            if over.len() > MAX_STALE + MAX_FOLLOWING {
+                return Err(Error::Invalid(format!(
+                    "a commit makes at most {MAX_FOLLOWING} cached values stale; write less at once"
+                )));
+            }
             // Before the next one is parsed: what is parsed may take many times its bytes.
             prepared.unit.check_weight()?;
         }
@@ -155,7 +168,7 @@ impl State {
             EventRefused::Denied(line) => Error::Denied(line),
             EventRefused::Invalid(why) => Error::Invalid(why),
         })?;
-        prepared.unit.stale = stale;
+        prepared.unit.stale = over;
         Ok(prepared)
     }
 
@@ -167,7 +180,7 @@ impl State {
         let caller = self.call.identity.as_ref()?;
         let mut ended = prepared.unit.ended.iter();
         ended
-            .any(|(subject, ending)| caller.subject == *subject && ending.covers(&caller.session))
+            .any(|(subject, ending)| *caller.subject == **subject && ending.covers(&caller.session))
             .then_some(CookieChange::Clear)
     }
 

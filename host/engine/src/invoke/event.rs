@@ -10,6 +10,10 @@ use crate::invoke::Invocation;
 use crate::{Call, Exports, Said, State};
 use capability::events::Record;
 use capability::unit_of_work::UnitOfWork;
+use native::export::Export;
+
+/// `event-handler.handle` of a component.
+pub(crate) type EventExport = Export<State, (DeliveryRef<'static>,), (Result<(), Unable>,)>;
 
 /// A delivery of events to a component.
 #[derive(Debug, Clone)]
@@ -50,8 +54,7 @@ impl Invocation for EventCall {
         let delivery = DeliveryRef { id: &self.call.id, attempt: self.attempt, events: &events };
         store.data_mut().gather(self.store_unavailable.clone());
         store.data_mut().at_generation(self.generation);
-        let instance = exports.instance.instantiate_async(&mut *store).await?;
-        let handle = instance.get_typed_func::<(DeliveryRef<'_>,), (Result<(), Unable>,)>(&mut *store, handle)?;
+        let handle = handle.instantiate(store).await?;
         let (handled,) = handle.call_async(&mut *store, (delivery,)).await?;
         Ok(handled.map(|()| store.data_mut().gathered()).map_err(Unable::cut))
     }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt;
 use wasmtime::Store;
-use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
@@ -15,6 +14,10 @@ use crate::invoke::Invocation;
 use crate::meter::MemoryUse;
 use crate::{Call, CookieChange, Exports, HttpExport, Said, State};
 use capability::text;
+use native::export::Export;
+
+/// `http-handler.handle` of a component.
+pub(crate) type PlatformExport = Export<State, (RequestRef<'static>,), (Response,)>;
 
 /// The most headers of a response.
 const MAX_HEADERS: usize = 256;
@@ -43,7 +46,7 @@ pub struct HttpCall {
     /// The whole body.
     pub body: Bytes,
     /// The client's address, from its connection or a trusted proxy.
-    pub client: String,
+    pub client: Arc<str>,
 }
 
 /// A component's answer.
@@ -66,8 +69,8 @@ impl Invocation for HttpCall {
         &self.route
     }
 
-    fn client(&self) -> &str {
-        &self.client
+    fn client(&self) -> Option<&Arc<str>> {
+        Some(&self.client)
     }
 
     fn said(&self, answer: &Answer) -> Said {
@@ -81,8 +84,9 @@ impl Invocation for HttpCall {
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Answer> {
         let response = match &exports.http {
             None => return Err(wasmtime::Error::msg("it has no HTTP handler")),
-            Some(HttpExport::Platform(handle)) => platform(store, &exports.instance, handle, self).await?,
-            Some(HttpExport::Wasi(instance)) => wasi(store, instance, self).await?,
+            Some(HttpExport::Platform(handle)) => platform(store, handle, self).await?,
+            // Apart: every call's future would be as large as this one.
+            Some(HttpExport::Wasi(instance)) => Box::pin(wasi(store, instance, self)).await?,
         };
         check(&response)?;
         Ok(Answer { response, cookie: std::mem::take(&mut store.data_mut().cookie) })
@@ -106,28 +110,20 @@ fn check(response: &Response) -> wasmtime::Result<()> {
     Ok(())
 }
 
-async fn platform(
-    store: &mut Store<State>,
-    instance: &InstancePre<State>,
-    handle: &ComponentExportIndex,
-    call: &HttpCall,
-) -> wasmtime::Result<Response> {
-    let params: Vec<(&str, &str)> = call.params.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let headers: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+async fn platform(store: &mut Store<State>, handle: &PlatformExport, call: &HttpCall) -> wasmtime::Result<Response> {
     let request = RequestRef {
         id: &call.call.id,
         method: call.method.as_str(),
         route: &call.route,
         path: &call.path,
-        params: &params,
+        params: &call.params,
         query: &call.query,
-        headers: &headers,
+        headers: &call.headers,
         body: &call.body,
         identity: call.call.identity.as_ref().map(IdentityRef::of),
         client: &call.client,
     };
-    let instance = instance.instantiate_async(&mut *store).await?;
-    let handle = instance.get_typed_func::<(RequestRef<'_>,), (Response,)>(&mut *store, handle)?;
+    let handle = handle.instantiate(store).await?;
     let (response,) = handle.call_async(&mut *store, (request,)).await?;
     Ok(response)
 }

@@ -1,34 +1,41 @@
 //! One call: a fresh store and instance, under its limits.
 //!
-//! It goes on when its caller is dropped, until it finishes or reaches a limit. Each trigger has a module with its arguments
-//! and answer: `http`, `socket`, `presence`, `event`, `tick`.
+//! Its caller polls it; when the caller is dropped it goes on in a task of its own, until it finishes or reaches a limit. Each
+//! trigger has a module with its arguments and answer: `http`, `socket`, `presence`, `event`, `tick`.
 
 mod event;
+mod going;
 mod http;
 mod presence;
 mod socket;
 mod tick;
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
 
-use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
 
 pub use event::EventCall;
+pub(crate) use event::EventExport;
+pub(crate) use http::PlatformExport;
 pub use http::{Answer, HttpCall};
 pub use presence::PresenceCall;
+pub(crate) use presence::PresenceExport;
+pub(crate) use socket::SocketExport;
 pub use socket::{SocketCall, SocketReply};
 pub use tick::TickCall;
+pub(crate) use tick::TickExport;
 
 use crate::admission::Turn;
+use crate::outcome::Began;
 use crate::{
     Call, Caller, End, Engine, Entered, Exceeded, Exports, Failure, Loaded, Meter, Outcome, Said, State, Tick, Ticks,
 };
 use capability::{budget, text};
+use going::{Going, InPlace};
 
 /// The most bytes that one host call, or the answer of a call, copies from the guest: the largest commit or body, and more
 /// than most guests have memory. More is a trap.
@@ -50,9 +57,9 @@ pub trait Invocation: Send + Sync + 'static {
     /// The trigger in the manifest: a route's path, an event's name.
     fn trigger(&self) -> &str;
 
-    /// The address that the call comes from; empty when no client made it.
-    fn client(&self) -> &str {
-        ""
+    /// The address that the call comes from; none when no client made it.
+    fn client(&self) -> Option<&Arc<str>> {
+        None
     }
 
     /// What the component said with this answer.
@@ -67,24 +74,20 @@ pub trait Invocation: Send + Sync + 'static {
 }
 
 impl Engine {
-    /// Calls a component when the call's turn comes, in a task of its own. Dropped before the turn comes, the call does not
-    /// begin. How it ended is counted: a failure at once, an answer when its [`End`] is dropped.
+    /// Calls a component when the call's turn comes, in the caller's task. Dropped before the turn comes, the call does not
+    /// begin; dropped later, it goes on in a task of its own. How it ended is counted: a failure at once, an answer when its
+    /// [`End`] is dropped.
     pub async fn invoke<I: Invocation>(
         self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         entered: Entered,
         invocation: I,
     ) -> Result<(I::Answer, End), Failure> {
+        // A task that makes one call after another lets others go on, too, when none of its calls waits.
+        tokio::task::coop::consume_budget().await;
         let running = Running::begin(loaded);
         let turn = self.turn(loaded, &entered).await?;
-        let engine = self.clone();
-        let task = tokio::spawn(async move {
-            let answer = ended(&running.0, engine.drive(&running.0, &entered, invocation).await);
-            // In this order: a call that has a turn has entered.
-            drop((turn, entered));
-            answer
-        });
-        task.await.unwrap_or_else(|error| Err(Failure::Host(error.to_string())))
+        InPlace::new(running, Going::begin(self, loaded, entered, turn, invocation)).ended().await
     }
 
     /// The same for the host itself, not for a client.
@@ -105,11 +108,8 @@ impl Engine {
     ) -> Result<(I::Answer, End), Failure> {
         let entered = self.enter_for_host(loaded)?;
         let _running = Running::begin(loaded);
-        let _turn = self.turn(loaded, &entered).await?;
-        // The state that calls share is behind atomics and locks that stay usable after a panic.
-        let driven = AssertUnwindSafe(self.drive(loaded, &entered, invocation)).catch_unwind().await;
-        let panicked = |_| Err(Stopped::by(Failure::Host("the call panicked".to_owned())));
-        ended(loaded, driven.unwrap_or_else(panicked))
+        let turn = self.turn(loaded, &entered).await?;
+        ended(loaded, Going::begin(self, loaded, entered, turn, invocation).driven().await)
     }
 
     fn enter_for_host(&self, loaded: &Loaded) -> Result<Entered, Failure> {
@@ -119,6 +119,10 @@ impl Engine {
 
     /// Waits for the call's turn.
     async fn turn(&self, loaded: &Arc<Loaded>, entered: &Entered) -> Result<Turn, Failure> {
+        // Most calls don't wait.
+        if let Some(turn) = entered.turn_now(&loaded.name) {
+            return Ok(turn);
+        }
         tokio::select! {
             biased;
             turn = entered.turn(&loaded.name) => turn.map_err(|_| self.busy(loaded)),
@@ -139,40 +143,10 @@ impl Engine {
     pub async fn try_out(self: &Arc<Self>, loaded: &Arc<Loaded>) -> Result<(), Failure> {
         let entered = self.admission.enter(Caller::Component(loaded.name.clone()), true);
         let entered = entered.map_err(|_| Failure::Busy)?;
-        let _turn = entered.turn(&loaded.name).await.map_err(|_| Failure::Busy)?;
+        let turn = entered.turn(&loaded.name).await.map_err(|_| Failure::Busy)?;
         let trial = Trial(Call { id: Call::new_id(), identity: None, socket: None });
-        self.drive(loaded, &entered, trial).await.map(drop).map_err(|stopped| stopped.failure)
-    }
-
-    async fn drive<I: Invocation>(
-        self: &Arc<Self>,
-        component: &Arc<Loaded>,
-        entered: &Entered,
-        invocation: I,
-    ) -> Driven<I::Answer> {
-        let deadline = Instant::now() + Duration::from_millis(u64::from(component.manifest.limits.wall_ms));
-        let ticks = Ticks::default();
-        let work = {
-            let (engine, component, ticks) = (self.clone(), component.clone(), ticks.clone());
-            Box::pin(async move { engine.run(&component, invocation, ticks, deadline).await })
-        };
-        let begins = entered.begins(&component.name);
-        let heavy = async {
-            tokio::select! {
-                turn = tokio::time::timeout_at(deadline, entered.heavy_turn()) => turn.ok(),
-                () = component.cut.cancelled() => None,
-            }
-        };
-        let mut shared = Duration::ZERO;
-        let result = match self.idle_pool.drive(work, &ticks, begins, heavy, &mut shared).await {
-            Ok(Some(result)) => result,
-            Ok(None) if component.cut.is_cancelled() => Err(Stopped::by(Failure::Cut)),
-            // It waited for its caller's other calls, not for the component.
-            Ok(None) => Err(Stopped { failure: Failure::OutOfTime, outcome: Outcome::Busy }),
-            Err(error) => Err(Stopped::by(Failure::Host(error.to_string()))),
-        };
-        entered.learn(&component.name, ticks.are_heavy(), shared);
-        result
+        let driven = Going::begin(self, loaded, entered, turn, trial).driven().await;
+        driven.map(drop).map_err(|stopped| stopped.failure)
     }
 
     async fn run<I: Invocation>(
@@ -187,24 +161,34 @@ impl Engine {
             // What the call asks of stores ends with it.
             let running = budget::until(deadline.into_std(), invocation.run(&mut store, &loaded.exports));
             let mut running = pin!(ticks.during(running));
-            let answered = tokio::select! {
-                // Most calls end at the first poll, before `cancelled` is polled.
-                biased;
-                answered = tokio::time::timeout_at(deadline, running.as_mut()) => answered,
-                () = loaded.cut.cancelled() => return Err(Stopped::by(Failure::Cut)),
-            };
+            let mut cut_short = pin!(None);
+            let answered = poll_fn(|context| {
+                if let Poll::Ready(answered) = running.as_mut().poll(context) {
+                    return Poll::Ready(Ok(answered));
+                }
+                // Most calls end at the first poll, and need no timer.
+                if cut_short.is_none() {
+                    cut_short.set(Some(cut_short_of(loaded, deadline)));
+                }
+                cut_short.as_mut().as_pin_mut().map_or(Poll::Pending, |cut_short| cut_short.poll(context).map(Err))
+            });
+            let answered = answered.await;
             // Before the call is dropped, and with it what it waits for.
-            (answered, ticks.waits_for_host())
+            let waited = if answered.is_err() { ticks.waits_for_host() } else { 0 };
+            (answered, waited)
         };
+        let host_calls = store.data().meter.host_calls();
+        loaded.counts.add_host_calls(host_calls);
+        loaded.total.add_host_calls(host_calls);
         let unserved = store.data().is_unserved();
         let stopped = |failure: Failure, unserved| {
             let outcome = failure.outcome_of(unserved);
             Err(Stopped { failure, outcome })
         };
         match answered {
-            Err(_) => {
+            Err(failure) => {
                 let slow = SLOW.min(u64::from(loaded.manifest.limits.wall_ms) / 2);
-                stopped(Failure::OutOfTime, unserved || waited >= slow)
+                stopped(failure, unserved || waited >= slow)
             }
             Ok(Err(error)) => stopped(failure(&store, &error), unserved),
             Ok(Ok(_)) if store.data().meter.called_too_often() => {
@@ -217,9 +201,9 @@ impl Engine {
         }
     }
 
-    fn store(&self, loaded: &Loaded, call: &Call, client: &str, ticks: Ticks) -> Store<State> {
+    fn store(&self, loaded: &Loaded, call: &Call, client: Option<&Arc<str>>, ticks: Ticks) -> Store<State> {
         let meter = Meter::new(loaded.manifest.limits, ticks);
-        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), client.to_owned(), meter);
+        let state = State::new(self.shared.clone(), loaded.manifest.clone(), call.clone(), client.cloned(), meter);
         let mut store = Store::new(&self.wasm, state);
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(MAX_LIFTED);
@@ -233,6 +217,19 @@ impl Engine {
         });
         store
     }
+}
+
+/// Why a call is not waited for any more, once it is so.
+async fn cut_short_of(loaded: &Loaded, deadline: Instant) -> Failure {
+    let cut_short = async {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(deadline) => Failure::OutOfTime,
+            () = loaded.cut.cancelled() => Failure::Cut,
+        }
+    };
+    // A call that uses up the budget of its task does not live longer for it.
+    tokio::task::unconstrained(cut_short).await
 }
 
 /// The result of a call, which is not counted yet.
@@ -293,20 +290,24 @@ impl Invocation for Trial {
 }
 
 /// A call that has begun and not ended: a version is drained when it has none.
-struct Running(Arc<Loaded>);
+struct Running {
+    loaded: Arc<Loaded>,
+    began: Began,
+}
 
 impl Running {
     fn begin(loaded: &Arc<Loaded>) -> Self {
-        loaded.counts.begin();
-        loaded.total.begin();
-        Self(loaded.clone())
+        let began = Began::here();
+        loaded.counts.begin(began);
+        loaded.total.begin(began);
+        Self { loaded: loaded.clone(), began }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.counts.end();
-        self.0.total.end();
+        self.loaded.counts.end(self.began);
+        self.loaded.total.end(self.began);
     }
 }
 

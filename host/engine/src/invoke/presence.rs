@@ -6,6 +6,10 @@ use crate::bindings::PresenceRef;
 use crate::invoke::Invocation;
 use crate::{Call, Exports, Said, State};
 use capability::text;
+use native::export::Export;
+
+/// `presence-handler.changed` of a component.
+pub(crate) type PresenceExport = Export<State, (PresenceRef<'static>,), (Result<(), String>,)>;
 
 /// A change of a user's presence for a component.
 #[derive(Debug, Clone)]
@@ -39,8 +43,7 @@ impl Invocation for PresenceCall {
     async fn run(&self, store: &mut Store<State>, exports: &Exports) -> wasmtime::Result<Self::Answer> {
         let changed = exports.presence.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no presence handler"))?;
         let change = PresenceRef { id: &self.call.id, user: &self.user, online: self.online, socket: &self.socket };
-        let instance = exports.instance.instantiate_async(&mut *store).await?;
-        let changed = instance.get_typed_func::<(PresenceRef<'_>,), (Self::Answer,)>(&mut *store, changed)?;
+        let changed = changed.instantiate(store).await?;
         let (handled,) = changed.call_async(&mut *store, (change,)).await?;
         Ok(handled.map_err(|why| text::cut(&why, text::MAX_REASON)))
     }

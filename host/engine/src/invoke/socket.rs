@@ -1,5 +1,7 @@
 //! Calls a component for a socket's message, and returns its reply.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wasmtime::Store;
 
@@ -7,6 +9,10 @@ use crate::bindings::{IdentityRef, MessageRef};
 use crate::invoke::Invocation;
 use crate::{Call, Exports, Said, State};
 use capability::sessions::Identity;
+use native::export::Export;
+
+/// `socket-handler.handle` of a component.
+pub(crate) type SocketExport = Export<State, (MessageRef<'static>,), (SocketReply,)>;
 
 /// A client's message for a component.
 #[derive(Debug, Clone)]
@@ -22,7 +28,7 @@ pub struct SocketCall {
     /// The client waits for an acknowledgement.
     pub wants_ack: bool,
     /// The client's address, from its connection or a trusted proxy.
-    pub client: String,
+    pub client: Arc<str>,
 }
 
 /// A component's reply to a message: `Ok` is the acknowledgement's JSON when there is one, `Err` the JSON of the reason.
@@ -39,8 +45,8 @@ impl Invocation for SocketCall {
         &self.event
     }
 
-    fn client(&self) -> &str {
-        &self.client
+    fn client(&self) -> Option<&Arc<str>> {
+        Some(&self.client)
     }
 
     fn said(&self, answer: &SocketReply) -> Said {
@@ -58,8 +64,7 @@ impl Invocation for SocketCall {
             identity: IdentityRef::of(&self.identity),
             client: &self.client,
         };
-        let instance = exports.instance.instantiate_async(&mut *store).await?;
-        let handle = instance.get_typed_func::<(MessageRef<'_>,), (SocketReply,)>(&mut *store, handle)?;
+        let handle = handle.instantiate(store).await?;
         let (reply,) = handle.call_async(&mut *store, (message,)).await?;
         Ok(reply)
     }

@@ -9,6 +9,10 @@ use crate::bindings::{TickRef, Unable};
 use crate::invoke::Invocation;
 use crate::{Call, Exports, Said, State};
 use capability::unit_of_work::UnitOfWork;
+use native::export::Export;
+
+/// `schedule-handler.handle` of a component.
+pub(crate) type TickExport = Export<State, (TickRef<'static>,), (Result<Option<String>, Unable>,)>;
 
 /// A part of a tick for a component.
 #[derive(Debug, Clone)]
@@ -45,9 +49,7 @@ impl Invocation for TickCall {
         let handle = exports.schedule.as_ref().ok_or_else(|| wasmtime::Error::msg("it has no schedule handler"))?;
         let tick = TickRef { id: &self.call.id, cron: &self.cron, at: self.at, cursor: self.cursor.as_deref() };
         store.data_mut().gather(self.store_unavailable.clone());
-        let instance = exports.instance.instantiate_async(&mut *store).await?;
-        let handle =
-            instance.get_typed_func::<(TickRef<'_>,), (Result<Option<String>, Unable>,)>(&mut *store, handle)?;
+        let handle = handle.instantiate(store).await?;
         let (done,) = handle.call_async(&mut *store, (tick,)).await?;
         Ok(done.map(|next| (store.data_mut().gathered(), next)).map_err(Unable::cut))
     }

@@ -4,6 +4,7 @@
 //! [`ChangeError::Conflict`]. Touches the documents, the registry and this host's folder.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::oid::ObjectId;
 use bson::{RawDocumentBuf, doc};
@@ -17,6 +18,10 @@ use capability::documents::{Commit, Error, Write, date};
 use capability::hosts::Channel;
 use engine::Loaded;
 use manifest::{Bundle, Difference};
+
+/// How often the other hosts are notified of a change, while the channel between them does not answer, and between two tries.
+const NOTIFICATIONS: u32 = 40;
+const NOTIFICATION_PAUSE: Duration = Duration::from_millis(250);
 
 /// How a component is deployed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -311,13 +316,21 @@ impl Deployments {
         }
     }
 
-    /// Notifies the other hosts of a change.
+    /// Notifies the other hosts of a change: at once, or as soon as the channel between them answers again.
     async fn notify_peers(&self) {
-        if let Some(peers) = &self.peers
-            && let Err(why) = peers.publish(Channel::Deploys, b"").await
-        {
-            tracing::debug!(%why, "the other hosts are not notified; they see the change at their next poll");
+        let Some(peers) = self.peers.clone() else { return };
+        if peers.publish(Channel::Deploys, b"").await.is_ok() {
+            return;
         }
+        tokio::spawn(async move {
+            for _ in 0..NOTIFICATIONS {
+                tokio::time::sleep(NOTIFICATION_PAUSE).await;
+                if peers.publish(Channel::Deploys, b"").await.is_ok() {
+                    return;
+                }
+            }
+            tracing::debug!("the other hosts are not notified; they see the change at their next poll");
+        });
     }
 
     fn commit(&self, plan: &Plan, action: Action<'_>, before: &ComponentRow, revision: i64) -> Result<Commit, Error> {

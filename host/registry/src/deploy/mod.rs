@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{RawDocumentBuf, doc};
 use tokio::sync::Notify;
@@ -45,8 +45,11 @@ use manifest::{Bundle, Difference};
 const LOG: &str = "host-deploys";
 /// The field with the time of a change.
 const LOG_TIME: &str = "at";
-/// Between two polls of the head's revision.
+/// Between two polls of the head's revision while there is something to follow: a canary, or what is not applied yet.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two polls when there is nothing: where other hosts tell of their changes, and where they don't.
+const TOLD_INTERVAL: Duration = Duration::from_secs(10);
+const UNTOLD_INTERVAL: Duration = POLL_INTERVAL;
 /// How many seeds are deployed in one commit: a thousand would take longer than a commit may.
 const SEEDS_PER_COMMIT: usize = 64;
 /// How long a starting host waits for the documents before it starts with its local copy.
@@ -272,6 +275,8 @@ impl Deployments {
     /// Follows the cluster until the future is dropped. A host that was not started only cuts versions that do not drain.
     pub async fn follow(&self) {
         let mut notifications = self.peers.as_ref().map(|peers| peers.deploys());
+        // When the head's revision is polled next, unless somebody tells of a change before.
+        let mut next = Instant::now();
         loop {
             let notified = async {
                 match &mut notifications {
@@ -280,15 +285,20 @@ impl Deployments {
                 }
             };
             // A lost notification is made up for by the next poll.
-            tokio::select! {
-                open = notified => if !open { notifications = None },
-                () = self.revision_applied.notified() => {}
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-            }
+            let told = tokio::select! {
+                open = notified => {
+                    if !open {
+                        notifications = None;
+                    }
+                    true
+                }
+                () = self.revision_applied.notified() => true,
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
+            };
             if self.registry.cut(DRAIN) {
                 trim_memory().await;
             }
-            if !self.started.load(Ordering::Relaxed) {
+            if !self.started.load(Ordering::Relaxed) || (!told && Instant::now() < next) {
                 continue;
             }
             let followed = async {
@@ -297,10 +307,19 @@ impl Deployments {
                     tracing::warn!(%error, "the local copy is not updated");
                 }
                 self.judge(cluster.rows.values()).await;
-                Ok::<(), ChangeError>(())
+                Ok::<bool, ChangeError>(cluster.rows.values().any(|row| row.canary.is_some()))
             };
+            next = Instant::now();
             match followed.await {
-                Ok(()) => {}
+                Ok(has_canary) => {
+                    let settled = !has_canary && self.state.lock().await.settled;
+                    let is_told = notifications.is_some() && self.peers.as_ref().is_some_and(|peers| peers.hears());
+                    next += match (settled, is_told) {
+                        (false, _) => Duration::ZERO,
+                        (true, true) => TOLD_INTERVAL,
+                        (true, false) => UNTOLD_INTERVAL,
+                    };
+                }
                 Err(ChangeError::Component(error)) => {
                     tracing::error!(%error, "a component of the folder that was never deployed can't be deployed");
                     self.seeds().clear();

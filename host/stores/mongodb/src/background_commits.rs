@@ -1,6 +1,7 @@
 //! Background commits: commits that no client waits for. They yield to foreground commits, which a client waits for.
 //!
-//! The more foreground commits run, the fewer background ones do; one always may, so that they make progress.
+//! The more foreground commits run, the fewer background ones do; one always may, so that they make progress. This is about those
+//! that have a transaction each; a group in the background is one transaction.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bson::oid::ObjectId;
 use bson::{Bson, RawDocumentBuf};
 
 use crate::MongoDb;
 use capability::circuit::Circuit;
-use capability::documents::{Commit, Documents, Effect, Error, Filter, KeyLock, Late, Plan, Query};
+use capability::documents::{Commit, Documents, Effect, Error, Filter, KeyLock, Late, Plan, Query, Watch};
 use capability::health::Health;
 
 /// The circuit's pause after a call that was not answered.
@@ -105,6 +106,10 @@ impl Documents for Guarded {
 
     async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
         self.guard(self.store.adopt(collection, documents)).await
+    }
+
+    fn watch(&self, collection: &str, by: ObjectId) -> Box<dyn Watch> {
+        self.store.watch(collection, by)
     }
 
     async fn explain(&self, query: Query) -> Result<Plan, Error> {

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::mongodb::Client;
+use ::mongodb::{Client, ClientSession};
 use bson::{Document, doc};
 use tokio::time::{Instant, timeout};
 
@@ -38,6 +38,8 @@ struct Session {
     since: Instant,
     /// When it was killed first.
     killed: Option<Instant>,
+    /// The session itself, which is not used until the server has stopped killing it.
+    held: Option<ClientSession>,
 }
 
 /// A transaction of a session. Unless it is [`Open::ended`] when it is dropped, its session is killed.
@@ -72,11 +74,23 @@ impl Leftovers {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let mut state = self.state();
         if state.sessions.len() < MOST {
-            state.sessions.push(Session { id, since: Instant::now(), killed: None });
+            state.sessions.push(Session { id, since: Instant::now(), killed: None, held: None });
         }
         if !std::mem::replace(&mut state.running, true) {
             let leftovers = self.clone();
             runtime.spawn(async move { leftovers.kill(&client).await });
+        }
+    }
+
+    /// A session that may be used; none, and it is kept until then, while it is being killed.
+    pub(crate) fn unless_killed(&self, session: ClientSession) -> Option<ClientSession> {
+        let mut state = self.state();
+        match state.sessions.iter_mut().find(|killed| killed.id == *session.id()) {
+            Some(killed) => {
+                killed.held = Some(session);
+                None
+            }
+            None => Some(session),
         }
     }
 
@@ -125,7 +139,7 @@ mod tests {
     fn a_session_is_killed_for_some_seconds_or_until_the_server_ends_it() {
         let leftovers = Leftovers::default();
         let now = Instant::now();
-        let session = |number: i32, killed| Session { id: doc! { "id": number }, since: now, killed };
+        let session = |number: i32, killed| Session { id: doc! { "id": number }, since: now, killed, held: None };
         leftovers.state().sessions = vec![session(1, None), session(2, Some(now))];
         assert_eq!(leftovers.due(now), Some(vec![doc! { "id": 1 }, doc! { "id": 2 }]));
         assert_eq!(leftovers.due(now + REPEATED), Some(vec![doc! { "id": 1 }]));

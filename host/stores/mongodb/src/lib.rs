@@ -9,12 +9,16 @@
 mod background_commits;
 mod commit;
 mod explain;
+mod gathered;
+mod groups;
 mod guarded;
 mod leftovers;
 mod outbox;
 mod prepare;
 mod read;
 mod refusal;
+mod transaction;
+mod watch;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -28,9 +32,10 @@ use ::mongodb::options::{
 };
 use ::mongodb::{Client, Database};
 use async_trait::async_trait;
+use bson::oid::ObjectId;
 use bson::raw::cstr;
 use bson::{Bson, RawArrayBuf, RawDocumentBuf};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use capability::budget::Budget;
@@ -38,9 +43,11 @@ use capability::documents::key_locks::KeyLocks;
 use capability::documents::order::{valid_path, validate_insert};
 use capability::documents::schema::check_topics;
 use capability::documents::{
-    Commit, Documents, Effect, Error, Filter, KeyLock, Late, MAX_LIMIT, Plan, Query, Schema, Write,
+    Commit, Documents, Effect, Error, Filter, KeyLock, Late, MAX_LIMIT, Plan, Query, Schema, Watch, Write,
 };
-use capability::events::Committed;
+use capability::events::{Committed, Event};
+
+use groups::Lane;
 
 pub use guarded::Guarded;
 pub use prepare::{Report, Unmade};
@@ -82,9 +89,14 @@ pub(crate) struct Shared {
     /// Notified of every commit with events.
     pub(crate) committed: Committed,
     background_commits: background_commits::BackgroundCommits,
+    pub(crate) groups: groups::Groups,
     pub(crate) leftovers: Arc<leftovers::Leftovers>,
     /// For each shard the lane at which the last read of its outbox rows ended.
     pub(crate) last_lanes: Mutex<BTreeMap<u32, String>>,
+    /// What the relay asks of its shards.
+    pub(crate) outbox_reads: gathered::Gathered<outbox::Read>,
+    /// The rows that it has moved.
+    pub(crate) outbox_deletes: gathered::Gathered<outbox::Delete>,
 }
 
 impl MongoDb {
@@ -122,7 +134,10 @@ impl MongoDb {
                 calls: Arc::new(Semaphore::new(CALLS)),
                 committed: Committed::default(),
                 last_lanes: Mutex::default(),
+                outbox_reads: gathered::Gathered::default(),
+                outbox_deletes: gathered::Gathered::default(),
                 background_commits: background_commits::BackgroundCommits::default(),
+                groups: groups::Groups::default(),
                 leftovers: Arc::default(),
             }),
         })
@@ -230,6 +245,13 @@ impl Shared {
         Ok(options)
     }
 
+    /// Notifies the relay of committed events.
+    pub(crate) fn tell(&self, events: &[&Event]) {
+        if !events.is_empty() {
+            self.committed.tell(events.iter().copied().collect());
+        }
+    }
+
     /// Refuses writes to a database that may lack its unique indexes.
     fn is_prepared(&self) -> Result<(), Error> {
         if self.prepared.load(Ordering::SeqCst) {
@@ -275,7 +297,7 @@ impl Documents for MongoDb {
         held: Option<KeyLock>,
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
         let _running = self.shared.background_commits.foreground();
-        self.checked_commit(commit, held, None).await
+        self.checked_commit(commit, held, None, Lane::Foreground, None).await
     }
 
     async fn commit_with_late_outcome(
@@ -285,12 +307,16 @@ impl Documents for MongoDb {
         late: Late,
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
         let _running = self.shared.background_commits.foreground();
-        self.checked_commit(commit, held, Some(late)).await
+        self.checked_commit(commit, held, Some(late), Lane::Foreground, None).await
     }
 
     async fn commit_in_background(&self, commit: Commit) -> Result<Vec<Effect>, Error> {
+        if groups::takes(&commit) {
+            let place = self.shared.groups.place().await;
+            return self.checked_commit(commit, None, None, Lane::Background, place).await.0;
+        }
         let _running = self.shared.background_commits.background().await;
-        self.checked_commit(commit, None, None).await.0
+        self.checked_commit(commit, None, None, Lane::Background, None).await.0
     }
 
     async fn adopt(&self, collection: &str, documents: Vec<RawDocumentBuf>) -> Result<(), Error> {
@@ -310,6 +336,10 @@ impl Documents for MongoDb {
         .await
     }
 
+    fn watch(&self, collection: &str, by: ObjectId) -> Box<dyn Watch> {
+        Box::new(watch::Stream::new(self.clone(), collection, by))
+    }
+
     async fn explain(&self, query: Query) -> Result<Plan, Error> {
         self.check(&query)?;
         self.call(move |_, database| async move { explain::explain(&database, &query).await }).await
@@ -322,15 +352,19 @@ impl MongoDb {
         commit: Commit,
         held: Option<KeyLock>,
         late: Option<Late>,
+        lane: Lane,
+        place: Option<OwnedSemaphorePermit>,
     ) -> (Result<Vec<Effect>, Error>, Option<KeyLock>) {
         if let Err(error) = self.check_commit(&commit) {
             return (Err(error), None);
         }
-        let until = Instant::now() + TIMEOUT;
+        let (until, commit) = (Instant::now() + TIMEOUT, Arc::new(commit));
         // The outcome is received here, or `late` is called with it: the channel decides which, so that it is never lost.
         let (outcome, mut received) = tokio::sync::oneshot::channel();
         let called = self.call(move |shared, database| async move {
-            let done = commit::run_locked(&shared, &database, &commit, held, until).await;
+            let done = commit::run_locked(&shared, &database, &commit, held, until, lane).await;
+            // It is taken for as long as the work goes on, not only while its caller waits.
+            drop(place);
             if let Err((answer, _)) = outcome.send(done)
                 && let Some(late) = late
             {

@@ -1,7 +1,9 @@
 //! The outbox in a MongoDB, in the database of the documents.
 //!
-//! A row has the next number of its lane (a topic and a key), taken in the transaction of its commit: two commits to one
-//! lane conflict, so the numbers are in the order of the commits and have no gap.
+//! The rows of a lane (a topic and a key) are ordered by the time of the cluster, as the server tells it in the transaction of
+//! their commit, and by their place in that transaction. So a commit is behind those that it sees, which are all that were
+//! acknowledged before it began, on whatever host; no document counts, and commits that do not depend on each other do not wait
+//! for each other. Rows of earlier programs have whole numbers, which sort first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,32 +11,32 @@ use std::time::Duration;
 use ::mongodb::options::{ReadConcern, ReturnDocument};
 use ::mongodb::{ClientSession, Collection, Database};
 use async_trait::async_trait;
+use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
-use bson::{Binary, Bson, DateTime, Document, doc};
+use bson::{Binary, Bson, Document, RawArrayBuf, RawDocumentBuf, Timestamp, doc};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
+use crate::refusal::outcome;
+use crate::writes::{INSERT, command};
 use crate::{MAX_TIME, MongoDb, Shared, Stop, is_duplicate, store_error};
 use capability::documents;
 use capability::documents::Schema;
 
-use capability::events::{Error, Event, Outbox, SHARDS, Shards, Waiting, partitions, shard, validate};
+use capability::events::{Error, Event, Outbox, Shards, Waiting, partitions, shard, validate};
 
 /// The rows.
 const ROWS: &str = "outbox";
-/// The last number of each lane.
-const NUMBERS: &str = "outboxlanes";
 /// The lease of each shard: its holder and its expiry.
 const LEASES: &str = "outboxleases";
 
 /// The collections of the outbox and the keys of their unique indexes.
-pub(crate) const OUTBOX_INDEXES: [(&str, &[&str]); 3] =
-    [(ROWS, &["shard", "lane", "number"]), (NUMBERS, &[]), (LEASES, &[])];
+pub(crate) const OUTBOX_INDEXES: [(&str, &[&str]); 2] = [(ROWS, &["shard", "lane", "number"]), (LEASES, &[])];
 
 /// The most bytes of rows in one command.
 const MAX_COMMAND: usize = 12 << 20;
 /// The most rows that one call returns.
 const MAX_WAITING: u32 = 1_000;
-/// How many lanes are looked at in one call for those that are idle.
-const PAGE: i64 = 200;
 /// The shard of events whose topic is gone. No relay moves it.
 const ASIDE: i64 = -1;
 /// A lane gets one of this many parts of a batch before the other lanes were read.
@@ -53,61 +55,53 @@ pub(crate) async fn enqueue(
     database: &Database,
     session: &mut ClientSession,
     topics: &BTreeMap<String, u32>,
-    events: &[Event],
+    events: &[&Event],
 ) -> Result<(), Stop> {
-    let mut lanes: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
+    if events.is_empty() {
+        return Ok(());
+    }
     for event in events {
         validate(topics, event).map_err(|error| documents::Error::Invalid(error.to_string()))?;
-        lanes.entry(lane(event)).or_default().push(event);
     }
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    for (lane, events) in lanes {
-        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        let newest = events.iter().map(|event| event.at).max().unwrap_or(0);
-        let mut number = last_number(database, session, &lane, count, newest).await? - count;
-        for event in events {
-            number += 1;
-            bytes += event.value.len();
-            rows.push(row(&lane, number, event));
-            if bytes > MAX_COMMAND {
-                insert(database, session, std::mem::take(&mut rows)).await?;
-                bytes = 0;
-            }
+    let at = time(database, session).await?;
+    let mut places: BTreeMap<String, i32> = BTreeMap::new();
+    let (mut rows, mut bytes) = (RawArrayBuf::new(), 0);
+    for event in events {
+        let lane = lane(event);
+        let place = places.entry(lane.clone()).or_default();
+        let row = RawDocumentBuf::try_from(&row(&lane, doc! { "at": at, "place": *place }, event));
+        let row = row.map_err(|error| documents::Error::Invalid(error.to_string()))?;
+        *place += 1;
+        bytes += row.as_bytes().len();
+        if bytes > MAX_COMMAND {
+            insert(database, session, std::mem::replace(&mut rows, RawArrayBuf::new())).await?;
+            bytes = row.as_bytes().len();
         }
+        rows.push(row);
     }
-    if rows.is_empty() { Ok(()) } else { insert(database, session, rows).await }
+    insert(database, session, rows).await
 }
 
-/// Takes `count` numbers of a lane for events of the time `at`, and returns the last one.
-async fn last_number(
-    database: &Database,
-    session: &mut ClientSession,
-    lane: &str,
-    count: i64,
-    at: u64,
-) -> Result<i64, Stop> {
-    let numbers: Collection<Document> = database.collection(NUMBERS);
-    let at = DateTime::from_millis(at.cast_signed());
-    let taken = numbers
-        .find_one_and_update(doc! { "_id": lane }, doc! { "$inc": { "last": count }, "$max": { "at": at } })
-        .upsert(true)
-        .return_document(ReturnDocument::After)
-        .max_time(MAX_TIME)
-        .session(session)
-        .await;
-    match taken {
-        Ok(Some(taken)) => Ok(taken.get_i64("last").unwrap_or(count)),
-        Ok(None) => Err(Stop::Conflict),
-        // Another commit created the same lane.
-        Err(error) if is_duplicate(&error) => Err(Stop::Conflict),
-        Err(error) => Err(error.into()),
+/// The time of the cluster after the first command of a session's transaction. Every commit that the transaction sees has an
+/// earlier one, and the transaction itself commits at a later one.
+async fn time(database: &Database, session: &mut ClientSession) -> Result<Timestamp, Stop> {
+    if session.cluster_time().is_none() {
+        // The transaction sees nothing before its first command.
+        let rows: Collection<RawDocumentBuf> = database.collection(ROWS);
+        rows.find_one(doc! { "_id": Bson::Null }).max_time(MAX_TIME).session(&mut *session).await.map(drop)?;
     }
+    let time = session.cluster_time().and_then(|time| bson::serialize_to_document(time).ok());
+    let time = time.and_then(|time| time.get_timestamp("clusterTime").ok());
+    time.ok_or_else(|| documents::Error::Unavailable("MongoDB does not tell the cluster's time".to_owned()).into())
 }
 
-async fn insert(database: &Database, session: &mut ClientSession, rows: Vec<Document>) -> Result<(), Stop> {
-    let outbox: Collection<Document> = database.collection(ROWS);
-    outbox.insert_many(rows).session(session).await?;
-    Ok(())
+async fn insert(database: &Database, session: &mut ClientSession, rows: RawArrayBuf) -> Result<(), Stop> {
+    let reply = database.run_raw_command(command(&INSERT, ROWS, rows)).session(session).await;
+    match outcome(reply, &documents::Collection::default(), |row| row) {
+        // Another commit to the same lane, which this one does not depend on, has the same time.
+        Err(Stop::Refused(documents::Error::Duplicate { .. })) => Err(Stop::Conflict),
+        done => done.map(drop),
+    }
 }
 
 /// The unit of order. Two keys that share a lane because of a slash in a topic's name are ordered with each other, too.
@@ -115,10 +109,11 @@ fn lane(event: &Event) -> String {
     format!("{}/{}", event.topic, event.key)
 }
 
-fn row(lane: &str, number: i64, event: &Event) -> Document {
+fn row(lane: &str, number: Document, event: &Event) -> Document {
     let headers: Vec<Bson> =
         event.headers.iter().map(|(name, value)| doc! { "name": name, "value": value }.into()).collect();
     doc! {
+        "_id": ObjectId::new(),
         "shard": i64::from(shard(&event.key)),
         "lane": lane,
         "number": number,
@@ -274,6 +269,118 @@ fn waiting(row: &Document) -> Result<Waiting, Error> {
     Ok(Waiting { row: id.clone(), event })
 }
 
+/// A read of a shard that is asked for: the shard, the most rows, and who waits for them.
+pub(crate) struct Read {
+    shard: u32,
+    max: u32,
+    answer: oneshot::Sender<Result<Vec<Waiting>, Error>>,
+}
+
+/// Rows to be deleted, and who waits for that.
+pub(crate) struct Delete {
+    rows: Vec<Bson>,
+    answer: oneshot::Sender<Result<(), Error>>,
+}
+
+/// Answers what is asked of shards, together, until nothing is.
+async fn answer_reads(store: MongoDb) {
+    let mut turn = store.shared().outbox_reads.turn();
+    // Those that the same commit has woken ask in a moment.
+    tokio::task::yield_now().await;
+    while let Some(reads) = turn.next() {
+        let mut asked: BTreeMap<u32, u32> = BTreeMap::new();
+        for read in &reads {
+            let max = asked.entry(read.shard).or_default();
+            *max = read.max.min(MAX_WAITING).max(*max);
+        }
+        let several = asked.len() < reads.len();
+        let mut found = read_shards(&store, asked).await;
+        for Read { shard, max, answer } in reads {
+            // Two may ask about one shard.
+            let rows = if several { found.get(&shard).cloned() } else { found.remove(&shard) };
+            let rows = rows.unwrap_or_else(|| Ok(Vec::new())).map(|mut rows| {
+                rows.truncate(max as usize);
+                rows
+            });
+            // Nobody may wait any more.
+            drop(answer.send(rows));
+        }
+    }
+}
+
+/// Deletes what is to be deleted, together, until nothing is.
+async fn answer_deletes(store: MongoDb) {
+    let mut turn = store.shared().outbox_deletes.turn();
+    tokio::task::yield_now().await;
+    while let Some(deletes) = turn.next() {
+        let rows: Vec<Bson> = deletes.iter().flat_map(|delete| delete.rows.iter().cloned()).collect();
+        let deleted = store.call(move |_, database| async move {
+            let outbox: Collection<Document> = database.collection(ROWS);
+            let those = doc! { "_id": { "$in": rows } };
+            outbox.delete_many(those).await.map(drop).map_err(|error| store_error(&error))
+        });
+        let deleted = deleted.await.map_err(from_documents);
+        for Delete { answer, .. } in deletes {
+            drop(answer.send(deleted.clone()));
+        }
+    }
+}
+
+/// The rows of some shards, each with the most that are wanted: in one read when there are not many, which is usual. Otherwise
+/// each shard has a read, a time and an outcome of its own.
+async fn read_shards(store: &MongoDb, asked: BTreeMap<u32, u32>) -> BTreeMap<u32, Result<Vec<Waiting>, Error>> {
+    if asked.len() > 1 {
+        let few = {
+            let asked = asked.clone();
+            store.call(move |_, database| async move { read_few(&database, &asked).await.map_err(to_documents) })
+        };
+        match few.await.map_err(from_documents) {
+            Ok(Some(found)) => return found.into_iter().map(|(shard, rows)| (shard, Ok(rows))).collect(),
+            Ok(None) => {}
+            Err(error) => return asked.into_keys().map(|shard| (shard, Err(error.clone()))).collect(),
+        }
+    }
+    let mut reads = Vec::with_capacity(asked.len());
+    for (shard, max) in asked {
+        let read = store.call(move |shared, database| async move {
+            read_batch(&shared, &database, shard, max).await.map_err(to_documents)
+        });
+        reads.push(async move { (shard, read.await.map_err(from_documents)) });
+    }
+    join_all(reads).await.into_iter().collect()
+}
+
+/// The rows of all these shards; none when there are many, or one of them is damaged.
+async fn read_few(
+    database: &Database,
+    asked: &BTreeMap<u32, u32>,
+) -> Result<Option<BTreeMap<u32, Vec<Waiting>>>, Error> {
+    let mut found: BTreeMap<u32, Vec<Waiting>> = asked.keys().map(|shard| (*shard, Vec::new())).collect();
+    let shards: Vec<i64> = asked.keys().map(|shard| i64::from(*shard)).collect();
+    let rows: Collection<Document> = database.collection(ROWS);
+    let all = rows
+        .find(doc! { "shard": { "$in": shards } })
+        .sort(doc! { "shard": 1, "lane": 1, "number": 1 })
+        .limit(i64::from(MAX_WAITING) + 1)
+        .batch_size(MAX_WAITING + 1)
+        .max_time(MAX_TIME)
+        .read_concern(ReadConcern::snapshot());
+    let mut cursor = all.await.map_err(unavailable)?;
+    let mut count = 0;
+    while cursor.advance().await.map_err(unavailable)? {
+        let row = cursor.deserialize_current().map_err(unavailable)?;
+        let shard = row.get_i64("shard").ok().and_then(|shard| u32::try_from(shard).ok());
+        let Ok(row) = waiting(&row) else { return Ok(None) };
+        if let Some(rows) = shard.and_then(|shard| found.get_mut(&shard)) {
+            rows.push(row);
+        }
+        count += 1;
+    }
+    let are_few = count <= MAX_WAITING
+        && found.iter().all(|(shard, rows)| asked.get(shard).is_some_and(|max| rows.len() <= *max as usize));
+    Ok(are_few.then_some(found))
+}
+
 async fn read_batch(shared: &Shared, database: &Database, shard: u32, max: u32) -> Result<Vec<Waiting>, Error> {
     let max = max.min(MAX_WAITING) as usize;
     let rows = database.collection(ROWS);
@@ -289,48 +396,6 @@ async fn read_batch(shared: &Shared, database: &Database, shard: u32, max: u32) 
     }
     round.fill().await?;
     Ok(round.found.into_iter().flat_map(|(_, rows)| rows).collect())
-}
-
-/// Deletes the numbers of lanes, in a page of them behind the lane `after`, that had no event since `before` and have none in the
-/// outbox: the next event of such a lane begins at 1 again. Returns the last lane of the page, if there are more, and how many
-/// were deleted.
-async fn delete_idle_lanes(
-    database: &Database,
-    after: &str,
-    before: u64,
-) -> Result<(Option<String>, u64), documents::Error> {
-    let failed = |error: ::mongodb::error::Error| store_error(&error);
-    let numbers: Collection<Document> = database.collection(NUMBERS);
-    let page = numbers.find(doc! { "_id": { "$gt": after } }).sort(doc! { "_id": 1 }).limit(PAGE).max_time(MAX_TIME);
-    let mut cursor = page.await.map_err(failed)?;
-    let (mut last, mut read, mut idle) = (None, 0, Vec::new());
-    while cursor.advance().await.map_err(failed)? {
-        let lane = cursor.deserialize_current().map_err(failed)?;
-        read += 1;
-        last = lane.get_str("_id").ok().map(str::to_owned);
-        // A lane of an earlier version has no time.
-        if lane.get_datetime("at").map_or(true, |at| at.timestamp_millis() < before.cast_signed()) {
-            idle.push(lane);
-        }
-    }
-    let names: Vec<Bson> = idle.iter().filter_map(|lane| lane.get("_id").cloned()).collect();
-    let mut deleted = 0;
-    if !names.is_empty() {
-        let rows: Collection<Document> = database.collection(ROWS);
-        let shards: Vec<i64> = (ASIDE..i64::from(SHARDS)).collect();
-        let used = rows.distinct("lane", doc! { "shard": { "$in": shards }, "lane": { "$in": names } });
-        let used = used.max_time(MAX_TIME).await.map_err(failed)?;
-        // As it was read: a commit that has used the lane since has changed both.
-        let guard = |lane: &Document| {
-            let of = |field: &str| lane.get(field).cloned().unwrap_or(Bson::Null);
-            (!used.contains(&of("_id"))).then(|| doc! { "_id": of("_id"), "last": of("last"), "at": of("at") })
-        };
-        let guards: Vec<Document> = idle.iter().filter_map(guard).collect();
-        if !guards.is_empty() {
-            deleted = numbers.delete_many(doc! { "$or": guards }).await.map_err(failed)?.deleted_count;
-        }
-    }
-    Ok((last.filter(|_| read >= PAGE), deleted))
 }
 
 /// Gives the events that were set aside and whose topic is there now back to their shards.
@@ -377,6 +442,32 @@ async fn lease(database: &Database, shard: u32, holder: &str, length: Duration) 
     }
 }
 
+/// Extends the leases that a holder has, all in one operation; returns which it has.
+async fn renew(
+    database: &Database,
+    shards: Vec<u32>,
+    holder: &str,
+    length: Duration,
+) -> Result<Vec<u32>, documents::Error> {
+    let failed = |error: ::mongodb::error::Error| store_error(&error);
+    let leases: Collection<Document> = database.collection(LEASES);
+    let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+    let numbers: Vec<i64> = shards.iter().map(|shard| i64::from(*shard)).collect();
+    let mine = doc! { "_id": { "$in": numbers }, "holder": { "$eq": holder } };
+    let extended = vec![doc! { "$set": { "until": { "$add": ["$$NOW", length] } } }];
+    let renewed = leases.update_many(mine.clone(), extended).await.map_err(failed)?;
+    if usize::try_from(renewed.matched_count).is_ok_and(|count| count == shards.len()) {
+        return Ok(shards);
+    }
+    let mut cursor = leases.find(mine).max_time(MAX_TIME).await.map_err(failed)?;
+    let mut held = Vec::new();
+    while cursor.advance().await.map_err(failed)? {
+        let lease = cursor.deserialize_current().map_err(failed)?;
+        held.extend(lease.get_i64("_id").ok().and_then(|number| u32::try_from(number).ok()));
+    }
+    Ok(held)
+}
+
 fn unavailable(error: ::mongodb::error::Error) -> Error {
     from_documents(store_error(&error))
 }
@@ -405,6 +496,13 @@ impl Outbox for MongoDb {
         )
         .await
         .map_err(from_documents)
+    }
+
+    async fn renew(&self, shards: &[u32], holder: &str, length: Duration) -> Result<Vec<u32>, Error> {
+        let (shards, holder) = (shards.to_vec(), holder.to_owned());
+        self.call(move |_, database| async move { renew(&database, shards, &holder, length).await })
+            .await
+            .map_err(from_documents)
     }
 
     async fn release(&self, shard: u32, holder: &str) -> Result<(), Error> {
@@ -443,24 +541,22 @@ impl Outbox for MongoDb {
     }
 
     async fn waiting(&self, shard: u32, max: u32) -> Result<Vec<Waiting>, Error> {
-        self.call(move |shared, database| async move {
-            read_batch(&shared, &database, shard, max).await.map_err(to_documents)
-        })
-        .await
-        .map_err(from_documents)
+        let (answer, answered) = oneshot::channel();
+        if self.shared().outbox_reads.ask(Read { shard, max, answer }) {
+            tokio::spawn(answer_reads(self.clone()));
+        }
+        answered.await.unwrap_or_else(|_| Err(Error::Unavailable("a read of the outbox broke off".to_owned())))
     }
 
     async fn done(&self, rows: &[Bson]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
         }
-        let those = doc! { "_id": { "$in": rows } };
-        self.call(move |_, database| async move {
-            let outbox: Collection<Document> = database.collection(ROWS);
-            outbox.delete_many(those).await.map(drop).map_err(|error| store_error(&error))
-        })
-        .await
-        .map_err(from_documents)
+        let (answer, answered) = oneshot::channel();
+        if self.shared().outbox_deletes.ask(Delete { rows: rows.to_vec(), answer }) {
+            tokio::spawn(answer_deletes(self.clone()));
+        }
+        answered.await.unwrap_or_else(|_| Err(Error::Unavailable("a deletion in the outbox broke off".to_owned())))
     }
 
     async fn set_aside(&self, rows: &[Bson]) -> Result<(), Error> {
@@ -472,19 +568,6 @@ impl Outbox for MongoDb {
         })
         .await
         .map_err(from_documents)
-    }
-
-    async fn delete_idle(&self, before: u64) -> Result<u64, Error> {
-        let (mut after, mut deleted) = (String::new(), 0);
-        loop {
-            let page = self.call(move |_, database| async move { delete_idle_lanes(&database, &after, before).await });
-            let (next, count) = page.await.map_err(from_documents)?;
-            deleted += count;
-            match next {
-                Some(next) => after = next,
-                None => return Ok(deleted),
-            }
-        }
     }
 
     async fn filled(&self) -> Result<Shards, Error> {

@@ -55,7 +55,15 @@ impl Stop {
     pub(super) fn into_error(self) -> Error {
         match self {
             Stop::Refused(error) => error,
-            Stop::Server(error) => store_error(&error),
+            other => other.error(),
+        }
+    }
+
+    /// The same; the outcome may concern several commits.
+    pub(super) fn error(&self) -> Error {
+        match self {
+            Stop::Refused(error) => error.clone(),
+            Stop::Server(error) => store_error(error),
             Stop::Conflict => Error::Unavailable("other commits were always faster".to_owned()),
         }
     }

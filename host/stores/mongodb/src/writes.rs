@@ -13,6 +13,7 @@ use crate::outbox;
 use capability::documents::indexed::{arrays, check_arrays};
 use capability::documents::order::{Key, key, validate_insert};
 use capability::documents::{Change, Changed, Collection, Commit, Effect, Error, Filter, Write};
+use capability::events::Event;
 
 use crate::refusal::{Stop, outcome};
 use crate::{MAX_TIME, Shared, read};
@@ -26,7 +27,7 @@ const MAX_WRITTEN: usize = 100_000;
 const MAX_WRITTEN_BYTES: usize = 64 << 20;
 
 /// How many bytes of documents are changed between two yields to other tasks.
-const STEP: usize = 256 << 10;
+pub(super) const STEP: usize = 256 << 10;
 
 /// A running transaction.
 pub(super) struct Transaction<'a> {
@@ -42,9 +43,9 @@ pub(super) struct Transaction<'a> {
 
 /// The collection of a write.
 #[derive(Clone, Copy)]
-struct Target<'a> {
-    name: &'a str,
-    collection: &'a Collection,
+pub(super) struct Target<'a> {
+    pub(super) name: &'a str,
+    pub(super) collection: &'a Collection,
 }
 
 impl<'a> Transaction<'a> {
@@ -75,7 +76,8 @@ impl<'a> Transaction<'a> {
             }
         }
         self.send().await?;
-        outbox::enqueue(self.database, self.session, &self.shared.topics, &commit.events).await?;
+        let events: Vec<&Event> = commit.events.iter().collect();
+        outbox::enqueue(self.database, self.session, &self.shared.topics, &events).await?;
         Ok(effects)
     }
 
@@ -157,25 +159,7 @@ impl<'a> Transaction<'a> {
     }
 
     async fn read(&mut self, collection: &str, filter: Document, many: bool) -> Result<Vec<RawDocumentBuf>, Stop> {
-        let collection = read::collection(self.database, collection);
-        let mut query = collection.find(filter).sort(doc! { "_id": 1 }).max_time(MAX_TIME);
-        if !many {
-            query = query.limit(1);
-        }
-        let mut cursor = query.session(&mut *self.session).await?;
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        while cursor.advance(self.session).await? {
-            let document = cursor.current();
-            bytes += document.as_bytes().len();
-            if found.len() == MAX_WRITTEN || bytes > MAX_WRITTEN_BYTES {
-                return Err(Error::Invalid(format!(
-                    "the write is about more than {MAX_WRITTEN} documents or {MAX_WRITTEN_BYTES} bytes; split it"
-                ))
-                .into());
-            }
-            found.push(document.to_owned());
-        }
-        Ok(found)
+        read_all(self.database, self.session, collection, filter, many).await
     }
 
     async fn insert(&mut self, target: Target<'_>, document: &RawDocument, number: u32) -> Result<(), Stop> {
@@ -238,25 +222,46 @@ impl<'a> Transaction<'a> {
     /// Sends the batch.
     async fn send(&mut self) -> Result<(), Stop> {
         let batch = std::mem::take(&mut self.batch);
-        let Some(kind) = batch.kind else { return Ok(()) };
-        let mut command = RawDocumentBuf::new();
-        command.append(kind.command, batch.collection.as_str());
-        command.append(kind.statements, batch.list);
-        command.append(cstr!("ordered"), true);
-        command.append(cstr!("maxTimeMS"), i64::try_from(MAX_TIME.as_millis()).unwrap_or(i64::MAX));
-        let reply = self.database.run_raw_command(command).session(&mut *self.session).await;
-        let position = |statement: u32| batch.numbers.get(statement as usize).copied().unwrap_or_default();
-        outcome(reply, self.shared.schema.collection(&batch.collection)?, position).map(drop)
+        batch.send(self.shared, self.database, self.session).await
     }
 }
 
+/// The documents of a filter by `_id`, all of them or the first one, as the transaction of a session sees them.
+pub(super) async fn read_all(
+    database: &Database,
+    session: &mut ClientSession,
+    collection: &str,
+    filter: Document,
+    many: bool,
+) -> Result<Vec<RawDocumentBuf>, Stop> {
+    let collection = read::collection(database, collection);
+    let mut query = collection.find(filter).sort(doc! { "_id": 1 }).max_time(MAX_TIME);
+    if !many {
+        query = query.limit(1);
+    }
+    let mut cursor = query.session(&mut *session).await?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while cursor.advance(session).await? {
+        let document = cursor.current();
+        bytes += document.as_bytes().len();
+        if found.len() == MAX_WRITTEN || bytes > MAX_WRITTEN_BYTES {
+            return Err(Error::Invalid(format!(
+                "the write is about more than {MAX_WRITTEN} documents or {MAX_WRITTEN_BYTES} bytes; split it"
+            ))
+            .into());
+        }
+        found.push(document.to_owned());
+    }
+    Ok(found)
+}
+
 impl Target<'_> {
-    fn check(&self, document: &RawDocument) -> Result<(), Error> {
+    pub(super) fn check(&self, document: &RawDocument) -> Result<(), Error> {
         self.check_arrays(document, &self.arrays(document))
     }
 
     /// The same of a changed document. The arrays that an old one had before are no fault of the change.
-    fn check_change(&self, before: &RawDocument, after: &RawDocument) -> Result<(), Error> {
+    pub(super) fn check_change(&self, before: &RawDocument, after: &RawDocument) -> Result<(), Error> {
         let arrays = self.arrays(after);
         if arrays == self.arrays(before) { Ok(()) } else { self.check_arrays(after, &arrays) }
     }
@@ -289,13 +294,13 @@ fn of_one_document(write: &Write, wanted: &str) -> Option<(Key, Bson)> {
 }
 
 /// The `_id` that a filter requires; documents are left out, since their names could begin with `$`.
-fn id_of(filter: &Filter) -> Option<(Key, Bson)> {
+pub(super) fn id_of(filter: &Filter) -> Option<(Key, Bson)> {
     let (_, id) = filter.equalities().into_iter().find(|(path, _)| *path == "_id")?;
     let raw = RawBson::try_from(id.clone()).ok()?;
     (!matches!(id, Bson::Document(_) | Bson::Array(_))).then(|| (key(raw.as_raw_bson_ref()), id))
 }
 
-fn id_key(document: &RawDocument) -> Key {
+pub(super) fn id_key(document: &RawDocument) -> Key {
     key(document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null))
 }
 
@@ -303,7 +308,7 @@ fn matched(must: bool, found: &[RawDocumentBuf], number: u32) -> Result<(), Erro
     if must && found.is_empty() { Err(Error::Unmet(number)) } else { Ok(()) }
 }
 
-fn by_id(document: &RawDocument) -> RawDocumentBuf {
+pub(super) fn by_id(document: &RawDocument) -> RawDocumentBuf {
     let id = document.get("_id").ok().flatten().unwrap_or(RawBsonRef::Null);
     let mut equal = RawDocumentBuf::new();
     equal.append(cstr!("$eq"), id);
@@ -311,7 +316,7 @@ fn by_id(document: &RawDocument) -> RawDocumentBuf {
 }
 
 /// Two writes that leave a document as it is.
-fn touch(document: &RawDocument) -> Vec<RawDocumentBuf> {
+pub(super) fn touch(document: &RawDocument) -> Vec<RawDocumentBuf> {
     vec![
         rawdoc! { "q": by_id(document), "u": { "$set": { "devconnect-held": true } } },
         rawdoc! { "q": by_id(document), "u": { "$unset": { "devconnect-held": true } } },
@@ -320,22 +325,22 @@ fn touch(document: &RawDocument) -> Vec<RawDocumentBuf> {
 
 /// A kind of write command.
 #[derive(PartialEq)]
-struct Kind {
+pub(super) struct Kind {
     command: &'static CStr,
     statements: &'static CStr,
 }
 
-static INSERT: Kind = Kind { command: cstr!("insert"), statements: cstr!("documents") };
-static UPDATE: Kind = Kind { command: cstr!("update"), statements: cstr!("updates") };
-static DELETE: Kind = Kind { command: cstr!("delete"), statements: cstr!("deletes") };
+pub(super) static INSERT: Kind = Kind { command: cstr!("insert"), statements: cstr!("documents") };
+pub(super) static UPDATE: Kind = Kind { command: cstr!("update"), statements: cstr!("updates") };
+pub(super) static DELETE: Kind = Kind { command: cstr!("delete"), statements: cstr!("deletes") };
 
 /// Statements of one kind for one collection, sent together.
-struct Batch {
+pub(super) struct Batch {
     /// None while it is empty.
     kind: Option<&'static Kind>,
-    collection: String,
+    pub(super) collection: String,
     list: RawArrayBuf,
-    /// The write of each statement.
+    /// For each statement whose it is: the number of its write, or of its commit in a group.
     numbers: Vec<u32>,
 }
 
@@ -346,13 +351,13 @@ impl Default for Batch {
 }
 
 impl Batch {
-    fn takes(&self, kind: &Kind, collection: &str, statement: &RawDocument) -> bool {
+    pub(super) fn takes(&self, kind: &Kind, collection: &str, statement: &RawDocument) -> bool {
         self.kind.is_none_or(|other| other == kind && self.collection == collection)
             && self.numbers.len() < MAX_STATEMENTS
             && (self.numbers.is_empty() || self.list.as_bytes().len() + statement.as_bytes().len() <= MAX_COMMAND)
     }
 
-    fn add(&mut self, kind: &'static Kind, collection: &str, statement: &RawDocument, number: u32) {
+    pub(super) fn add(&mut self, kind: &'static Kind, collection: &str, statement: &RawDocument, number: u32) {
         if self.kind.is_none() {
             self.kind = Some(kind);
             collection.clone_into(&mut self.collection);
@@ -360,4 +365,28 @@ impl Batch {
         self.list.push(statement.to_owned());
         self.numbers.push(number);
     }
+
+    /// Sends it in the transaction of a session, unless it is empty. A refusal of a repeated value names the number of its
+    /// statement.
+    pub(super) async fn send(
+        self,
+        shared: &Shared,
+        database: &Database,
+        session: &mut ClientSession,
+    ) -> Result<(), Stop> {
+        let Some(kind) = self.kind else { return Ok(()) };
+        let reply = database.run_raw_command(command(kind, &self.collection, self.list)).session(session).await;
+        let position = |statement: u32| self.numbers.get(statement as usize).copied().unwrap_or_default();
+        outcome(reply, shared.schema.collection(&self.collection)?, position).map(drop)
+    }
+}
+
+/// The command of these statements. They are done in their order, and the first refusal ends it.
+pub(super) fn command(kind: &Kind, collection: &str, statements: RawArrayBuf) -> RawDocumentBuf {
+    let mut command = RawDocumentBuf::new();
+    command.append(kind.command, collection);
+    command.append(kind.statements, statements);
+    command.append(cstr!("ordered"), true);
+    command.append(cstr!("maxTimeMS"), i64::try_from(MAX_TIME.as_millis()).unwrap_or(i64::MAX));
+    command
 }

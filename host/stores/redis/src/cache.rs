@@ -9,14 +9,18 @@ use std::time::Duration;
 use ::redis::Script;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use crate::flights::Flights;
 use crate::{Error as Failure, Redis};
-use capability::cache::{Cache, Error, InProcess, MAX_RECENT, Ttl, check_entry, check_length};
+use capability::cache::{Absence, Cache, Error, InProcess, Looked, MAX_RECENT, Ttl, check_entry, check_length};
 use capability::clocks::System;
 
-/// The value of an invalidated key, which lets no reader store an older value.
+/// How the value of an invalidated key begins, which lets no reader store an older value. Random bytes follow, other ones each
+/// time: who fills the key later knows by them whether it was invalidated again.
 const INVALIDATED: &[u8] = b"\0over";
+/// How many keys are asked for at once.
+const AT_ONCE: usize = 250;
 
 /// Stores ARGV[3] for ARGV[4] ms if the value is ARGV[2] (ARGV[1] = '1') or if there is none (ARGV[1] = '0').
 const COMPARE_AND_SET: &str = "
@@ -131,6 +135,20 @@ impl RedisCache {
     }
 }
 
+/// What a value of Redis says.
+fn looked(value: Bytes) -> Looked {
+    if !value.starts_with(INVALIDATED) {
+        return Looked::Value(value);
+    }
+    // Without random bytes it is of a host of an earlier version, whose next one looks the same: nobody fills behind it.
+    Looked::Absent(if value == INVALIDATED { Absence::default() } else { Absence::behind(value) })
+}
+
+/// The value of an invalidated key.
+fn new_mark() -> Bytes {
+    Bytes::from([INVALIDATED, &capability::random::bytes::<8>()].concat())
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -146,7 +164,7 @@ impl Cache for RedisCache {
         true
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
+    async fn look(&self, key: &str) -> Result<Looked, Error> {
         let value = match self.redis.client_cache().get(key) {
             Some(value) => Some(value),
             None => match self.read(key).await {
@@ -157,7 +175,37 @@ impl Cache for RedisCache {
                 },
             },
         };
-        Ok(value.filter(|value| value != INVALIDATED))
+        Ok(value.map_or(Looked::Absent(Absence::default()), looked))
+    }
+
+    async fn look_many(&self, keys: &[String]) -> Result<Vec<Looked>, Error> {
+        let near = |key: &String| self.redis.client_cache().get(key).map(looked);
+        let mut found: Vec<Option<Looked>> = keys.iter().map(near).collect();
+        let mut missing: Vec<_> = found.iter_mut().zip(keys).filter(|(found, _)| found.is_none()).collect();
+        // Those that are asked for together cost one round trip.
+        for some in missing.chunks_mut(AT_ONCE) {
+            let mut looks = Vec::with_capacity(some.len());
+            for (_, key) in some.iter() {
+                looks.push(self.look(key));
+            }
+            let looks = join_all(looks).await;
+            for ((found, _), look) in some.iter_mut().zip(looks) {
+                **found = Some(look?);
+            }
+        }
+        Ok(found.into_iter().map(|found| found.unwrap_or(Looked::Absent(Absence::default()))).collect())
+    }
+
+    async fn fill(&self, key: &str, seen: &Absence, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
+        match seen.mark() {
+            // A mark may have been there meanwhile, and be gone. Whoever looks next sees this one.
+            None => self.set_if_absent(key, new_mark(), ttl).await.map(|_| false),
+            Some(mark) => self.compare_and_set(key, Some(mark.clone()), value, ttl).await,
+        }
+    }
+
+    fn look_now(&self, key: &str) -> Option<Result<Looked, Error>> {
+        self.redis.client_cache().get(key).map(looked).map(Ok)
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {
@@ -186,7 +234,7 @@ impl Cache for RedisCache {
     }
 
     async fn invalidate(&self, key: &str, hold: Ttl) -> Result<(), Error> {
-        self.set(key, Bytes::from_static(INVALIDATED), hold).await
+        self.set(key, new_mark(), hold).await
     }
 
     async fn increment(&self, key: &str, by: i64, ttl: Ttl) -> Result<i64, Error> {

@@ -12,6 +12,7 @@ mod flights;
 mod leases;
 mod listening;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,8 @@ pub struct Redis {
     circuit: Circuit,
     client_cache: Arc<ClientCache>,
     deploys: watch::Sender<()>,
+    /// The connection for push messages is open.
+    hears: Arc<AtomicBool>,
     /// When it refused a write last, and why.
     refused_write: Mutex<Option<(Instant, String)>>,
 }
@@ -97,7 +100,8 @@ impl Redis {
         let client_cache = Arc::new(ClientCache::new(prefixes));
         let (messages, received) = tokio::sync::mpsc::unbounded_channel();
         let (prefix, circuit, deploys) = (options.prefix, Circuit::new(PAUSE), watch::Sender::new(()));
-        let redis = Self { connection, prefix, circuit, client_cache, deploys, refused_write: Mutex::default() };
+        let (hears, refused_write) = (Arc::default(), Mutex::default());
+        let redis = Self { connection, prefix, circuit, client_cache, deploys, hears, refused_write };
         listening::start(&redis, messages);
         let redis = Arc::new(redis);
         tokio::spawn(watch(Arc::downgrade(&redis)));
@@ -171,6 +175,10 @@ impl Peers for Redis {
 
     fn is_up(&self) -> bool {
         self.circuit.is_closed()
+    }
+
+    fn hears(&self) -> bool {
+        self.hears.load(Ordering::Relaxed)
     }
 
     fn deploys(&self) -> watch::Receiver<()> {

@@ -3,7 +3,8 @@
 //! Redis is pinged continuously: only that distinguishes a frozen server or a broken connection from one without messages.
 //! Push messages before an answer are applied before it extends the validity of the client cache.
 
-use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
@@ -32,6 +33,7 @@ struct Listener {
     client_cache: Weak<ClientCache>,
     messages: UnboundedSender<Bytes>,
     deploys: watch::Sender<()>,
+    hears: Arc<AtomicBool>,
 }
 
 /// Listens until the receiver of the messages and the client cache are dropped.
@@ -39,9 +41,10 @@ pub(super) fn start(redis: &Redis, messages: UnboundedSender<Bytes>) {
     let listener = Listener {
         seeds: redis.connection.seeds(),
         prefix: redis.prefix.clone(),
-        client_cache: std::sync::Arc::downgrade(&redis.client_cache),
+        client_cache: Arc::downgrade(&redis.client_cache),
         messages,
         deploys: redis.deploys.clone(),
+        hears: redis.hears.clone(),
     };
     tokio::spawn(listener.run());
 }
@@ -57,7 +60,9 @@ impl Listener {
             match self.connect(seed).await {
                 Ok((connection, pushes)) => {
                     (wait, reported) = (FIRST_WAIT, false);
+                    self.hears.store(true, Ordering::Relaxed);
                     let why = self.listen(connection, pushes).await;
+                    self.hears.store(false, Ordering::Relaxed);
                     tracing::warn!("the connection for push messages of Redis is lost: {why}");
                 }
                 Err(why) if !reported => {

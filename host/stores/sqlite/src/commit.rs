@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql};
 
 use capability::documents::indexed::{arrays, check_arrays};
 use capability::documents::order::{Key, key, validate_insert};
@@ -14,7 +14,7 @@ use capability::documents::{Change, Changed, Commit, Effect, Error, Filter, Writ
 use capability::events;
 
 use crate::budget;
-use crate::query::for_write;
+use crate::query::{Found, for_write};
 use crate::scans::Scans;
 use crate::tables::{Layout, Table};
 use crate::unavailable;
@@ -89,11 +89,11 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn find(&self, filter: &Filter, many: bool) -> Result<Vec<RawDocumentBuf>, Error> {
+    fn find(&self, filter: &Filter, many: bool) -> Result<Vec<Found>, Error> {
         for_write(self.connection, self.table, filter, many, self.scans)
     }
 
-    fn must_match(&self, must: bool, found: &[RawDocumentBuf]) -> Result<(), Error> {
+    fn must_match(&self, must: bool, found: &[Found]) -> Result<(), Error> {
         if must && found.is_empty() { Err(Error::Unmet(self.number)) } else { Ok(()) }
     }
 
@@ -109,8 +109,7 @@ impl Target<'_> {
         budget::spend(document.as_bytes().len())?;
         let document = &*id_first(document);
         self.check_arrays(document)?;
-        let sql = format!("INSERT INTO {}(id, doc) VALUES (?1, ?2)", self.table.name);
-        match self.store(&sql, document) {
+        match self.store(&self.table.statements.insert, &id_key(document), document) {
             // SQLite names any of the violated indexes; callers rely on `_id` being named first.
             Err(Error::Duplicate { write, .. }) if self.has_id(document)? => {
                 Err(Error::Duplicate { write, index: "_id_".to_owned() })
@@ -120,39 +119,38 @@ impl Target<'_> {
     }
 
     fn has_id(&self, document: &RawDocument) -> Result<bool, Error> {
-        let sql = format!("SELECT 1 FROM {} WHERE id = ?1", self.table.name);
-        let statement = self.connection.prepare_cached(&sql);
+        let statement = self.connection.prepare_cached(&self.table.statements.has_id);
         let exists = statement.and_then(|mut statement| statement.exists([id_key(document)]));
         exists.map_err(unavailable)
     }
 
-    fn update(&self, found: &[RawDocumentBuf], change: &Change) -> Result<Effect, Error> {
-        let sql = format!("UPDATE {} SET doc = ?2 WHERE id = ?1", self.table.name);
+    fn update(&self, found: &[Found], change: &Change) -> Result<Effect, Error> {
         let mut effect = Effect { matched: found.len() as u64, ..Effect::default() };
-        for before in found {
+        for Found { rowid, document: before } in found {
             budget::check()?;
             if let Some(Changed { document, .. }) = change.changed(before)? {
                 self.check_arrays(&document)?;
-                self.store(&sql, &document)?;
+                self.store(&self.table.statements.update, rowid, &document)?;
                 effect.changed += 1;
             }
         }
         Ok(effect)
     }
 
-    fn delete(&self, found: &[RawDocumentBuf]) -> Result<Effect, Error> {
-        let sql = format!("DELETE FROM {} WHERE id = ?1", self.table.name);
-        let mut statement = self.connection.prepare_cached(&sql).map_err(unavailable)?;
-        for document in found {
+    fn delete(&self, found: &[Found]) -> Result<Effect, Error> {
+        let mut statement = self.connection.prepare_cached(&self.table.statements.delete).map_err(unavailable)?;
+        for Found { rowid, document } in found {
             budget::spend(document.as_bytes().len())?;
-            statement.execute([id_key(document)]).map_err(unavailable)?;
+            statement.execute([rowid]).map_err(unavailable)?;
         }
         Ok(Effect { matched: found.len() as u64, changed: found.len() as u64, upserted: false })
     }
 
-    fn store(&self, sql: &str, document: &RawDocument) -> Result<(), Error> {
+    /// Runs a statement that takes a key, or a rowid, and a document.
+    fn store(&self, sql: &str, place: &dyn ToSql, document: &RawDocument) -> Result<(), Error> {
         let mut statement = self.connection.prepare_cached(sql).map_err(unavailable)?;
-        let done = statement.execute(params![id_key(document), document.as_bytes()]);
+        let parameters: &[&dyn ToSql] = &[place, &document.as_bytes()];
+        let done = statement.execute(parameters);
         done.map(drop).map_err(|error| self.refusal(error))
     }
 

@@ -5,6 +5,7 @@
 //! another log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -15,10 +16,11 @@ use capability::documents;
 use capability::documents::Effect;
 
 use capability::events::{
-    Error, Event, EventLog, Log, Record, Start, Subscription, TopicPartition, partition, partitions, screen, validate,
+    Error, Event, EventLog, Log, Record, Start, Subscription, TopicPartition, partitions, screen,
 };
 
 use crate::subscription::Member;
+use crate::tail::Tails;
 use crate::{event_row, outbox, retention};
 use capability::retention::Retention;
 
@@ -26,6 +28,15 @@ use capability::retention::Retention;
 pub(crate) const MAX_READ: u32 = 1_000;
 /// The most bytes of their values, so that a read stays small however large the events are; one record is always returned.
 pub(crate) const MAX_READ_BYTES: usize = 8 << 20;
+
+/// The records of a partition from an offset on.
+static READ: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT \"offset\", {} FROM log
+         WHERE topic = ?1 AND partition = ?2 AND \"offset\" >= ?3 ORDER BY \"offset\" LIMIT ?4",
+        event_row::COLUMNS
+    )
+});
 
 /// Creates the tables of the log and of the outbox if they are missing.
 pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
@@ -47,22 +58,8 @@ pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     outbox::create_table(connection)
 }
 
-/// Appends an event inside the transaction that the connection is in.
-///
-/// # Errors
-/// [`Error::Invalid`] when no log accepts it, [`Error::Unavailable`] when the file can't be written.
-pub(super) fn append(connection: &Connection, topics: &BTreeMap<String, u32>, event: &Event) -> Result<(), Error> {
-    let partitions = validate(topics, event)?;
-    append_to(connection, partition(&event.key, partitions), event).map_err(unavailable)
-}
-
-pub(crate) fn append_to(connection: &Connection, partition: u32, event: &Event) -> rusqlite::Result<()> {
-    let offset: i64 = connection
-        .prepare_cached(
-            "INSERT INTO log_ends(topic, partition, next) VALUES (?1, ?2, 1)
-             ON CONFLICT DO UPDATE SET next = next + 1 RETURNING next - 1",
-        )?
-        .query_row(params![event.topic, partition], |row| row.get(0))?;
+/// Appends an event inside the transaction that the connection is in. Where its partition ends is written by [`write_end`].
+pub(crate) fn append(connection: &Connection, partition: u32, offset: u64, event: &Event) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO log(topic, partition, \"offset\", id, key, kind, value, headers, at)
@@ -71,7 +68,7 @@ pub(crate) fn append_to(connection: &Connection, partition: u32, event: &Event) 
         .execute(params![
             event.topic,
             partition,
-            offset,
+            offset.cast_signed(),
             event.id,
             event.key,
             event.kind,
@@ -80,6 +77,27 @@ pub(crate) fn append_to(connection: &Connection, partition: u32, event: &Event) 
             event.at.cast_signed(),
         ])
         .map(drop)
+}
+
+/// A partition ends here now. In the transaction that appends, so that no offset is used twice, also when retention has deleted
+/// every record.
+pub(crate) fn write_end(connection: &Connection, topic: &str, partition: u32, end: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO log_ends(topic, partition, next) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET next = ?3",
+        )?
+        .execute(params![topic, partition, end.cast_signed()])
+        .map(drop)
+}
+
+/// Where every partition that ever had a record ends.
+pub(crate) fn read_ends(connection: &Connection, tails: &mut Tails) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT topic, partition, next FROM log_ends")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        tails.set_end(row.get_ref(0)?.as_str()?, row.get(1)?, row.get::<_, i64>(2)?.cast_unsigned());
+    }
+    Ok(())
 }
 
 /// The log in a document store's file.
@@ -116,7 +134,7 @@ impl SqliteLog {
 
     pub(crate) async fn change(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
         change(&self.store, work).await
     }
@@ -189,12 +207,12 @@ impl EventLog for SqliteLog {
         let (all, name, topics) = (partitions.clone(), group.to_owned(), topics.to_vec());
         self.change(move |connection| {
             let mut starts = BTreeMap::new();
-            for topic in topics {
+            for topic in &topics {
                 // A partition that the topic got later is new to a group that has begun.
-                let start = if has_begun(connection, &name, &topic)? { Start::Earliest } else { start };
-                starts.insert(topic, start);
+                let start = if has_begun(connection, &name, topic)? { Start::Earliest } else { start };
+                starts.insert(topic.as_str(), start);
             }
-            let start = |partition: &TopicPartition| starts.get(&partition.topic).copied().unwrap_or(start);
+            let start = |partition: &TopicPartition| starts.get(partition.topic.as_str()).copied().unwrap_or(start);
             all.iter().try_for_each(|partition| init_offset(connection, &name, partition, start(partition)))
         })
         .await?;
@@ -260,11 +278,7 @@ pub(crate) fn read(
 ) -> rusqlite::Result<Vec<Record>> {
     // An offset that SQLite can't hold is beyond every end.
     let Ok(offset) = i64::try_from(offset) else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT \"offset\", {} FROM log
-         WHERE topic = ?1 AND partition = ?2 AND \"offset\" >= ?3 ORDER BY \"offset\" LIMIT ?4",
-        event_row::COLUMNS
-    ))?;
+    let mut statement = connection.prepare_cached(&READ)?;
     let mut rows = statement.query(params![partition.topic, partition.partition, offset, max.min(MAX_READ)])?;
     let (mut records, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
@@ -282,7 +296,7 @@ pub(crate) fn read(
 /// One write on the store's writer thread; returns when it is durable.
 pub(crate) async fn change(
     store: &Sqlite,
-    work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    work: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
 ) -> Result<(), Error> {
     let done = store.write(move |connection, _| {
         let done: Result<Vec<Effect>, _> = work(connection).map(|()| Vec::new());

@@ -8,31 +8,32 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use capability::documents::Error;
 use capability::files;
 
-use crate::{Location, budget, functions, unavailable};
+use crate::{Location, Settings, budget, functions, unavailable};
 
 const STORE: &str = "store.sqlite";
 const LOCK: &str = "store.lock";
 /// How long a statement waits for another connection's lock. Only checkpoints and recovery take one.
 const BUSY: Duration = Duration::from_secs(10);
+/// The prepared statements that each connection keeps: more than an application has kinds of queries.
 const CACHED_STATEMENTS: usize = 256;
-/// The page cache of each connection.
-const CACHE_KIB: i64 = 8 << 10;
 
 /// The folder, locked against other hosts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
     temporary: bool,
+    settings: Settings,
     _lock: File,
 }
 
 impl Files {
-    pub(super) fn open(location: Location) -> Result<Files, Error> {
+    pub(super) fn open(location: Location, settings: Settings) -> Result<Files, Error> {
         let (folder, temporary) = match location {
             Location::Memory => (temporary_folder(), true),
             Location::Folder(folder) => (folder, false),
@@ -51,7 +52,7 @@ impl Files {
         })?;
         // SQLite creates its other files with the mode of this one.
         files::open(&folder.join(STORE)).map_err(failed)?;
-        Ok(Files { folder, temporary, _lock: lock })
+        Ok(Files { folder, temporary, settings, _lock: lock })
     }
 
     /// The connection that writes.
@@ -73,7 +74,9 @@ impl Files {
     fn connect(&self) -> Result<Connection, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(self.folder.join(STORE), flags).map_err(unavailable)?;
-        let mode = set_up(&connection).map_err(unavailable)?;
+        #[cfg(test)]
+        crate::tests::prepared::watch(&mut connection).map_err(unavailable)?;
+        let mode = set_up(&connection, &self.settings).map_err(unavailable)?;
         connection.progress_handler(budget::INSTRUCTIONS, Some(budget::interrupts)).map_err(unavailable)?;
         if mode == "wal" {
             return Ok(connection);
@@ -84,13 +87,17 @@ impl Files {
 }
 
 /// Applies the settings of both kinds of connections and returns the journal's mode.
-fn set_up(connection: &Connection) -> rusqlite::Result<String> {
+fn set_up(connection: &Connection, settings: &Settings) -> rusqlite::Result<String> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Otherwise SQLite compiles a kept statement anew whenever the parameter of a `LIMIT`, or of a comparison that its index does
+    // not decide, is bound again: the plan could depend on the value. Plans here name their index and depend on no value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -i64::from(settings.page_cache_kib))?;
+    connection.pragma_update(None, "mmap_size", i64::from(settings.mmap_mib) << 20)?;
     functions::register(connection)?;
     Ok(mode)
 }

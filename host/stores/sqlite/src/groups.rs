@@ -46,6 +46,8 @@ pub(super) struct MemberState {
 /// An assigned partition.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Assignment {
+    /// The offset to read from next; none before the first read, which begins at the committed offset.
+    pub(super) position: Option<u64>,
     /// The offset after the last delivered record; none before the first.
     pub(super) delivered: Option<u64>,
     pub(super) paused: bool,

@@ -23,6 +23,7 @@ mod seek;
 mod store;
 mod subscription;
 mod tables;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +55,26 @@ pub enum Location {
     Folder(PathBuf),
 }
 
+/// How much of the machine the store takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Threads that read. A slow query takes one of them for as long as its budget lasts.
+    pub readers: usize,
+    /// The page cache of each thread, in KiB.
+    pub page_cache_kib: u32,
+    /// The part of the file that is mapped into memory, in MiB; 0: none. What is mapped is read without a copy, but a disk that
+    /// fails then ends the process instead of one request.
+    pub mmap_mib: u32,
+}
+
+impl Default for Settings {
+    /// A reader for each core, at least 4 and at most 16, with 8 MiB each, and nothing mapped.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { readers: cores.clamp(4, 16), page_cache_kib: 8 << 10, mmap_mib: 0 }
+    }
+}
+
 /// The store. A clone is the same store; when the last one is dropped, the queued work is finished, the threads end and the
 /// folder is free for another host.
 #[derive(Clone)]
@@ -70,7 +91,7 @@ impl Sqlite {
     /// [`Error::Invalid`] when the schema is not possible (bad names, or existing documents break a unique index: two of
     /// them are named), [`Error::Unavailable`] when the folder is in use by another host or can't be read or written.
     pub fn open(location: Location, schema: &Schema, topics: &BTreeMap<String, u32>) -> Result<Sqlite, Error> {
-        Sqlite::open_with(location, schema, topics, Destination::Log)
+        Sqlite::open_with(location, schema, topics, Settings::default())
     }
 
     /// Like [`Sqlite::open`], for a log of events that is another server: a commit's events go into the outbox of this store,
@@ -84,17 +105,31 @@ impl Sqlite {
         schema: &Schema,
         topics: &BTreeMap<String, u32>,
     ) -> Result<Sqlite, Error> {
-        Sqlite::open_with(location, schema, topics, Destination::Outbox)
+        Sqlite::open_for(location, schema, topics, Destination::Outbox, Settings::default())
     }
 
-    fn open_with(
+    /// Like [`Sqlite::open`], with other than the usual settings.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn open_with(
+        location: Location,
+        schema: &Schema,
+        topics: &BTreeMap<String, u32>,
+        settings: Settings,
+    ) -> Result<Sqlite, Error> {
+        Sqlite::open_for(location, schema, topics, Destination::Log, settings)
+    }
+
+    fn open_for(
         location: Location,
         schema: &Schema,
         topics: &BTreeMap<String, u32>,
         destination: Destination,
+        settings: Settings,
     ) -> Result<Sqlite, Error> {
         let outlet = Outlet::new(topics.clone(), destination);
-        Ok(Sqlite { store: Arc::new(Store::open(location, schema, outlet)?), scans: Scans::Allowed })
+        Ok(Sqlite { store: Arc::new(Store::open(location, schema, outlet, settings)?), scans: Scans::Allowed })
     }
 
     /// The same store, which refuses queries that would read a whole collection: [`Error::Invalid`] then names the missing
@@ -128,10 +163,11 @@ impl Sqlite {
         self.store.read(work).await
     }
 
-    /// Runs one write on the writer thread; returns when it is durable.
+    /// Runs one write on the writer thread; returns when it is durable. It is run again where others that were to become durable
+    /// with it had to be undone; nothing is left of the first time then.
     pub(crate) async fn write(
         &self,
-        work: impl FnOnce(&Connection, &Layout) -> Result<Vec<Effect>, Error> + Send + 'static,
+        work: impl Fn(&Connection, &Layout) -> Result<Vec<Effect>, Error> + Send + 'static,
     ) -> Result<Vec<Effect>, Error> {
         self.store.write(work).await
     }

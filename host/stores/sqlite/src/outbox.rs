@@ -14,8 +14,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::Sqlite;
 use capability::events::{Error, Event, Outbox, Shards, Waiting, partition, partitions, shard, validate};
 
-use crate::event_log::{MAX_READ, MAX_READ_BYTES, append_to, change, from_documents, unavailable};
-use crate::event_row;
+use crate::event_log::{MAX_READ, MAX_READ_BYTES, change, from_documents, unavailable};
+use crate::tail::Tails;
+use crate::{event_log, event_row};
 
 /// The shard of events whose topic is gone. No relay moves it.
 const ASIDE: i64 = -1;
@@ -68,7 +69,11 @@ pub(crate) fn take_back(connection: &Connection, topics: &BTreeMap<String, u32>)
 }
 
 /// Moves the events into the log of the same file, in order. An event whose topic is gone stays in the outbox.
-pub(crate) fn drain_outbox(connection: &Connection, topics: &BTreeMap<String, u32>) -> rusqlite::Result<()> {
+pub(crate) fn drain_outbox(
+    connection: &Connection,
+    topics: &BTreeMap<String, u32>,
+    tails: &mut Tails,
+) -> rusqlite::Result<()> {
     let next = format!("SELECT row, {} FROM outbox WHERE row > ?1 ORDER BY row LIMIT 1", event_row::COLUMNS);
     let (mut last, mut moved, mut left) = (0_i64, 0_u64, 0_u64);
     loop {
@@ -80,7 +85,11 @@ pub(crate) fn drain_outbox(connection: &Connection, topics: &BTreeMap<String, u3
         last = number;
         match partitions(topics, &event.topic) {
             Ok(partitions) => {
-                append_to(connection, partition(&event.key, partitions), &event)?;
+                let partition = partition(&event.key, partitions);
+                let offset = tails.end(&event.topic, partition);
+                event_log::append(connection, partition, offset, &event)?;
+                event_log::write_end(connection, &event.topic, partition, offset + 1)?;
+                tails.set_end(&event.topic, partition, offset + 1);
                 connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([number])?;
                 moved += 1;
             }
@@ -161,6 +170,18 @@ impl Outbox for SqliteOutbox {
         }
         leases.insert(shard, (holder.to_owned(), Instant::now() + length));
         Ok(true)
+    }
+
+    async fn renew(&self, shards: &[u32], holder: &str, length: Duration) -> Result<Vec<u32>, Error> {
+        let mut leases = self.leases().0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = Vec::new();
+        for shard in shards {
+            if let Some((_, until)) = leases.get_mut(shard).filter(|(other, _)| other == holder) {
+                *until = Instant::now() + length;
+                held.push(*shard);
+            }
+        }
+        Ok(held)
     }
 
     async fn release(&self, shard: u32, holder: &str) -> Result<(), Error> {

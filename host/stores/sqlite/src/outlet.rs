@@ -11,8 +11,9 @@ use tokio::sync::watch;
 
 use crate::groups::Groups;
 use crate::outbox::Leases;
+use crate::tail::Tails;
 use crate::{event_log, outbox};
-use capability::events::{Committed, Error, Event, Shards, shard};
+use capability::events::{Committed, Error, Event, Record, Shards, partition, shard, validate};
 
 /// The destination of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +24,43 @@ pub(crate) enum Destination {
     Outbox,
 }
 
+/// What is stored and not durable yet: the shards of the events in the outbox, the records in the log.
+#[derive(Debug, Default)]
+struct Stored {
+    shards: Shards,
+    records: Vec<Record>,
+    /// The offsets after the records, by topic and partition.
+    ends: BTreeMap<String, BTreeMap<u32, u64>>,
+}
+
+impl Stored {
+    fn end(&self, topic: &str, partition: u32) -> Option<u64> {
+        self.ends.get(topic)?.get(&partition).copied()
+    }
+
+    fn push(&mut self, record: Record) {
+        let topic = self.ends.entry(record.event.topic.clone()).or_default();
+        topic.insert(record.partition, record.offset + 1);
+        self.records.push(record);
+    }
+}
+
+/// Of the writer thread's current transaction.
+#[derive(Debug, Default)]
+struct Current {
+    /// By the commits of it that are done.
+    done: Stored,
+    /// By the one that runs.
+    running: Stored,
+}
+
 /// The outlet of one store.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     topics: BTreeMap<String, u32>,
     destination: Destination,
-    /// The shards of the events in the current transaction of the writer thread.
-    filled: Mutex<Shards>,
+    current: Mutex<Current>,
+    tails: Mutex<Tails>,
     /// Wakes the relay.
     pub(super) relay: Committed,
     /// Wakes consumers.
@@ -44,7 +75,8 @@ impl Outlet {
         Arc::new(Self {
             topics,
             destination,
-            filled: Mutex::default(),
+            current: Mutex::default(),
+            tails: Mutex::default(),
             relay: Committed::default(),
             appended: watch::Sender::new(0),
             groups: Groups::default(),
@@ -59,13 +91,20 @@ impl Outlet {
     /// Creates the tables. Without a relay, the events of the outbox are moved into the log.
     pub(crate) fn open(&self, connection: &Connection) -> rusqlite::Result<()> {
         event_log::create_tables(connection)?;
+        let mut tails = self.tails();
+        event_log::read_ends(connection, &mut tails)?;
         match self.destination {
-            Destination::Log => outbox::drain_outbox(connection, &self.topics),
+            Destination::Log => outbox::drain_outbox(connection, &self.topics, &mut tails),
             Destination::Outbox => {
                 outbox::take_back(connection, &self.topics)?;
                 outbox::warn_of_unconsumed(connection)
             }
         }
+    }
+
+    /// The tails of the log's partitions, as far as it is durable.
+    pub(crate) fn tails(&self) -> MutexGuard<'_, Tails> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores events in order, inside the transaction that the connection is in.
@@ -76,26 +115,67 @@ impl Outlet {
     pub(crate) fn append(&self, connection: &Connection, events: &[Event]) -> Result<(), Error> {
         for event in events {
             match self.destination {
-                Destination::Log => event_log::append(connection, &self.topics, event)?,
-                Destination::Outbox => outbox::enqueue(connection, &self.topics, event)?,
+                Destination::Log => {
+                    let partition = partition(&event.key, validate(&self.topics, event)?);
+                    let offset = self.next_offset(&event.topic, partition);
+                    event_log::append(connection, partition, offset, event).map_err(event_log::unavailable)?;
+                    self.current().running.push(Record { partition, offset, event: event.clone() });
+                }
+                Destination::Outbox => {
+                    outbox::enqueue(connection, &self.topics, event)?;
+                    self.current().running.shards.insert(shard(&event.key));
+                }
             }
-            self.filled().insert(shard(&event.key));
         }
         Ok(())
     }
 
-    /// The transaction has ended: notifies when it is durable. Only the writer thread calls this.
-    pub(crate) fn ended(&self, durable: bool) {
-        let filled = std::mem::take(&mut *self.filled());
-        if filled != Shards::default() && durable {
-            match self.destination {
-                Destination::Log => self.appended.send_modify(|number| *number += 1),
-                Destination::Outbox => self.relay.tell(filled),
+    /// The offset of the next record.
+    fn next_offset(&self, topic: &str, partition: u32) -> u64 {
+        let current = self.current();
+        let end = current.running.end(topic, partition).or_else(|| current.done.end(topic, partition));
+        end.unwrap_or_else(|| self.tails().end(topic, partition))
+    }
+
+    /// Stores, as the last thing of the transaction that the connection is in, where the log ends.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(crate) fn write_ends(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (topic, ends) in &self.current().done.ends {
+            for (partition, end) in ends {
+                event_log::write_end(connection, topic, *partition, *end)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A commit has ended: what it stored is in the transaction, or it was refused. Only the writer thread calls this.
+    pub(crate) fn commit_ended(&self, done: bool) {
+        let mut current = self.current();
+        let Stored { shards, records, .. } = std::mem::take(&mut current.running);
+        if done {
+            shards.iter().for_each(|shard| current.done.shards.insert(shard));
+            records.into_iter().for_each(|record| current.done.push(record));
         }
     }
 
-    fn filled(&self) -> MutexGuard<'_, Shards> {
-        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The transaction has ended: notifies when it is durable. Only the writer thread calls this.
+    pub(crate) fn ended(&self, durable: bool) {
+        let Stored { shards, records, .. } = std::mem::take(&mut *self.current()).done;
+        if durable && shards != Shards::default() {
+            self.relay.tell(shards);
+        }
+        if durable && !records.is_empty() {
+            let mut tails = self.tails();
+            records.into_iter().for_each(|record| tails.push(record));
+            drop(tails);
+            // Now: who is woken finds the records.
+            self.appended.send_modify(|number| *number += 1);
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

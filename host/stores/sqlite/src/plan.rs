@@ -15,13 +15,35 @@ use crate::tables::{Table, path_key};
 /// The most seeks of an `$or`.
 const MAX_SEEKS: usize = 64;
 
+/// The one `_id` that a filter asks for: it needs no plan.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) id: Key,
+    /// The filter asks for nothing else: whoever has the key matches.
+    pub(super) alone: bool,
+}
+
+impl Point {
+    /// None when the filter does not name one `_id`.
+    pub(super) fn of(filter: &Filter) -> Option<Point> {
+        let nodes = filter.root();
+        let id = nodes.iter().find_map(|node| match node {
+            Node::Field(Field { path, condition: Condition::Is(Test::Equal(id)), .. }) if path == "_id" => Some(id),
+            _ => None,
+        });
+        id.map(|id| Point { id: key(id.as_raw_bson_ref()), alone: nodes.len() == 1 })
+    }
+}
+
 /// A statement for SQLite.
 #[derive(Debug)]
 pub(super) struct Select {
     pub(super) sql: String,
     pub(super) parameters: Vec<Key>,
-    /// The rows are SQLite's rowids, each once, and not documents.
+    /// The rows are SQLite's rowids; otherwise each has its document beside it.
     pub(super) rowids: bool,
+    /// A row may come more than once.
+    pub(super) repeats: bool,
     /// The rows are in the wanted order.
     pub(super) in_order: bool,
     /// The rows are exactly the matches: SQLite decides all of the filter, and no document has to be read to count or skip
@@ -91,8 +113,10 @@ pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&WantedOrder>)
     let seeks = best(table, filter.root(), wanted);
     let Some(seeks) = seeks else { return scan(table, filter, wanted) };
     let seeks: Vec<Seek> = seeks.into_iter().filter(|seek| !seek.is_empty()).collect();
-    // Rowids are small: SQLite may sort and merge them, however large the documents are.
+    // Rowids are small: SQLite may sort and merge them, however large the documents are. It reads a document beside its rowid only
+    // where it takes the rows as the index has them.
     let mut parameters = Vec::new();
+    let mut rowids = true;
     let mut exact = filter.root().is_empty();
     let by_id = wanted.is_none_or(|wanted| wanted.fields.is_empty());
     let (sql, in_order) = match seeks.as_slice() {
@@ -105,17 +129,24 @@ pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&WantedOrder>)
                 exact = true;
                 source += &none_of_ids(&left_out, &mut parameters);
             }
-            (format!("SELECT rowid FROM {}{source}{order}", table.name), in_order)
+            let as_they_come = order.is_empty() || wanted.is_some_and(|wanted| needs_no_sort(table, seek, wanted));
+            rowids = exact || !as_they_come || seek.index.is_none();
+            let columns = if rowids { "rowid" } else { "rowid, doc" };
+            (format!("SELECT {columns} FROM {}{source}{order}", table.name), in_order)
         }
         seeks => {
+            let ordered = wanted.filter(|_| by_id);
+            rowids = ordered.is_some();
+            let columns = if rowids { "rowid, id" } else { "rowid, doc" };
             let part =
-                |seek: &Seek| format!("SELECT rowid, id FROM {}{}", table.name, seek.sql(table, &mut parameters));
+                |seek: &Seek| format!("SELECT {columns} FROM {}{}", table.name, seek.sql(table, &mut parameters));
             let parts: Vec<String> = seeks.iter().map(part).collect();
-            let order = match wanted {
-                Some(wanted) if by_id => format!(" ORDER BY 2{}", direction(wanted.id_descends)),
-                _ => String::new(),
+            let sql = match ordered {
+                Some(wanted) => format!("{} ORDER BY 2{}", parts.join(" UNION "), direction(wanted.id_descends)),
+                // Without a table of what was met: whoever takes the first match does not read the other parts.
+                None => parts.join(" UNION ALL "),
             };
-            (parts.join(" UNION ") + &order, by_id)
+            (sql, by_id)
         }
     };
     let reach = match seeks.as_slice() {
@@ -123,7 +154,8 @@ pub(super) fn plan(table: &Table, filter: &Filter, wanted: Option<&WantedOrder>)
         [seek] if in_order && (exact || matches_all(seek, filter.root())) => Reach::Walk,
         _ => Reach::Whole,
     };
-    Select { sql, parameters, rowids: true, in_order, exact, reach }
+    let repeats = seeks.len() > 1 && !rowids;
+    Select { sql, parameters, rowids, repeats, in_order, exact, reach }
 }
 
 /// Whether every document of a whole index, or of a range of `_id`s with an open end, matches a filter.
@@ -161,12 +193,12 @@ fn scan(table: &Table, filter: &Filter, wanted: Option<&WantedOrder>) -> Select 
         Some(wanted) if wanted.fields.is_empty() => {
             (format!("SELECT rowid FROM {}{}", table.name, wanted.sql()), true, true)
         }
-        Some(_) => (format!("SELECT doc FROM {}", table.name), false, false),
-        None => (format!("SELECT doc FROM {}", table.name), false, true),
+        Some(_) => (format!("SELECT rowid, doc FROM {}", table.name), false, false),
+        None => (format!("SELECT rowid, doc FROM {}", table.name), false, true),
     };
     let exact = filter.root().is_empty();
     let reach = if in_order && exact { Reach::Walk } else { Reach::Whole };
-    Select { sql, parameters: Vec::new(), rowids, in_order, exact, reach }
+    Select { sql, parameters: Vec::new(), rowids, repeats: false, in_order, exact, reach }
 }
 
 /// The seeks of the most selective index, or `None` when only a scan is possible.
@@ -241,4 +273,12 @@ fn serves(table: &Table, seek: &Seek, wanted: &WantedOrder) -> bool {
     one_direction
         && wanted.fields.len() <= rest.len()
         && wanted.fields.iter().zip(rest).all(|((path, _), field)| path == field && !table.has_arrays(path))
+}
+
+/// Whether the index gives the wanted order down to the `_id`: where it does not, SQLite sorts documents with equal fields.
+fn needs_no_sort(table: &Table, seek: &Seek, wanted: &WantedOrder) -> bool {
+    let index = seek.index.and_then(|number| table.indexes.get(number));
+    let is_whole =
+        index.is_some_and(|index| !index.unique && index.fields.len() == seek.points.len() + wanted.fields.len());
+    is_whole && serves(table, seek, wanted) && wanted.fields.iter().all(|(_, descends)| *descends == wanted.id_descends)
 }

@@ -2,17 +2,17 @@
 //!
 //! Reads through the given connection, in one statement or in statements inside another, so that a result is one snapshot.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 use bson::{Bson, RawDocument, RawDocumentBuf};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, ToSql, params_from_iter};
 
 use capability::documents::filter::spread;
 use capability::documents::order::{Key, valid_path};
 use capability::documents::{Error, Filter, Lowest, MAX_ANSWER, Plan, Query, Sort};
 
 use crate::budget;
-use crate::plan::{Select, WantedOrder, plan};
+use crate::plan::{Point, Select, WantedOrder, plan};
 use crate::scans::{Request, Scans};
 use crate::tables::{Layout, Table};
 use crate::unavailable;
@@ -39,6 +39,17 @@ pub(super) fn find(
     scans: Scans,
 ) -> Result<Vec<RawDocumentBuf>, Error> {
     let table = layout.table(&query.collection)?;
+    // By other fields than `_id` even one document may be refused an order.
+    if query.sort.fields().first().is_none_or(|field| field.path == "_id")
+        && let Some(point) = Point::of(&query.filter)
+    {
+        let found = at(connection, table, &point, &query.filter, |_, document| query.projection.apply(document))?;
+        let found = found.filter(|_| query.skip == 0);
+        return match found {
+            Some(found) if found.as_bytes().len() > MAX_ANSWER => Err(Error::too_large_an_answer()),
+            found => Ok(found.into_iter().collect()),
+        };
+    }
     with_current_plan(layout, || {
         let wanted = WantedOrder::new(&query.sort);
         let select = plan(table, &query.filter, Some(&wanted));
@@ -48,7 +59,7 @@ pub(super) fn find(
         }
         let unread = if select.exact { query.skip } else { 0 };
         let (mut skip, mut found, mut bytes) = (query.skip - unread, Vec::new(), 0);
-        each_after(unread, connection, table, &select, &query.filter, |document| {
+        each_after(unread, connection, table, &select, &query.filter, |_, document| {
             if skip > 0 {
                 skip -= 1;
             } else {
@@ -75,6 +86,9 @@ pub(super) fn count(
     scans: Scans,
 ) -> Result<u64, Error> {
     let table = layout.table(collection)?;
+    if let Some(point) = Point::of(filter) {
+        return Ok(at(connection, table, &point, filter, |_, _| ())?.map_or(0, |()| 1));
+    }
     with_current_plan(layout, || {
         let select = plan(table, filter, None);
         let taken = if select.exact { Some(0) } else { (limit > 0).then_some(u64::from(limit)) };
@@ -83,7 +97,7 @@ pub(super) fn count(
             return keys(connection, &select, limit);
         }
         let mut count = 0;
-        each(connection, table, &select, filter, |_| {
+        each(connection, table, &select, filter, |_, _| {
             count += 1;
             Ok(if count == u64::from(limit) { Next::Enough } else { Next::More })
         })?;
@@ -106,7 +120,7 @@ pub(super) fn distinct(
         let select = plan(table, filter, None);
         scans.check(table, &select, &Request { what: "distinct", filter, sort: None, taken: None })?;
         let mut values = Lowest::default();
-        each(connection, table, &select, filter, |document| {
+        each(connection, table, &select, filter, |_, document| {
             spread(document, field, &mut |value| values.add(value));
             Ok(Next::More)
         })?;
@@ -129,6 +143,13 @@ pub(super) fn explain(connection: &Connection, layout: &Layout, query: &Query) -
     Ok(Plan { steps, indexed: select.is_bounded(Request::of(query, &select).taken) })
 }
 
+/// A document that a write is about.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) rowid: i64,
+    pub(super) document: RawDocumentBuf,
+}
+
 /// The documents that match a write's filter, at most one unless `many`; that is the lowest by `_id`.
 pub(super) fn for_write(
     connection: &Connection,
@@ -136,18 +157,22 @@ pub(super) fn for_write(
     filter: &Filter,
     many: bool,
     scans: Scans,
-) -> Result<Vec<RawDocumentBuf>, Error> {
+) -> Result<Vec<Found>, Error> {
+    let owned = |rowid: i64, document: &RawDocument| Found { rowid, document: document.to_owned() };
+    if let Some(point) = Point::of(filter) {
+        return Ok(at(connection, table, &point, filter, owned)?.into_iter().collect());
+    }
     let select = plan(table, filter, Some(&WantedOrder::new(&Sort::none())));
     scans.check(table, &select, &Request { what: "write", filter, sort: None, taken: (!many).then_some(1) })?;
     let (mut found, mut bytes) = (Vec::new(), 0);
-    each(connection, table, &select, filter, |document| {
+    each(connection, table, &select, filter, |rowid, document| {
         bytes += document.as_bytes().len();
         if found.len() == MAX_WRITTEN || bytes > MAX_WRITTEN_BYTES {
             return Err(Error::Invalid(format!(
                 "the write is about more than {MAX_WRITTEN} documents or {MAX_WRITTEN_BYTES} bytes; split it"
             )));
         }
-        found.push(document.to_owned());
+        found.push(owned(rowid, document));
         Ok(if many { Next::More } else { Next::Enough })
     })?;
     Ok(found)
@@ -167,24 +192,41 @@ fn with_current_plan<T>(layout: &Layout, run: impl Fn() -> Result<T, Error>) -> 
 
 /// How many rows an exact statement has, up to `limit` unless that is 0. Reads keys of an index and no document.
 fn keys(connection: &Connection, select: &Select, limit: u32) -> Result<u64, Error> {
-    let sql = match limit {
-        0 => format!("SELECT count(*) FROM ({})", select.sql),
-        limit => format!("SELECT count(*) FROM ({} LIMIT {limit})", select.sql),
-    };
+    let most = (limit > 0).then_some(limit);
+    let limited = if most.is_some() { " LIMIT ?" } else { "" };
+    let sql = format!("SELECT count(*) FROM ({}{limited})", select.sql);
     let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
     let _interruptible = budget::selects();
-    let count: i64 =
-        statement.query_row(params_from_iter(&select.parameters), |row| row.get(0)).map_err(unavailable)?;
+    let parameters = select.parameters.iter().map(|key| key as &dyn ToSql);
+    let parameters = parameters.chain(most.iter().map(|most| most as &dyn ToSql));
+    let count: i64 = statement.query_row(params_from_iter(parameters), |row| row.get(0)).map_err(unavailable)?;
     Ok(count.unsigned_abs())
 }
 
-/// Calls `matched` for each match, in the statement's order, until it returns [`Next::Enough`].
+/// What `matched` makes of the document with an `_id`, with its rowid, if there is one and it matches.
+fn at<T>(
+    connection: &Connection,
+    table: &Table,
+    point: &Point,
+    filter: &Filter,
+    matched: impl FnOnce(i64, &RawDocument) -> T,
+) -> Result<Option<T>, Error> {
+    let mut statement = connection.prepare_cached(&table.statements.by_id).map_err(unavailable)?;
+    let _interruptible = budget::selects();
+    let mut rows = statement.query([&point.id]).map_err(unavailable)?;
+    let Some(row) = rows.next().map_err(unavailable)? else { return Ok(None) };
+    let document = stored(row, 1)?;
+    let matches = point.alone || filter.matches(document);
+    Ok(if matches { Some(matched(rowid(row)?, document)) } else { None })
+}
+
+/// Calls `matched` for each match with its rowid, in the statement's order, until it returns [`Next::Enough`].
 fn each(
     connection: &Connection,
     table: &Table,
     select: &Select,
     filter: &Filter,
-    matched: impl FnMut(&RawDocument) -> Result<Next, Error>,
+    matched: impl FnMut(i64, &RawDocument) -> Result<Next, Error>,
 ) -> Result<(), Error> {
     each_after(0, connection, table, select, filter, matched)
 }
@@ -196,17 +238,13 @@ fn each_after(
     table: &Table,
     select: &Select,
     filter: &Filter,
-    mut matched: impl FnMut(&RawDocument) -> Result<Next, Error>,
+    mut matched: impl FnMut(i64, &RawDocument) -> Result<Next, Error>,
 ) -> Result<(), Error> {
-    let mut check = |bytes: &[u8]| {
-        budget::spend(bytes.len())?;
-        let document = RawDocument::from_bytes(bytes)
-            .map_err(|error| Error::Unavailable(format!("a stored document is damaged: {error}")))?;
-        if filter.matches(document) { matched(document) } else { Ok(Next::More) }
+    let mut check = |rowid: i64, document: &RawDocument| {
+        if filter.matches(document) { matched(rowid, document) } else { Ok(Next::More) }
     };
     let mut statement = connection.prepare_cached(&select.sql).map_err(unavailable)?;
-    let at = format!("SELECT doc FROM {} WHERE rowid = ?", table.name);
-    let mut at = connection.prepare_cached(&at).map_err(unavailable)?;
+    let mut at = connection.prepare_cached(&table.statements.by_rowid).map_err(unavailable)?;
     let _interruptible = budget::selects();
     let mut rows = statement.query(params_from_iter(&select.parameters)).map_err(unavailable)?;
     for _ in 0..unread {
@@ -214,16 +252,20 @@ fn each_after(
             return Ok(());
         }
     }
+    let mut met = HashSet::new();
     while let Some(row) = rows.next().map_err(unavailable)? {
+        let rowid = rowid(row)?;
+        if select.repeats && !met.insert(rowid) {
+            continue;
+        }
         let next = if select.rowids {
-            let rowid: i64 = row.get(0).map_err(unavailable)?;
             let mut documents = at.query([rowid]).map_err(unavailable)?;
             match documents.next().map_err(unavailable)? {
-                Some(row) => check(blob(row)?)?,
+                Some(row) => check(rowid, stored(row, 0)?)?,
                 None => Next::More,
             }
         } else {
-            check(blob(row)?)?
+            check(rowid, stored(row, 1)?)?
         };
         if let Next::Enough = next {
             break;
@@ -232,9 +274,17 @@ fn each_after(
     Ok(())
 }
 
-fn blob<'a>(row: &'a rusqlite::Row<'_>) -> Result<&'a [u8], Error> {
-    let value = row.get_ref(0).map_err(unavailable)?;
-    value.as_blob().map_err(|error| Error::Unavailable(format!("the store's file is damaged: {error}")))
+/// The rowid, which is the first column of every statement on documents.
+fn rowid(row: &rusqlite::Row<'_>) -> Result<i64, Error> {
+    row.get(0).map_err(unavailable)
+}
+
+/// The document in a column.
+fn stored<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a RawDocument, Error> {
+    let value = row.get_ref(column).map_err(unavailable)?;
+    let bytes = value.as_blob().map_err(|error| Error::Unavailable(format!("the store's file is damaged: {error}")))?;
+    budget::spend(bytes.len())?;
+    RawDocument::from_bytes(bytes).map_err(|error| Error::Unavailable(format!("a stored document is damaged: {error}")))
 }
 
 /// A match as it is answered, with its sort key.
@@ -259,7 +309,7 @@ fn sorted(
     // The greatest is on top, to be removed first.
     let mut heap: BinaryHeap<Sorted> = BinaryHeap::new();
     let mut bytes = 0;
-    each(connection, table, select, &query.filter, |document| {
+    each(connection, table, select, &query.filter, |_, document| {
         let key = query.sort.key(document)?;
         if heap.len() == keep && heap.peek().is_some_and(|greatest| greatest.key <= key) {
             return Ok(Next::More);

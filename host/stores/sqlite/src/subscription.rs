@@ -1,7 +1,10 @@
 //! A member of a consumer group of the embedded log: reads its partitions round robin and waits when there is nothing new.
+//!
+//! Where the partitions end is known without a query, so only those with new records are read, and their newest records are in
+//! memory.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::params;
@@ -14,6 +17,13 @@ use crate::groups::{Assignment, MemberState};
 
 /// The most records that are delivered at once.
 const MAX_POLL: u32 = 500;
+
+/// What a read of several partitions found.
+#[derive(Default)]
+struct Reading {
+    empty: Vec<(TopicPartition, u64)>,
+    found: Option<(TopicPartition, Assignment, Vec<Record>)>,
+}
 
 pub(super) struct Member {
     log: SqliteLog,
@@ -42,10 +52,16 @@ impl Member {
         self.log.store.outlet().appended.send_modify(|number| *number += 1);
     }
 
-    /// The partitions to read, round robin, with their assignments.
-    fn readable(&self) -> Result<Vec<(TopicPartition, Assignment)>, Error> {
+    /// The partitions that have records to read, round robin, with their assignments.
+    pub(super) fn readable(&self) -> Result<Vec<(TopicPartition, Assignment)>, Error> {
+        let outlet = self.log.store.outlet();
         let mut partitions: Vec<(TopicPartition, Assignment)> = self.state(|state| {
-            let open = state.assigned.iter().filter(|(_, assignment)| !assignment.paused);
+            let tails = outlet.tails();
+            let new = |partition: &TopicPartition, assignment: &Assignment| {
+                let end = tails.end(&partition.topic, partition.partition);
+                !assignment.paused && end > assignment.position.unwrap_or(0)
+            };
+            let open = state.assigned.iter().filter(|(partition, assignment)| new(partition, assignment));
             open.map(|(partition, assignment)| (partition.clone(), *assignment)).collect()
         })?;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,27 +71,50 @@ impl Member {
         Ok(partitions)
     }
 
-    /// The first of the partitions that has new records, with them.
-    async fn read_first(
-        &self,
-        partitions: Vec<(TopicPartition, Assignment)>,
-    ) -> Result<Option<(TopicPartition, Assignment, Vec<Record>)>, Error> {
+    /// The first of the partitions that has new records, with them, and before it those that turned out to have none, each with
+    /// the offset from which it was read.
+    async fn read_first(&self, partitions: Vec<(TopicPartition, Assignment)>) -> Result<Reading, Error> {
+        let Some((partition, assignment)) = partitions.first() else { return Ok(Reading::default()) };
+        if let Some(records) = self.in_memory(partition, *assignment) {
+            return Ok(Reading { empty: Vec::new(), found: Some((partition.clone(), *assignment, records)) });
+        }
         let group = self.group.clone();
         self.log
             .query(move |connection| {
+                let mut reading = Reading::default();
                 for (partition, assignment) in partitions {
-                    let from = match assignment.delivered {
-                        Some(delivered) => delivered,
+                    let from = match assignment.position {
+                        Some(position) => position,
                         None => committed(connection, &group, &partition)?.unwrap_or(0),
                     };
                     let records = read(connection, &partition, from, MAX_POLL)?;
                     if !records.is_empty() {
-                        return Ok(Some((partition, assignment, records)));
+                        reading.found = Some((partition, assignment, records));
+                        break;
                     }
+                    reading.empty.push((partition, from));
                 }
-                Ok(None)
+                Ok(reading)
             })
             .await
+    }
+
+    /// The next records of a partition, when they are in memory.
+    fn in_memory(&self, partition: &TopicPartition, assignment: Assignment) -> Option<Vec<Record>> {
+        let found = self.log.store.outlet().tails().since(partition, assignment.position?, MAX_POLL as usize)?;
+        // Copied when the lock is free again: the writer takes it.
+        Some(found.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    /// Notes from where partitions are read next that were read for the first time, and had nothing.
+    fn mark_read(&self, empty: &[(TopicPartition, u64)]) -> Result<(), Error> {
+        self.state(|state| {
+            for (partition, from) in empty {
+                if let Some(assignment) = state.assigned.get_mut(partition) {
+                    assignment.position = assignment.position.or(Some(*from));
+                }
+            }
+        })
     }
 
     /// Marks records as delivered; false when the partition was revoked, paused or read further meanwhile.
@@ -86,8 +125,9 @@ impl Member {
         records: &[Record],
     ) -> Result<bool, Error> {
         let marked = self.state(|state| match state.assigned.get_mut(partition) {
-            Some(assignment) if assignment.delivered == before.delivered && !assignment.paused => {
+            Some(assignment) if assignment.position == before.position && !assignment.paused => {
                 assignment.delivered = records.last().map(|record| record.offset + 1);
+                assignment.position = assignment.delivered;
                 true
             }
             _ => false,
@@ -124,7 +164,9 @@ impl Subscription for Member {
             if !revoked.is_empty() {
                 return Ok(Next::Revoked(revoked));
             }
-            match self.read_first(self.readable()?).await? {
+            let reading = self.read_first(self.readable()?).await?;
+            self.mark_read(&reading.empty)?;
+            match reading.found {
                 Some((partition, assignment, records)) if self.mark_delivered(&partition, assignment, &records)? => {
                     return Ok(Next::Records(partition, records));
                 }

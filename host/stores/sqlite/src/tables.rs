@@ -35,9 +35,40 @@ pub(super) struct Table {
     pub(super) collection: String,
     /// Quoted.
     pub(super) name: String,
+    pub(super) statements: Statements,
     pub(super) indexes: Vec<TableIndex>,
     /// The indexed paths, and whether any document had an array there.
     arrays: BTreeMap<String, AtomicBool>,
+}
+
+/// The statements on one document. Their texts are written once, and SQLite finds what it prepared by the text.
+#[derive(Debug)]
+pub(super) struct Statements {
+    /// A row with an `_id` that is there.
+    pub(super) has_id: String,
+    /// The rowid and the document of an `_id`.
+    pub(super) by_id: String,
+    /// The document of a rowid.
+    pub(super) by_rowid: String,
+    /// A new document, with its `_id`.
+    pub(super) insert: String,
+    /// Another document at a rowid.
+    pub(super) update: String,
+    /// No document at a rowid.
+    pub(super) delete: String,
+}
+
+impl Statements {
+    fn new(table: &str) -> Statements {
+        Statements {
+            has_id: format!("SELECT 1 FROM {table} WHERE id = ?1"),
+            by_id: format!("SELECT rowid, doc FROM {table} WHERE id = ?1"),
+            by_rowid: format!("SELECT doc FROM {table} WHERE rowid = ?1"),
+            insert: format!("INSERT INTO {table}(id, doc) VALUES (?1, ?2)"),
+            update: format!("UPDATE {table} SET doc = ?2 WHERE rowid = ?1"),
+            delete: format!("DELETE FROM {table} WHERE rowid = ?1"),
+        }
+    }
 }
 
 /// An index, for the SQL that creates it.
@@ -122,9 +153,11 @@ fn check_version(connection: &Connection) -> Result<(), Error> {
 impl Table {
     fn new(collection: &str, indexes: &[Index]) -> Table {
         let paths = indexes.iter().flat_map(|index| &index.fields);
+        let name = quoted(&format!("c_{collection}"));
         Table {
             collection: collection.to_owned(),
-            name: quoted(&format!("c_{collection}")),
+            statements: Statements::new(&name),
+            name,
             indexes: indexes.iter().map(|index| TableIndex::new(collection, index)).collect(),
             arrays: paths.map(|path| (path.clone(), AtomicBool::new(false))).collect(),
         }

@@ -9,14 +9,17 @@ mod event_log;
 mod generations;
 mod outbox;
 mod planner;
+pub(crate) mod prepared;
 mod scans;
 mod schema;
+mod subscription;
+mod undone;
 
 use std::collections::BTreeMap;
 
 use bson::{Document, RawDocumentBuf, doc};
 
-use crate::{Location, Sqlite};
+use crate::{Location, Settings, Sqlite};
 use capability::documents::{Change, Commit, Documents, Effect, Error, Filter, Projection, Query, Schema, Sort, Write};
 use capability::events::Event;
 
@@ -103,4 +106,9 @@ fn query(collection: &str, filter: Document, sort: Document) -> Query {
 async fn find(store: &Sqlite, collection: &str, filter: Document) -> Vec<Document> {
     let found = store.find(query(collection, filter, doc! {})).await.unwrap();
     found.into_iter().map(|document| Document::try_from(document).unwrap()).collect()
+}
+
+/// Polls once: a commit is in the writer's queue then.
+async fn poll_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> std::task::Poll<T> {
+    std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context))).await
 }

@@ -30,8 +30,10 @@ use registry::Registry;
 
 /// After a subscription that lasted this long the next one is made at once.
 const LASTING: Duration = Duration::from_secs(60);
-/// How often the generations are polled.
+/// How often the generations are polled while one is built.
 const GENERATION_POLL: Duration = Duration::from_secs(1);
+/// How often they are otherwise, for one that another host begins; this host's own is known at once.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// Delivers events to the deployed components until it is stopped.
 pub struct EventTrigger {
@@ -135,7 +137,8 @@ async fn follow(registry: Arc<Registry>, log: Arc<dyn EventLog>, mut stop: watch
         }
         let poll = tokio::select! {
             changed = changes.changed() => if changed.is_err() { break } else { false },
-            () = tokio::time::sleep(GENERATION_POLL) => true,
+            () = generations.changed() => false,
+            () = tokio::time::sleep(if generations.is_any_built() { GENERATION_POLL } else { SELDOM }) => true,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         if poll {

@@ -124,7 +124,7 @@ impl HttpTrigger {
         &self,
         request: Request<B>,
         peer: std::net::IpAddr,
-        id: &str,
+        id: &Arc<str>,
         verdict: &Verdict,
     ) -> Result<Reply, ErrorReply>
     where
@@ -151,10 +151,10 @@ impl HttpTrigger {
         let (route, params) = route(self.registry.routes().find(method, path))?;
         let identity = self.identity(&route, &parts.headers).await?;
         let client = self.site.proxies.client(peer, &parts.headers);
-        let who = || identity.as_ref().map_or_else(|| client.to_string(), |identity| identity.subject.clone());
+        let who = || identity.as_ref().map_or_else(|| client.to_string(), |identity| identity.subject.to_string());
         let route = route.pick(who).unwrap_or(&route);
         let caller = match &identity {
-            Some(identity) => Caller::Member(identity.subject.as_str().into()),
+            Some(identity) => Caller::Member(identity.subject.clone()),
             None if self.site.unlimited(client) => Caller::Unlimited,
             None => Caller::Address(client),
         };

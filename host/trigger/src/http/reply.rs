@@ -14,6 +14,8 @@ use engine::Answer;
 
 /// The most headers of a response. The engine allows fewer; a map of them panics when it is full.
 const MAX_HEADERS: usize = 1_000;
+/// The headers that the host adds to a response, about.
+const COMMON_HEADERS: usize = 8;
 /// The most cookies that one response of a component sets, and the most bytes of them: a browser sends them with each request.
 const MAX_COOKIES: usize = 8;
 const MAX_COOKIE_BYTES: usize = 4 << 10;
@@ -143,7 +145,8 @@ impl Reply {
             .ok()
             .filter(|status| (200..600).contains(&status.as_u16()))
             .ok_or_else(|| format!("the component answered with the status {}", response.status))?;
-        let mut headers = HeaderMap::new();
+        // With room for those that all responses have.
+        let mut headers = HeaderMap::with_capacity(response.headers.len().min(MAX_HEADERS) + COMMON_HEADERS);
         let (mut cookies, mut cookie_bytes) = (0, 0);
         for (name, value) in &response.headers {
             let quoted = || text::quoted(name);

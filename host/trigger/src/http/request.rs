@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,7 +25,7 @@ const BODY_TIME: Duration = Duration::from_secs(15);
 /// Where a request comes from.
 pub(super) struct Origin<'a> {
     /// The call's id.
-    pub(super) id: &'a str,
+    pub(super) id: &'a Arc<str>,
     /// The caller's session.
     pub(super) identity: Option<Identity>,
     /// The client's address.
@@ -45,7 +46,7 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let params =
-        params.into_iter().map(|(name, value)| Ok((name, decoded(&value)?))).collect::<Result<_, ErrorReply>>()?;
+        params.into_iter().map(|(name, value)| Ok((name, decoded(value)?))).collect::<Result<_, ErrorReply>>()?;
     let most = route.component.manifest.limits.body_kib as usize * 1024;
     let body = match route.body {
         // Browsers' libraries send one with anything.
@@ -58,7 +59,7 @@ where
     };
     let Origin { id, identity, client } = origin;
     Ok(HttpCall {
-        call: Call { id: id.to_owned(), identity, socket: None },
+        call: Call { id: id.clone(), identity, socket: None },
         headers: selected_headers(route, &parts.headers),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -66,7 +67,7 @@ where
         route: route.path.clone(),
         params,
         body,
-        client: client.to_string(),
+        client: client.to_string().into(),
     })
 }
 
@@ -100,6 +101,10 @@ where
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > most as u64) {
         return Err(too_large(most));
+    }
+    // Most requests have none, and wait for nothing.
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
     }
     let reading = async {
         let mut body = pin!(body);
@@ -136,8 +141,12 @@ fn selected_headers(route: &Route, headers: &HeaderMap) -> Vec<(String, String)>
     values.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
 }
 
-fn decoded(value: &str) -> Result<String, ErrorReply> {
-    let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
+fn decoded(value: String) -> Result<String, ErrorReply> {
+    // Most have nothing to decode, and stay what they are.
+    if !value.contains('%') {
+        return Ok(value);
+    }
+    let decoded = percent_encoding::percent_decode_str(&value).decode_utf8();
     decoded.map(Into::into).map_err(|_| ErrorReply::new(StatusCode::BAD_REQUEST, "The path is not UTF-8"))
 }
 
@@ -183,6 +192,44 @@ mod tests {
         assert_eq!(read(&none, &["12", "34", "5"], 4).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
         let announced = headers(&[(header::CONTENT_LENGTH, "5")]);
         assert_eq!(read(&announced, &[], 4).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+
+    /// A body that is known to be none, and is not to be read.
+    struct Nothing;
+
+    impl http_body::Body for Nothing {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            unreachable!("it has ended")
+        }
+
+        fn is_end_stream(&self) -> bool {
+            true
+        }
+    }
+
+    /// In no runtime: it has no timer.
+    #[test]
+    fn no_body_is_waited_for_where_there_is_none() {
+        let headers = headers(&[(header::CONTENT_LENGTH, "0")]);
+        let mut read = pin!(read_body(&headers, Nothing, 4, |_| Ok(())));
+        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(body) = read.as_mut().poll(context) else { panic!("it waits") };
+        assert_eq!(body.unwrap(), "");
+    }
+
+    #[test]
+    fn a_parameter_is_what_its_escapes_say() {
+        for (value, text) in [("a", "a"), ("", ""), ("a%20b", "a b"), ("%C3%A9", "é"), ("é", "é"), ("100%", "100%")]
+        {
+            assert_eq!(decoded(value.to_owned()).unwrap(), text);
+        }
+        assert!(decoded("%ff".to_owned()).is_err());
     }
 
     #[tokio::test]

@@ -83,7 +83,7 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         return MessageReply::refused("The message is too large");
     }
     let id = Call::new_id();
-    let caller = Caller::Member(incoming.identity.subject.as_str().into());
+    let caller = Caller::Member(incoming.identity.subject.clone());
     let Ok(entered) = registry.engine().admission().enter(caller, component.opens_sessions()) else {
         return failed(&component, &incoming.event, &id, &Failure::Busy);
     };
@@ -93,7 +93,7 @@ pub async fn answer(registry: &Arc<Registry>, incoming: Incoming) -> MessageRepl
         event: incoming.event.clone(),
         payload,
         wants_ack: incoming.wants_ack,
-        client: incoming.client,
+        client: incoming.client.into(),
     };
     match registry.engine().invoke(&component, entered, call).await {
         Ok((reply, end)) => {

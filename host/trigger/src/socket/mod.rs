@@ -251,7 +251,7 @@ impl SocketTrigger {
             None => None,
         };
         let (opener, max) = match member {
-            Some(identity) => (Opener::Member(identity.subject), self.options.per_user),
+            Some(identity) => (Opener::Member(identity.subject.to_string()), self.options.per_user),
             None if client.is_loopback() && !self.options.count_loopback => (Opener::Loopback, usize::MAX),
             None => (Opener::Address(client), self.options.opening_per_address),
         };

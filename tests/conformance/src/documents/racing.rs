@@ -67,6 +67,47 @@ pub async fn what_had_to_match_still_does(subject: &Subject) {
     }
 }
 
+/// Of many commits at once each has its own outcome: one that is refused takes no other with it, and tells its own write.
+pub async fn racing_commits_have_their_own_outcomes(subject: &Subject) {
+    let seeds = (0..60).map(|id: i32| doc! { "_id": id, "name": id, "seq": 1 }).collect();
+    subject.fill("people", seeds).await;
+    subject.fill("plain", vec![doc! { "_id": "taken" }]).await;
+    let tasks = (0..60).map(|id: i32| {
+        let documents = Arc::clone(&subject.documents);
+        tokio::spawn(async move {
+            // As a message is sent: its conversation, itself, and its event.
+            let seen = if id % 5 == 1 { 7 } else { 1 };
+            let next = update("people", &doc! { "_id": id, "seq": seen }, &doc! { "$set": { "seq": 2 } });
+            let message = match id % 5 {
+                2 => insert("plain", doc! { "_id": "taken" }),
+                3 => insert("people", doc! { "_id": 1_000 + id, "name": 3 }),
+                _ => insert("plain", doc! { "_id": id }),
+            };
+            let topic = if id % 5 == 4 { "nobody's".to_owned() } else { super::TOPIC.to_owned() };
+            let event = capability::events::Event { topic, ..event(&format!("e{id}"), &format!("k{id}")) };
+            let commit = Commit { writes: vec![matching(next), message], events: vec![event] };
+            (id, documents.commit(commit).await)
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let (id, done) = task.await.unwrap();
+        let repeats = |index: &str| Err(Error::Duplicate { write: 1, index: index.to_owned() });
+        match id % 5 {
+            0 => assert_eq!(done.unwrap().iter().map(|effect| effect.changed).collect::<Vec<_>>(), [1, 1]),
+            1 => assert_eq!(done, Err(Error::Unmet(0))),
+            2 => assert_eq!(done, repeats("_id_")),
+            3 => assert_eq!(done, repeats("name")),
+            _ => assert!(matches!(done, Err(Error::Invalid(_))), "{done:?}"),
+        }
+    }
+    let raised = subject.ids("people", doc! { "seq": 2 }).await;
+    assert_eq!(raised, (0..60).step_by(5).map(Bson::Int32).collect::<Vec<_>>(), "and nothing of the others");
+    assert_eq!(subject.ids("plain", doc! {}).await.len(), 13);
+    if let Some(outbox) = subject.outbox() {
+        assert_eq!(outbox.count().await, Ok(12));
+    }
+}
+
 /// A dropped call leaves all of its commit or nothing, and the store goes on.
 pub async fn a_dropped_call_is_whole_or_nothing(subject: &Subject) {
     for number in 0..40i32 {

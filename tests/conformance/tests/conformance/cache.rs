@@ -7,6 +7,8 @@ conformance::on_embedded_and_redis! {
     a_value_ends_with_its_time,
     absent_is_taken_once,
     what_is_over_does_not_come_back,
+    who_looked_behind_an_end_fills,
+    many_are_looked_at_in_their_order,
     compare_and_set_wants_exactly_what_is_there,
     a_busy_counter_ends_too,
     only_numbers_are_counted_on,

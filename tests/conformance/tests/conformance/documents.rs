@@ -52,5 +52,6 @@ cases! {
     racing::racing_counters_all_count,
     racing::one_of_racing_insertions_wins,
     racing::what_had_to_match_still_does,
+    racing::racing_commits_have_their_own_outcomes,
     racing::a_dropped_call_is_whole_or_nothing,
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use capability::cache::{Cache, Error, InProcess, Ttl};
+use capability::cache::{Absence, Cache, Error, InProcess, Looked, Ttl};
 use capability::clocks::System;
 use capability::documents::{Commit, Documents as _, Filter};
 use capability::invalidations::{COLLECTION, Invalidations};
@@ -42,8 +42,13 @@ impl Cache for Shared {
         true
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        self.cache.get(key).await
+    async fn look(&self, key: &str) -> Result<Looked, Error> {
+        self.cache.look(key).await
+    }
+
+    async fn fill(&self, key: &str, seen: &Absence, value: Bytes, ttl: Ttl) -> Result<bool, Error> {
+        self.write()?;
+        self.cache.fill(key, seen, value, ttl).await
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Ttl) -> Result<(), Error> {

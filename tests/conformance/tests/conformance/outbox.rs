@@ -24,11 +24,12 @@ macro_rules! cases {
 cases! {
     a_lease_has_one_holder,
     a_lease_ends_with_its_time,
+    leases_are_renewed_together,
+    shards_are_read_at_the_same_time,
     what_was_committed_waits_until_it_is_done,
     a_failed_commit_leaves_nothing,
     a_busy_key_leaves_the_others_their_turn,
     racing_commits_keep_the_order_of_their_keys,
     a_commit_is_told,
     what_is_set_aside_waits_for_its_topic,
-    what_is_noted_about_idle_keys_is_deleted,
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bson::{Bson, RawDocumentBuf};
@@ -20,7 +21,7 @@ use capability::unit_of_work::{Emit, UnitOfWork};
 use devconnect::config::{Address, Config};
 use devconnect::{Host, HostOptions};
 use e2e::{json, network, seed, until};
-use engine::Outcome;
+use engine::{Call, Caller, HttpCall, Outcome};
 use serde_json::value::{RawValue, to_raw_value};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -53,6 +54,54 @@ async fn what_follows_a_commit_follows_also_when_nobody_waits() {
         // It is polled once.
         drop(tokio::time::timeout(Duration::ZERO, unit.commit(capabilities, None)).await);
         until("the log-out is known", SOON, async || !lives(&account.token).await).await;
+    }
+    host.close().await;
+}
+
+/// A call is its caller's to poll: one that waits for a store, and two that compute, are left after the first poll.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_goes_on_to_its_end_when_its_caller_is_gone() {
+    let data = TempDir::new().unwrap();
+    let (host, component) = tokio::task::block_in_place(|| {
+        let host = host(data.path(), Config::default());
+        let component = host.registry.deploy(&harness::wasm("misbehaving")).unwrap();
+        (host, component)
+    });
+    host.prepare(false).await.unwrap();
+    let engine = host.registry.engine().clone();
+    let param = ("what".to_owned(), "read".to_owned());
+    for (route, path, params, outcome) in [
+        ("/misbehaving/ask/{what}", "/misbehaving/ask/read", vec![param], Outcome::Answered),
+        ("/misbehaving/loop", "/misbehaving/loop", Vec::new(), Outcome::Cpu),
+        ("/misbehaving/evade", "/misbehaving/evade", Vec::new(), Outcome::Cpu),
+    ] {
+        let call = || HttpCall {
+            call: Call { id: Call::new_id(), identity: None, socket: None },
+            method: http::Method::GET,
+            path: path.to_owned(),
+            query: String::new(),
+            route: route.into(),
+            params: params.clone(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            client: "127.0.0.1".into(),
+        };
+        let mut is_left = false;
+        // A store may be as quick as the first poll.
+        for _ in 0..100 {
+            let before = component.counts.of(outcome);
+            let entered = engine.admission().enter(Caller::Unlimited, false).unwrap();
+            let mut called = Box::pin(engine.invoke(&component, entered, call()));
+            is_left = std::future::poll_fn(|context| Poll::Ready(called.as_mut().poll(context).is_pending())).await;
+            assert_eq!(component.counts.running(), u64::from(is_left), "{path}");
+            drop(called);
+            let ended = async || component.counts.of(outcome) == before + 1 && component.counts.running() == 0;
+            until(path, SOON, ended).await;
+            if is_left {
+                break;
+            }
+        }
+        assert!(is_left, "{path} is never left before its end");
     }
     host.close().await;
 }

@@ -13,6 +13,8 @@ fn a_refusal_prints_the_manifest_line() {
     let app = App::with(&["misbehaving"]);
     let lines = [
         ("cache", "[grants.cache] \\\"user:1\\\" = \\\"r\\\""),
+        ("cache-many", "[grants.cache] \\\"user:1\\\" = \\\"r\\\""),
+        ("cache-fill", "[grants.cache] \\\"user:1\\\" = \\\"w\\\""),
         ("stale", "[grants.cache] \\\"user:1\\\" = \\\"stale\\\""),
         ("collection", "[grants.documents] connectionrequests = { access = \\\"r\\\" }"),
         ("event", "[grants] events = [\\\"user-events\\\"]"),
@@ -25,6 +27,12 @@ fn a_refusal_prints_the_manifest_line() {
         let told = asked(&app, what);
         assert!(told.contains("Denied") && told.contains(line), "{what}: {told}");
     }
+}
+
+#[test]
+fn so_many_keys_at_once_and_no_more() {
+    let told = asked(&App::with(&["misbehaving"]), "too-many-keys");
+    assert!(told.contains("Invalid") && told.contains("at most 1000 keys at once, not 1001"), "{told}");
 }
 
 #[test]
@@ -54,13 +62,36 @@ fn an_unknown_operator_is_refused_by_name() {
 fn a_question_without_an_index_is_refused_and_told_which_one() {
     let app = App::with(&["misbehaving"]);
     app.insert("users", doc! { "_id": ObjectId::new(), "about": "x" });
-    for what in ["scan", "scan-count", "scan-update", "scan-delete"] {
+    app.insert("mailsuggestions", doc! { "_id": ObjectId::new(), "about": "x" });
+    for (what, of) in [
+        ("scan", "users"),
+        ("scan-count", "users"),
+        ("scan-update", "mailsuggestions"),
+        ("scan-delete", "mailsuggestions"),
+    ] {
         let told = asked(&app, what);
-        assert!(told.contains("Invalid") && told.contains("on `about` would read all of `users`"), "{what}: {told}");
-        assert!(told.contains("[collections.users] indexes = [{ fields = [\\\"about\\\"] }]"), "{what}: {told}");
+        assert!(
+            told.contains("Invalid") && told.contains(&format!("on `about` would read all of `{of}`")),
+            "{what}: {told}"
+        );
+        let line = format!("[collections.{of}] indexes = [{{ fields = [\\\"about\\\"] }}]");
+        assert!(told.contains(&line), "{what}: {told}");
     }
     assert!(asked(&app, "scan-distinct").contains("would read all of `users`"));
     assert_eq!(app.find("users", doc! { "about": "x" }).len(), 1, "a test may look at anything");
+}
+
+/// Cached values follow from users by their ids: a write that does not say whom it is about could leave one that is old.
+#[test]
+fn a_write_says_of_which_documents_it_is_where_cached_values_follow_from_them() {
+    let app = App::with(&["misbehaving"]);
+    app.insert("users", doc! { "_id": ObjectId::new(), "emailId": "x" });
+    for what in ["open-update", "open-delete"] {
+        let told = asked(&app, what);
+        assert!(told.contains("Invalid") && told.contains("a write to users has to say of which _id it is"), "{told}");
+    }
+    assert!(asked(&app, "open-change").contains("Invalid"));
+    assert_eq!(app.find("users", doc! { "emailId": "x" }).len(), 1, "nothing of it was done");
 }
 
 #[test]

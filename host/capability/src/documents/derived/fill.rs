@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp, doc};
@@ -45,6 +46,29 @@ pub struct Filled {
     pub skipped: i64,
 }
 
+/// Commits what is filled, and what follows from it.
+#[async_trait]
+pub trait Commits: Send + Sync {
+    /// Commits these writes to a collection. `documents` has for each of them what is known of its document: the `_id`, the field that
+    /// it gets and those that the field follows from. The effects are those of the writes, in their order.
+    async fn commit(
+        &self,
+        collection: &str,
+        writes: Vec<Write>,
+        documents: Vec<Document>,
+    ) -> Result<Vec<Effect>, Error>;
+}
+
+/// The commits of a store of which nothing is cached.
+pub struct Uncached<'a>(pub &'a dyn Documents);
+
+#[async_trait]
+impl Commits for Uncached<'_> {
+    async fn commit(&self, _: &str, writes: Vec<Write>, _: Vec<Document>) -> Result<Vec<Effect>, Error> {
+        self.0.commit(Commit { writes, events: Vec::new() }).await
+    }
+}
+
 /// Fills every derived field of the schema that was not filled before; with `again`, all of them. Returns those it
 /// worked on.
 ///
@@ -52,6 +76,7 @@ pub struct Filled {
 /// [`Error::Unavailable`] when the store does not answer: what was written stays, and the next call continues there.
 pub async fn fill(
     store: &dyn Documents,
+    commits: &dyn Commits,
     schema: &Schema,
     clock: &dyn Clock,
     again: bool,
@@ -69,8 +94,9 @@ pub async fn fill(
                 progress = Progress::default();
             }
             let now = Instant::now();
+            let (begun, reported) = (now, now);
             let mut filling =
-                Filling { store, clock, collection: name, field, rule, marker, progress, begun: now, reported: now };
+                Filling { store, commits, clock, collection: name, field, rule, marker, progress, begun, reported };
             filling.run().await?;
             all.push(filling.outcome());
         }
@@ -81,6 +107,7 @@ pub async fn fill(
 /// The filling of one field.
 struct Filling<'a> {
     store: &'a dyn Documents,
+    commits: &'a dyn Commits,
     clock: &'a dyn Clock,
     collection: &'a str,
     field: &'a str,
@@ -216,7 +243,12 @@ impl Filling<'_> {
 
     async fn commit(&self, part: &[Lacking]) -> Result<Vec<Effect>, Error> {
         let writes = part.iter().map(|document| self.update(document)).collect::<Result<_, _>>()?;
-        self.store.commit(Commit { writes, events: Vec::new() }).await
+        let known = part.iter().map(|lacking| {
+            let mut document = doc! { "_id": &lacking.id, self.field: &lacking.value };
+            document.extend(lacking.sources.clone());
+            document
+        });
+        self.commits.commit(self.collection, writes, known.collect()).await
     }
 
     fn update(&self, document: &Lacking) -> Result<Write, Error> {

@@ -1,6 +1,7 @@
 //! The health of the log: known from appends and, while there are none, from pings. Logged once when it stops answering, and
 //! once when it answers again.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,8 @@ use crate::events::relay::Work;
 
 /// How long an answer of the log counts before it is pinged.
 const FRESH: Duration = Duration::from_secs(2);
+/// In every how many rounds an empty outbox is counted.
+const SELDOM: u32 = 15;
 
 /// Whether the log answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,10 +107,14 @@ impl LogMonitor {
     }
 }
 
-/// Counts the events in the outbox, and pings the log when there are no appends.
+/// Counts the events in the outbox, and pings the log when there are no appends. An outbox that was empty is counted again when a
+/// shard was woken, and now and then.
 pub(super) async fn watch(work: &Work) {
-    loop {
-        work.monitor.set_waiting(work.outbox.count().await.ok());
+    for round in 0_u32.. {
+        let woken = work.woken.swap(false, Ordering::Relaxed);
+        if woken || work.monitor.status().waiting != Some(0) || round.is_multiple_of(SELDOM) {
+            work.monitor.set_waiting(work.outbox.count().await.ok());
+        }
         if !work.monitor.is_fresh() {
             let begun = Instant::now();
             match work.log.answers().await {

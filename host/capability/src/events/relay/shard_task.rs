@@ -41,17 +41,29 @@ pub(super) async fn run(work: Arc<Work>, shard: u32, mut lease: watch::Receiver<
         let outcome = move_batch(&work, shard, until).await;
         let next = Instant::now() + started.elapsed().min(LONGEST_PAUSE);
         failures = if matches!(outcome, Outcome::Stuck) { failures + 1 } else { 0 };
-        let wait = match outcome {
+        let again = match outcome {
             Outcome::Moved => continue,
             // New events wake it.
-            Outcome::Idle => work.options.lease,
-            Outcome::Stuck => shares::pause(failures, work.options.longest_pause),
+            Outcome::Idle => None,
+            Outcome::Stuck => Some(Instant::now() + shares::pause(failures, work.options.longest_pause)),
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            // While the log does not answer, new events are no reason to try again.
-            () = wake.notified(), if failures == 0 => tokio::time::sleep_until(next.into()).await,
-            held = lease.changed() => if held.is_err() { return },
+        loop {
+            let pause = async {
+                match again {
+                    Some(again) => tokio::time::sleep_until(again.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = pause => break,
+                // While the log does not answer, new events are no reason to try again.
+                () = wake.notified(), if failures == 0 => {
+                    tokio::time::sleep_until(next.into()).await;
+                    break;
+                }
+                // A lease that is renewed is no reason to read.
+                held = lease.changed() => if held.is_err() || lease.borrow().is_none() { return },
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -16,12 +17,18 @@ use crate::events::{Error, SHARDS};
 
 /// The numbers for member leases. With more hosts than this some are not counted, and the others move a little more.
 const MEMBERS: u32 = 64;
+/// In every how many rounds a host that is alone counts the hosts.
+const ALONE: u32 = 3;
 
 /// The shards that this host has, each with its task.
 pub(super) struct Shares {
     work: Arc<Work>,
     /// The number of this host's member lease.
     member: u32,
+    /// How many hosts there were when they were last counted; 0 before that.
+    hosts: u32,
+    /// How many rounds there were.
+    rounds: u32,
     tasks: BTreeMap<u32, ShardTask>,
 }
 
@@ -39,7 +46,7 @@ impl Drop for ShardTask {
 
 impl Shares {
     pub(super) fn new(work: Arc<Work>) -> Self {
-        Self { member: SHARDS + random() % MEMBERS, work, tasks: BTreeMap::new() }
+        Self { member: SHARDS + random() % MEMBERS, hosts: 0, rounds: 0, work, tasks: BTreeMap::new() }
     }
 
     /// Renews the leases and takes or releases shards, for ever.
@@ -63,11 +70,16 @@ impl Shares {
     }
 
     async fn round(&mut self) -> Result<(), Error> {
-        self.renew().await?;
-        if !self.renew_member().await? {
+        if !self.renew().await? && !self.renew_member().await? {
             self.member = SHARDS + (self.member + 1 - SHARDS) % MEMBERS;
         }
-        let hosts = self.work.outbox.holders().await?.max(1);
+        // A host that comes takes what is free; only one that is alone may have more than its share for some rounds.
+        if self.hosts != 1 || self.rounds.is_multiple_of(ALONE) {
+            self.hosts = self.work.outbox.holders().await?.max(1);
+            self.work.has_others.store(self.hosts > 1, Ordering::Relaxed);
+        }
+        self.rounds = self.rounds.wrapping_add(1);
+        let hosts = self.hosts;
         let fair = SHARDS.div_ceil(hosts) as usize;
         while self.tasks.len() > fair {
             let Some(shard) = self.tasks.keys().next_back().copied() else { break };
@@ -91,29 +103,22 @@ impl Shares {
         self.work.outbox.lease(self.member, &self.work.holder, self.work.options.lease).await
     }
 
-    /// Extends all leases concurrently; the task of one that another host has taken is aborted.
-    async fn renew(&mut self) -> Result<(), Error> {
-        let work = &self.work;
-        let renewals = self.tasks.keys().map(|shard| async move {
-            let begun = Instant::now();
-            (*shard, begun, work.outbox.lease(*shard, &work.holder, work.options.lease).await)
-        });
-        let mut result = Ok(());
-        for (shard, begun, answer) in join_all(renewals).await {
-            match answer {
-                Ok(true) => {
-                    if let Some(task) = self.tasks.get(&shard) {
-                        task.lease.send_replace(Some(begun + self.work.options.lease));
-                    }
-                }
-                Ok(false) => {
-                    tracing::warn!(shard, "another host has taken this shard of the outbox");
-                    self.tasks.remove(&shard);
-                }
-                Err(error) => result = Err(error),
+    /// Extends all leases at once; the task of one that another host has taken is aborted. Returns whether the member lease is
+    /// this host's.
+    async fn renew(&mut self) -> Result<bool, Error> {
+        let numbers: Vec<u32> = self.tasks.keys().copied().chain([self.member]).collect();
+        let (begun, length) = (Instant::now(), self.work.options.lease);
+        let held = self.work.outbox.renew(&numbers, &self.work.holder, length).await?;
+        self.tasks.retain(|shard, task| {
+            let holds = held.contains(shard);
+            if holds {
+                task.lease.send_replace(Some(begun + length));
+            } else {
+                tracing::warn!(shard, "another host has taken this shard of the outbox");
             }
-        }
-        result
+            holds
+        });
+        Ok(held.contains(&self.member))
     }
 
     async fn take(&mut self, shard: u32) -> Result<(), Error> {

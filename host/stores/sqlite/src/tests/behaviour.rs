@@ -132,6 +132,52 @@ async fn queries_skip_limit_project_count_and_tell_apart() {
     assert!(store.distinct("people", "a..b", Filter::all()).await.is_err());
 }
 
+/// By its `_id` a document is found without a plan, and all else that is asked holds as ever.
+#[tokio::test]
+async fn what_is_asked_beside_an_id_counts() {
+    let store = memory(SCHEMA);
+    let tags = doc! { "_id": 1, "n": 5, "tags": [1, 2] };
+    commit(&store, vec![insert("plain", tags.clone()), insert("plain", doc! { "_id": Bson::Null })]).await.unwrap();
+    for (filter, found) in [
+        (doc! { "_id": 1 }, true),
+        (doc! { "_id": 1.0 }, true),
+        (doc! { "_id": { "$eq": 1_i64 } }, true),
+        (doc! { "_id": "1" }, false),
+        (doc! { "_id": [1] }, false),
+        (doc! { "_id": 1, "n": 5 }, true),
+        (doc! { "n": 6, "_id": 1 }, false),
+        (doc! { "_id": { "$eq": 1, "$gt": 1 } }, false),
+        (doc! { "_id": 1, "$or": [{ "n": 5 }, { "n": 6 }] }, true),
+        (doc! { "_id": 1, "tags": { "$in": [] } }, false),
+        (doc! { "_id": 1, "$and": [{ "_id": 2 }] }, false),
+    ] {
+        let expected = if found { vec![tags.clone()] } else { Vec::new() };
+        assert_eq!(find(&store, "plain", filter.clone()).await, expected, "{filter}");
+        let parsed = Filter::from_document(&filter).unwrap();
+        for limit in [0, 1, 5] {
+            assert_eq!(store.count("plain", parsed.clone(), limit).await, Ok(u64::from(found)), "{filter}");
+        }
+        let effect = commit(&store, vec![update("plain", filter.clone(), doc! { "$set": { "same": 1 } })]).await;
+        assert_eq!(effect.unwrap()[0].matched, u64::from(found), "{filter}");
+        commit(&store, vec![update("plain", doc! { "_id": 1 }, doc! { "$unset": { "same": 1 } })]).await.unwrap();
+    }
+    assert_eq!(find(&store, "plain", doc! { "_id": null }).await, [doc! { "_id": Bson::Null }]);
+    let mut request = query("plain", doc! { "_id": 1 }, doc! { "_id": -1 });
+    request.projection = Projection::from_document(&doc! { "n": 1, "_id": 0 }).unwrap();
+    assert_eq!(store.find(request.clone()).await.unwrap(), [raw(doc! { "n": 5 })]);
+    request.sort = Sort::from_document(&doc! { "tags": -1 }).unwrap();
+    assert_eq!(store.find(request.clone()).await.unwrap(), [raw(doc! { "n": 5 })]);
+    request.skip = 1;
+    for sort in [doc! {}, doc! { "tags": 1 }] {
+        request.sort = Sort::from_document(&sort).unwrap();
+        assert!(store.find(request.clone()).await.unwrap().is_empty(), "{sort}");
+    }
+    commit(&store, vec![delete("plain", doc! { "_id": 1, "n": 6 }), delete("plain", doc! { "_id": 1.0 })])
+        .await
+        .unwrap();
+    assert!(find(&store, "plain", doc! { "_id": 1 }).await.is_empty());
+}
+
 #[tokio::test]
 async fn the_log_keeps_order_without_gaps() {
     let store = memory(SCHEMA);

@@ -81,9 +81,9 @@ async fn a_commit_ends_and_those_beside_it_do_not() {
         vec![insert("c", doc! { "_id": "new", "b": 1 }), with(delete("c", doc! { "a": { "$gte": 0 } }), &["many"])],
         (0..1_000).map(|n| insert("c", doc! { "_id": format!("new {n}"), "b": 1 })).collect(),
     ] {
+        let commit_of_all = Commit { writes, events: Vec::new() };
         let too_much = store.write(move |connection, layout| {
-            let commit = Commit { writes, events: Vec::new() };
-            budget::within(SPENT, || crate::commit::run(connection, layout, &commit, Scans::Allowed))
+            budget::within(SPENT, || crate::commit::run(connection, layout, &commit_of_all, Scans::Allowed))
         });
         let beside = |n: i32| commit(&store, vec![insert("c", doc! { "b": 2, "_id": format!("{n}") })]);
         let (before, refused, after) = tokio::join!(beside(1), too_much, beside(2));

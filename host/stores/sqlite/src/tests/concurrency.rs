@@ -87,14 +87,10 @@ async fn an_abandoned_commit_is_done_all_the_same() {
     let store = open();
     let mut call = Box::pin(commit(&store, vec![insert("c", doc! { "_id": 1 })]));
     // Once polled it is in the queue; then the caller stops waiting.
-    assert!(futures_poll(&mut call).await.is_pending());
+    assert!(poll_once(&mut call).await.is_pending());
     drop(call);
     drop(store);
     assert_eq!(find(&open(), "c", doc! {}).await.len(), 1);
-}
-
-async fn futures_poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> std::task::Poll<T> {
-    std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context))).await
 }
 
 #[tokio::test]
@@ -111,4 +107,31 @@ async fn a_panic_undoes_its_commit_and_nothing_else() {
     let read = store.read::<()>(|_, _| panic!("on purpose")).await;
     assert!(matches!(read, Err(Error::Unavailable(_))));
     assert_eq!(find(&store, "c", doc! {}).await, [doc! { "_id": 1 }]);
+}
+
+#[tokio::test]
+async fn reads_pass_one_that_is_slow() {
+    let settings = Settings { readers: 2, ..Settings::default() };
+    let store = Sqlite::open_with(Location::Memory, &schema("[c]"), &topics(), settings).unwrap();
+    commit(&store, vec![insert("c", doc! { "_id": 1 })]).await.unwrap();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let slow = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let read = store.read(move |_, _| {
+                begun.send(()).unwrap();
+                wait.recv().unwrap();
+                Ok(())
+            });
+            read.await
+        }
+    });
+    begins.await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(find(&store, "c", doc! {}).await.len(), 1);
+    }
+    assert!(!slow.is_finished());
+    go.send(()).unwrap();
+    slow.await.unwrap().unwrap();
 }

@@ -10,7 +10,7 @@ use crate::{Location, Sqlite};
 use capability::clocks::Manual;
 use capability::documents::{
     Change, Commit, Derived, Documents, Effect, Error, Filled, Filter, MAX_DOCUMENT, Plan, Projection, Query, Schema,
-    Sort, Write, fill,
+    Sort, Uncached, Write, fill,
 };
 
 const SCHEMA: &str = "
@@ -53,7 +53,7 @@ async fn set(store: &dyn Documents, collection: &str, id: i32, fields: Document)
 }
 
 async fn filled(store: &dyn Documents) -> Vec<Filled> {
-    fill(store, &schema(), &Manual::at(0), false).await.unwrap()
+    fill(store, &Uncached(store), &schema(), &Manual::at(0), false).await.unwrap()
 }
 
 /// The documents of one collection that were read, filled and skipped.
@@ -268,10 +268,10 @@ async fn what_came_since_is_filled_when_asked_for_again_or_by_another_rule() {
     let mut other = schema();
     let rule = Derived::LowerCase("name".to_owned());
     other.collections.get_mut("people").unwrap().derived.insert("key".to_owned(), rule);
-    let by_other = fill(&store, &other, &Manual::at(0), false).await.unwrap();
+    let by_other = fill(&store, &Uncached(&store), &other, &Manual::at(0), false).await.unwrap();
     assert_eq!((by_other.len(), counts(&by_other, "people")), (1, (1, 1, 0)));
     insert(&store, "people", [doc! { "_id": 0, "mail": "B" }]).await;
-    let again = fill(&store, &schema(), &Manual::at(0), true).await.unwrap();
+    let again = fill(&store, &Uncached(&store), &schema(), &Manual::at(0), true).await.unwrap();
     assert_eq!(counts(&again, "people"), (2, 1, 0));
     assert_eq!(filled(&store).await, [], "and that is remembered too");
 }
@@ -295,7 +295,7 @@ async fn a_start_that_breaks_off_anywhere_goes_on_at_the_next() {
             let store = memory();
             some(&store).await;
             let meddled = Meddled::new(&store, at, what);
-            broken += u32::from(fill(&meddled, &schema(), &Manual::at(0), false).await.is_err());
+            broken += u32::from(fill(&meddled, &Uncached(&meddled), &schema(), &Manual::at(0), false).await.is_err());
             filled(&store).await;
             assert_eq!(all(&store, "people").await, expected, "call {at}");
             assert_eq!(filled(&store).await, [], "call {at}");

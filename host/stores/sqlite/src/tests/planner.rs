@@ -3,6 +3,7 @@
 use bson::{Bson, Document, doc};
 use proptest::prelude::*;
 
+use crate::plan::{Select, WantedOrder, plan};
 use crate::tests::*;
 
 const SCHEMA: &str = "
@@ -148,6 +149,9 @@ mod fuzz {
                     }
                     let all = documents.iter().filter(|document| request.filter.matches(&raw((*document).clone()))).count();
                     assert_eq!(store.count("c", request.filter, 0).await, Ok(all as u64), "{filter} {plan:?}");
+                    // What SQLite sorts is small.
+                    let sorts = plan.steps.iter().any(|step| step.contains("TEMP B-TREE"));
+                    assert!(!sorts || select(&store, &filter, &sort).rowids, "{filter} {sort} {plan:?}");
                     if plan.indexed {
                         assert!(!plan.steps.iter().any(|step| step == "SCAN c_c"), "{plan:?}");
                     }
@@ -155,6 +159,11 @@ mod fuzz {
             });
         }
     }
+}
+
+fn select(store: &Sqlite, filter: &Document, sort: &Document) -> Select {
+    let (filter, sort) = (Filter::from_document(filter).unwrap(), Sort::from_document(sort).unwrap());
+    plan(store.store.layout().table("c").unwrap(), &filter, Some(&WantedOrder::new(&sort)))
 }
 
 async fn explained(store: &Sqlite, filter: Document, sort: Document) -> (bool, String) {
@@ -220,6 +229,58 @@ async fn an_index_in_order_is_not_sorted() {
         let (_, steps) = explained(&store, filter.clone(), sort.clone()).await;
         assert!(!steps.contains("SORT") && !steps.contains("TEMP B-TREE"), "{filter} {sort}: {steps}");
     }
+}
+
+/// Where an index has the whole order, one statement reads the documents as well.
+#[tokio::test]
+async fn documents_that_nothing_sorts_are_read_beside_their_rowids() {
+    let store = memory(SCHEMA);
+    for (filter, sort, rowids) in [
+        (doc! { "a": 1 }, doc! { "b": 1 }, false),
+        (doc! { "a": 1 }, doc! { "b": -1, "_id": -1 }, false),
+        (doc! { "a": 1, "b": { "$lt": 2 } }, doc! { "b": -1, "_id": -1 }, false),
+        (doc! { "a": 1, "b": 2 }, doc! {}, false),
+        // Sorted in memory, whatever the order of the index.
+        (doc! { "a": 1 }, doc! { "z": 1 }, false),
+        // Of those with the same `b` SQLite has to turn round the order.
+        (doc! { "a": 1 }, doc! { "b": -1 }, true),
+        (doc! { "a": { "$in": [1, 2] } }, doc! {}, true),
+        (doc! { "b": 1 }, doc! { "n.x": 1 }, true),
+        // Nothing but keys is read of what is skipped.
+        (doc! {}, doc! { "a": 1 }, true),
+        (doc! { "_id": { "$gt": bson::oid::ObjectId::new() } }, doc! {}, true),
+    ] {
+        let select = select(&store, &filter, &sort);
+        assert_eq!(select.rowids, rowids, "{filter} {sort}: {select:?}");
+        let (_, steps) = explained(&store, filter.clone(), sort.clone()).await;
+        assert!(rowids || !steps.contains("TEMP B-TREE"), "{filter} {sort}: {steps}");
+    }
+}
+
+/// Branches of an `$or` that meet the same document, counted, told apart, sorted and in order.
+#[tokio::test]
+async fn a_document_of_several_branches_counts_once() {
+    let store = memory(SCHEMA);
+    commit(&store, (0..20).map(|n| insert("c", doc! { "_id": n, "a": n % 4, "b": n % 3, "z": -n })).collect())
+        .await
+        .unwrap();
+    let either = doc! { "$or": [{ "a": 1 }, { "a": { "$gte": 1 } }, { "b": 0 }, { "_id": 5 }] };
+    let expected: Vec<i32> = (0..20).filter(|n| n % 4 >= 1 || n % 3 == 0).collect();
+    let filter = Filter::from_document(&either).unwrap();
+    assert_eq!(store.count("c", filter.clone(), 0).await, Ok(expected.len() as u64));
+    for limit in [1, 3, 15] {
+        assert_eq!(store.count("c", filter.clone(), limit).await, Ok(u64::from(limit)));
+    }
+    let values = store.distinct("c", "_id", filter).await.unwrap();
+    assert_eq!(values, expected.iter().map(|n| Bson::Int32(*n)).collect::<Vec<_>>());
+    let ids = async |sort: Document| -> Vec<i32> {
+        let found = store.find(query("c", either.clone(), sort)).await.unwrap();
+        found.iter().map(|found| found.get_i32("_id").unwrap()).collect()
+    };
+    assert_eq!(ids(doc! {}).await, expected);
+    let backwards: Vec<i32> = expected.iter().rev().copied().collect();
+    assert_eq!(ids(doc! { "_id": -1 }).await, backwards);
+    assert_eq!(ids(doc! { "z": 1 }).await, backwards, "sorted in memory");
 }
 
 #[tokio::test]

@@ -116,6 +116,30 @@ async fn a_folder_is_synced_at_every_commit() {
     check.await.unwrap();
 }
 
+#[tokio::test]
+async fn every_thread_has_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { readers: 1, page_cache_kib: 512, mmap_mib: 3 };
+    let location = Location::Folder(folder.path().to_owned());
+    let store = Sqlite::open_with(location, &schema("[c]"), &topics(), settings).unwrap();
+    fn check(connection: &rusqlite::Connection) {
+        let ask = |name: &str| connection.pragma_query_value::<i64, _>(None, name, |row| row.get(0)).unwrap();
+        assert_eq!((ask("cache_size"), ask("mmap_size")), (-512, 3 << 20));
+    }
+    let written = store.write(|connection, _| {
+        check(connection);
+        Ok(Vec::new())
+    });
+    written.await.unwrap();
+    let read = store.read(|connection, _| {
+        check(connection);
+        Ok(())
+    });
+    read.await.unwrap();
+    commit(&store, (0..50).map(|n| insert("c", doc! { "_id": n, "pad": "x".repeat(9_000) })).collect()).await.unwrap();
+    assert_eq!(find(&store, "c", doc! {}).await.len(), 50);
+}
+
 #[test]
 fn a_file_of_another_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
