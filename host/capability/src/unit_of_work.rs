@@ -315,7 +315,7 @@ mod tests {
         let keys = Cell::new(0);
         let stale = |bytes: usize| {
             keys.set(keys.get() + 1);
-            BTreeSet::from([format!("{:0bytes$}", keys.get())])
+            BTreeSet::from([format!("{}{}", keys.get(), "x".repeat(bytes))])
         };
         let kinds: [&dyn Fn() -> UnitOfWork; 6] = [
             &|| UnitOfWork { writes: vec![insert(1_000_000)], ..UnitOfWork::default() },

@@ -138,7 +138,14 @@ pub async fn who_looked_behind_an_end_fills(subject: &Subject) {
     assert_eq!(cache.fill(&key, &second, bytes("newer"), ttl(60)).await, Ok(false), "there is one");
     assert_eq!(cache.look(&key).await, Ok(Looked::Value(bytes("new"))));
     subject.until_gone(&key).await;
-    assert_eq!(cache.fill(&key, &second, bytes("old"), ttl(60)).await, Ok(false), "nobody knows what was meanwhile");
+    if cache.is_shared() {
+        // The mark went with the value. The embedded cache counts changes, and knows that there was none.
+        assert_eq!(
+            cache.fill(&key, &second, bytes("old"), ttl(60)).await,
+            Ok(false),
+            "nobody knows what was meanwhile"
+        );
+    }
     // Where a look left no mark, the fill leaves one, and the next is behind it.
     let mut filled = false;
     for _ in 0..2 {
