@@ -218,6 +218,7 @@ impl Deployments {
             );
             self.start_without_documents().await?;
         }
+        self.save_code().await?;
         let failing = self.registry.failing().all();
         match self.registry.components().len() {
             _ if self.strict && !failing.is_empty() => Err(DeployError::Strict(failing)),
@@ -258,6 +259,16 @@ impl Deployments {
         refused.extend(conflicts.into_iter().map(|conflict| (conflict.second.clone(), DeployError::from(conflict))));
         self.refuse(refused)?;
         Ok(fitting)
+    }
+
+    /// Stores the compiled code of what is served, as far as it is not stored.
+    pub(crate) async fn save_code(&self) -> Result<(), DeployError> {
+        let registry = self.registry.clone();
+        blocking(move || {
+            registry.save_code();
+            Ok(())
+        })
+        .await
     }
 
     async fn start_without_documents(&self) -> Result<(), DeployError> {
@@ -312,7 +323,9 @@ impl Deployments {
             next = Instant::now();
             match followed.await {
                 Ok(has_canary) => {
-                    let settled = !has_canary && self.state.lock().await.settled;
+                    let state = self.state.lock().await;
+                    let settled = !has_canary && state.settled && state.copied;
+                    drop(state);
                     let is_told = notifications.is_some() && self.peers.as_ref().is_some_and(|peers| peers.hears());
                     next += match (settled, is_told) {
                         (false, _) => Duration::ZERO,
@@ -382,12 +395,7 @@ impl Deployments {
             // What is deployed is served before a seed is checked beside it.
             let changed = cluster.revision != state.cluster.revision;
             if changed || !state.settled {
-                let settled = self.apply(&cluster.rows, std::mem::take(&mut loaded)).await;
-                let copied = state.copied && !changed && !settled;
-                *state = LocalState { cluster: cluster.clone(), settled, copied };
-                if changed {
-                    self.revision_applied.notify_one();
-                }
+                self.apply_to(&mut state, cluster.clone(), std::mem::take(&mut loaded)).await;
             }
             if !self.deploy_seeds(&cluster, &mut loaded).await? {
                 break;
@@ -407,6 +415,37 @@ impl Deployments {
             trim_memory().await;
         }
         Ok(cluster)
+    }
+
+    /// Serves what this host has just committed on `before`. The head's revision orders the commits, so this is what is deployed,
+    /// and it need not be read.
+    async fn apply_committed(
+        &self,
+        before: &Cluster,
+        row: &ComponentRow,
+        loaded: BTreeMap<String, Arc<Loaded>>,
+    ) -> Result<(), ChangeError> {
+        let mut state = self.state.lock().await;
+        if state.cluster.revision != before.revision || !self.seeds().is_empty() {
+            // It follows already, or has more to do.
+            drop(state);
+            return self.catch_up_with(loaded).await.map(drop);
+        }
+        let cluster = Arc::new(state.cluster.with(row));
+        self.apply_to(&mut state, cluster.clone(), loaded).await;
+        self.registry.failing().forget_of_folder(&cluster.rows);
+        Ok(())
+    }
+
+    /// Serves what is deployed, as far as this host can.
+    async fn apply_to(&self, state: &mut LocalState, cluster: Arc<Cluster>, loaded: BTreeMap<String, Arc<Loaded>>) {
+        let changed = cluster.revision != state.cluster.revision;
+        let settled = self.apply(&cluster.rows, loaded).await;
+        let copied = state.copied && !changed && !settled;
+        *state = LocalState { cluster, settled, copied };
+        if changed {
+            self.revision_applied.notify_one();
+        }
     }
 
     /// Deploys some of the seeds that were never deployed, unless another change came first; false when there are none.
@@ -503,6 +542,8 @@ impl Deployments {
             failing.entry(name).or_insert(why);
         }
         self.registry.failing().set_deployed(failing);
+        let known = |sha256: &str| rows.values().any(|row| row.version(sha256).is_some());
+        self.registry.retain_spares(known);
         settled
     }
 }
