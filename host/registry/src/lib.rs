@@ -208,10 +208,11 @@ impl Registry {
         self.draining.all()
     }
 
-    /// Stores the compiled code of the versions that serve, as far as it is not stored. Blocks.
+    /// Stores the compiled code of the versions that serve and of those that may again, as far as it is not stored. Blocks.
     pub(crate) fn save_code(&self) {
         let served: Vec<Served> = self.deployed().values().cloned().collect();
         served.iter().flat_map(Served::versions).for_each(|version| self.engine.save_code(version));
+        self.spares.all().iter().for_each(|version| self.engine.save_code(version));
     }
 
     /// Cuts the calls of versions that are out of service for `time` or longer; true when some drained since the last call.

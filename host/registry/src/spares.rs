@@ -51,6 +51,11 @@ impl<T: Clone> Spares<T> {
         self.lock().iter().find(|spare| spare.sha256 == sha256).map(|spare| spare.version.clone())
     }
 
+    /// All of them, the oldest first.
+    pub(super) fn all(&self) -> Vec<T> {
+        self.lock().iter().map(|spare| spare.version.clone()).collect()
+    }
+
     /// Drops all but those that `wanted` names.
     pub(super) fn retain(&self, wanted: impl Fn(&str) -> bool) {
         self.lock().retain(|spare| wanted(&spare.sha256));
@@ -111,6 +116,6 @@ mod tests {
             spares.add(&number.to_string(), 1, number);
         }
         spares.retain(|sha256| ["1", "3"].contains(&sha256));
-        assert_eq!(names(&spares, 4), [1, 3]);
+        assert_eq!((names(&spares, 4), spares.all()), (vec![1, 3], vec![1, 3]));
     }
 }

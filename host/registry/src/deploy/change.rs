@@ -89,8 +89,11 @@ impl Deployments {
         deployed
     }
 
-    /// Compiles a component and tries it out.
+    /// Compiles a component and tries it out, unless it is ready from when it served.
     async fn check(&self, bundle: &Arc<Bundle>) -> Result<Arc<Loaded>, ChangeError> {
+        if let Some(spare) = self.registry.spare(&bundle.sha256) {
+            return Ok(spare);
+        }
         let (registry, bundle) = (self.registry.clone(), bundle.clone());
         let loaded = blocking(move || registry.load(&bundle)).await?;
         self.instantiate_once(&loaded).await?;
