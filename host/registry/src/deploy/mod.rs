@@ -50,6 +50,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two polls when there is nothing: where other hosts tell of their changes, and where they don't.
 const TOLD_INTERVAL: Duration = Duration::from_secs(10);
 const UNTOLD_INTERVAL: Duration = POLL_INTERVAL;
+/// Between two times that free memory is returned to the system: calls that allocate meanwhile wait.
+const TRIM_INTERVAL: Duration = Duration::from_secs(3);
 /// How many seeds are deployed in one commit: a thousand would take longer than a commit may.
 const SEEDS_PER_COMMIT: usize = 64;
 /// How long a starting host waits for the documents before it starts with its local copy.
@@ -288,6 +290,7 @@ impl Deployments {
         let mut notifications = self.peers.as_ref().map(|peers| peers.deploys());
         // When the head's revision is polled next, unless somebody tells of a change before.
         let mut next = Instant::now();
+        let (mut drained, mut trimmed) = (false, None::<Instant>);
         loop {
             let notified = async {
                 match &mut notifications {
@@ -306,7 +309,9 @@ impl Deployments {
                 () = self.revision_applied.notified() => true,
                 () = tokio::time::sleep(POLL_INTERVAL) => false,
             };
-            if self.registry.cut(DRAIN) {
+            drained |= self.registry.cut(DRAIN);
+            if drained && trimmed.is_none_or(|trimmed| trimmed.elapsed() >= TRIM_INTERVAL) {
+                (drained, trimmed) = (false, Some(Instant::now()));
                 trim_memory().await;
             }
             if !self.started.load(Ordering::Relaxed) || (!told && Instant::now() < next) {
