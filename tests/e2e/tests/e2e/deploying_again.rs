@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::deploy::with_manifest;
 
+/// A component without anything.
+const BARE: &[u8] = b"\0asm\x0d\0\x01\0";
 /// A component with a module of a function whose type it does not have.
 const INVALID: &[u8] = b"\0asm\x0d\0\x01\0\x01\x0c\0asm\x01\0\0\0\x03\x02\x01\x00";
 
@@ -84,12 +86,13 @@ async fn what_is_refused_leaves_nothing_behind() {
     let head = "[component]\nname = \"stamped\"\nversion = \"2.0.0\"\n";
     let route = "[[http]]\nmethod = \"GET\"\npath = \"/stamp\"\nsession = \"none\"\n";
     let other = head.replace("stamped", "other");
+    let bare = Manifest::bundle(BARE.to_vec(), &format!("{head}{route}")).unwrap();
     let refused = [
         // Its grants are not accepted, it has the route of another, a handler is missing, it does not compile.
         with_manifest(&format!("{head}{route}[grants]\nmail = true\n")).unwrap(),
         with_manifest(&format!("{other}{route}")).unwrap(),
         with_manifest(&format!("{head}[presence]\n")).unwrap(),
-        Manifest::bundle(INVALID.to_vec(), &format!("{head}{route}")).unwrap(),
+        [INVALID, bare.get(BARE.len()..).unwrap()].concat(),
     ];
     for wasm in &refused {
         let asked = reqwest::Client::new().post(format!("{}/v1/components?accept-grants=false", server.admin));
