@@ -279,10 +279,15 @@ async fn put(
     Query(params): Query<DeployParams>,
     Body(wasm): Body,
 ) -> Result<Json<Change>, ErrorResponse> {
-    let application = &components.registry.engine().shared().application;
-    let warnings = Manifest::of_component(&wasm).map(|manifest| manifest.unhandled_types(&wasm, application));
-    let deployed = components.deployments.deploy(wasm.into(), params.options()?).await?;
-    let warnings = warnings.unwrap_or_default();
+    let options = params.options()?;
+    let (shared, looked_at) = (components.registry.engine().shared().clone(), wasm.clone());
+    // Reading a component takes milliseconds, which requests must not wait for.
+    let warnings = tokio::task::spawn_blocking(move || {
+        let manifest = Manifest::of_component(&looked_at);
+        manifest.map(|manifest| manifest.unhandled_types(&looked_at, &shared.application)).unwrap_or_default()
+    });
+    let deployed = components.deployments.deploy(wasm.into(), options).await?;
+    let warnings = warnings.await.unwrap_or_default();
     for warning in &warnings {
         tracing::warn!(component = deployed.row.name, "{warning}");
     }

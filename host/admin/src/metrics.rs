@@ -11,7 +11,8 @@ use capability::health::Health;
 use capability::health::Store;
 use capability::refusals::{Refusal, Refusals};
 use capability::retention::Deleted;
-use engine::{Counts, Outcome};
+use engine::{Counts, FunctionFigures, Outcome};
+use registry::SpareFigures;
 use trigger::listener::Listener;
 
 /// 1 in the state that a store is in, 0 in the others, as in a state set of OpenMetrics.
@@ -36,6 +37,21 @@ const REFUSED: &str = "devconnect_refused_total";
 /// What was deleted because it was older than it is kept, by what it was.
 const DELETED: &str = "devconnect_deleted_total";
 
+/// Functions of deployed components, by where their machine code came from.
+const FUNCTIONS: &str = "devconnect_compiled_functions_total";
+/// The memory that compiled functions of past deploys take.
+const FUNCTION_CACHE: &str = "devconnect_function_cache_bytes";
+/// Versions that are out of service and ready for a rollback, and their machine code.
+const SPARES: &str = "devconnect_spare_versions";
+const SPARE_BYTES: &str = "devconnect_spare_bytes";
+
+/// What a host keeps for the next deploy and the next rollback.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kept {
+    pub(super) functions: FunctionFigures,
+    pub(super) spares: SpareFigures,
+}
+
 pub(super) struct Metrics {
     stores: Arc<Vec<Store>>,
     refusals: Arc<Refusals>,
@@ -54,7 +70,7 @@ impl Metrics {
     }
 
     /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
-    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)]) -> String {
+    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)], kept: Kept) -> String {
         // A new recorder for each scrape, so that a series that no longer exists is not sent again.
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
@@ -74,6 +90,11 @@ impl Metrics {
                 counter!(DELETED, "what" => what).absolute(count);
             }
             set_held();
+            describe_counter!(FUNCTIONS, Unit::Count, "functions of deployed components, compiled or reused");
+            describe_gauge!(FUNCTION_CACHE, Unit::Bytes, "memory of compiled functions for later deploys");
+            describe_gauge!(SPARES, Unit::Count, "versions out of service that are ready for a rollback");
+            describe_gauge!(SPARE_BYTES, Unit::Bytes, "machine code of these versions");
+            set_kept(kept);
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
         });
@@ -99,6 +120,14 @@ impl Metrics {
             }
         }
     }
+}
+
+fn set_kept(Kept { functions, spares }: Kept) {
+    counter!(FUNCTIONS, "how" => "compiled").absolute(functions.compiled);
+    counter!(FUNCTIONS, "how" => "reused").absolute(functions.reused);
+    gauge!(FUNCTION_CACHE).set(functions.bytes as f64);
+    gauge!(SPARES).set(spares.versions as f64);
+    gauge!(SPARE_BYTES).set(spares.bytes as f64);
 }
 
 /// What the host holds. A series is left out where the system does not say.
@@ -135,13 +164,35 @@ fn set_calls(component: &str, counts: &Counts) {
 mod tests {
     use super::*;
 
+    fn kept() -> Kept {
+        let functions = FunctionFigures { bytes: 1, functions: 2, reused: 3, compiled: 4 };
+        Kept { functions, spares: SpareFigures { versions: 5, bytes: 6 } }
+    }
+
+    #[test]
+    fn what_is_kept_for_deploys_and_rollbacks_is_told() {
+        let text = Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[], &[], kept());
+        for line in [
+            r#"devconnect_compiled_functions_total{how="reused"} 3"#,
+            r#"devconnect_compiled_functions_total{how="compiled"} 4"#,
+            "devconnect_function_cache_bytes 1",
+            "devconnect_spare_versions 5",
+            "devconnect_spare_bytes 6",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+    }
+
     #[test]
     fn every_store_is_in_one_state() {
         let store = Store::embedded("cache", "embedded (in process)");
         let deleted = Arc::new(Deleted::default());
         deleted.count("events", 3);
-        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new())
-            .render(&[], &[("c".to_owned(), Arc::default())]);
+        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new()).render(
+            &[],
+            &[("c".to_owned(), Arc::default())],
+            kept(),
+        );
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };
@@ -159,7 +210,11 @@ mod tests {
         let lag =
             |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, oldest: 0, end: 7 };
         let text = |finished| {
-            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[])
+            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(
+                &[lag(finished)],
+                &[],
+                kept(),
+            )
         };
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));

@@ -48,6 +48,9 @@ enum Command {
         /// For a host without a pool of instances.
         #[arg(long)]
         no_pool: bool,
+        /// Beside requests that want all cores.
+        #[arg(long)]
+        busy: bool,
     },
     /// Drive a host for tests: JSON lines on standard input and output; see docs/harness.md.
     Harness,
@@ -126,7 +129,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check { file } => check::perform(&file),
         Command::Bundle { file, manifest, out } => bundle::perform(&file, manifest, out).map(drop),
-        Command::Compile { no_pool } => return compile(no_pool),
+        Command::Compile { no_pool, busy } => return compile(no_pool, busy),
         Command::Harness => crate::harness::run(),
         Command::Events { connection, task } => block_on(events::perform(&connection, task)),
         Command::Deploy { connection, file, options } => block_on(deploy::deploy(&connection, &file, &options)),
@@ -152,8 +155,8 @@ pub fn main() -> ExitCode {
 }
 
 /// Compiles in this child process; the parent host reads the error from standard error.
-fn compile(no_pool: bool) -> ExitCode {
-    match compile_as_child(no_pool) {
+fn compile(no_pool: bool, busy: bool) -> ExitCode {
+    match compile_as_child(no_pool, busy) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");

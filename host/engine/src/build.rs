@@ -3,7 +3,9 @@
 //! `docs/figures.md` has the figures. Where the pool can't be allocated (address space, cgroup), the on-demand allocator
 //! is used with a warning: slower, otherwise the same.
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use std::sync::Arc;
+
+use wasmtime::{CacheStore, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::AdmissionOptions;
 use manifest::Limits;
@@ -39,10 +41,14 @@ impl Default for EngineOptions {
     }
 }
 
-/// An engine, and whether it is pooled.
-pub(super) fn build(options: &EngineOptions) -> wasmtime::Result<(wasmtime::Engine, bool)> {
+/// An engine, and whether it is pooled. It takes compiled functions from `functions`, and gives it those that it compiles.
+pub(super) fn build(
+    options: &EngineOptions,
+    functions: Option<Arc<dyn CacheStore>>,
+) -> wasmtime::Result<(wasmtime::Engine, bool)> {
+    let base = base(functions)?;
     if options.pooling {
-        let mut config = base();
+        let mut config = base.clone();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
         match wasmtime::Engine::new(&config) {
             Ok(engine) => return Ok((engine, true)),
@@ -52,18 +58,21 @@ pub(super) fn build(options: &EngineOptions) -> wasmtime::Result<(wasmtime::Engi
             ),
         }
     }
-    Ok((wasmtime::Engine::new(&base())?, false))
+    Ok((wasmtime::Engine::new(&base)?, false))
 }
 
-fn base() -> Config {
+fn base(functions: Option<Arc<dyn CacheStore>>) -> wasmtime::Result<Config> {
     let mut config = Config::new();
+    if let Some(functions) = functions {
+        config.enable_incremental_compilation(functions)?;
+    }
     config.epoch_interruption(true);
     // A quarter of a call's cost, and only WASI 0.3 needs it.
     config.concurrency_support(false);
     config.memory_init_cow(true);
     config.async_stack_zeroing(false);
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
-    config
+    Ok(config)
 }
 
 fn pool(options: &EngineOptions) -> PoolingAllocationConfig {

@@ -10,6 +10,7 @@ mod aot;
 pub mod bindings;
 mod build;
 mod compile;
+mod cpu_use;
 mod host;
 mod idle_pool;
 mod invoke;
@@ -31,13 +32,16 @@ pub use admission::{Admission, AdmissionOptions, Caller, Entered};
 pub use aot::CodeCache;
 pub use bindings::Unable;
 pub use build::EngineOptions;
-pub use compile::{COMMAND as COMPILE, Compiling, child as compile_as_child};
+pub use compile::{COMMAND as COMPILE, Compiling, FunctionFigures, child as compile_as_child};
 pub use invoke::{Answer, EventCall, HttpCall, Invocation, PresenceCall, SocketCall, SocketReply, TickCall};
 pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, End, Failure, Outcome, Said};
 pub use state::{Call, CookieChange, Shared, State};
 
+use compile::Compiler;
+use cpu_use::CpuUse;
 use manifest::{Bundle, Description, Limits, Manifest};
+use native::MachineCode;
 use native::export::Export;
 
 /// Why an engine can't be built or a component can't be loaded.
@@ -80,7 +84,8 @@ pub struct Engine {
     admission: Arc<Admission>,
     idle_pool: idle_pool::IdlePool,
     cache: Option<CodeCache>,
-    compiling: Compiling,
+    compiler: Compiler,
+    cpu_use: Arc<CpuUse>,
     ceilings: Limits,
     pooled: bool,
     totals: Mutex<BTreeMap<String, Arc<Counts>>>,
@@ -99,9 +104,13 @@ pub struct Loaded {
     /// The calls of all versions of the component.
     total: Arc<Counts>,
     cut: CancellationToken,
-    exports: Exports,
+    exports: Arc<Exports>,
     /// Its name, as admission keeps it.
     name: Arc<str>,
+    /// The bytes of its machine code in memory.
+    code_bytes: usize,
+    /// Its machine code, until it is in the code cache.
+    unsaved: Arc<Mutex<Option<MachineCode<'static>>>>,
 }
 
 impl Loaded {
@@ -114,6 +123,28 @@ impl Loaded {
     /// Whether it opens sessions: its calls have a part of the host that no others take.
     pub fn opens_sessions(&self) -> bool {
         self.manifest.grants.sessions.contains(&capability::sessions::SessionUse::Open)
+    }
+
+    /// The bytes of its machine code in memory.
+    pub fn code_bytes(&self) -> usize {
+        self.code_bytes
+    }
+
+    /// The same version before its first call, with the same machine code: what is served once this one is out of service.
+    pub fn anew(&self) -> Self {
+        let Self { manifest, description, sha256, total, exports, name, code_bytes, unsaved, .. } = self;
+        Self {
+            manifest: manifest.clone(),
+            description: description.clone(),
+            sha256: sha256.clone(),
+            counts: Arc::default(),
+            total: total.clone(),
+            cut: CancellationToken::new(),
+            exports: exports.clone(),
+            name: name.clone(),
+            code_bytes: *code_bytes,
+            unsaved: unsaved.clone(),
+        }
     }
 
     /// Cancels the running calls and every later one: each fails with [`Failure::Cut`].
@@ -149,9 +180,10 @@ impl Engine {
         compiling: Compiling,
     ) -> Result<Self, EngineError> {
         let build = |error: wasmtime::Error| EngineError::Build(format!("{error:#}"));
-        let (wasm, pooled) = build::build(options).map_err(build)?;
+        let (wasm, pooled) = build::build(options, None).map_err(build)?;
         let system = |error: std::io::Error| EngineError::Build(error.to_string());
-        ticker::start(&wasm).map_err(system)?;
+        let cpu_use = Arc::new(CpuUse::default());
+        ticker::start(&wasm, cpu_use.clone()).map_err(system)?;
         let idle_pool = idle_pool::IdlePool::new(options.lanes).map_err(system)?;
         let mut linker = Linker::new(&wasm);
         bindings::Capabilities::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(build)?;
@@ -159,8 +191,8 @@ impl Engine {
         wasi::add_to_linker(&mut linker).map_err(build)?;
         let limits = AdmissionOptions { running: options.instances, ..options.admission };
         let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
-        let (ceilings, totals) = (options.ceilings, Mutex::default());
-        Ok(Self { wasm, linker, shared, admission, idle_pool, cache, compiling, ceilings, pooled, totals })
+        let (ceilings, totals, compiler) = (options.ceilings, Mutex::default(), Compiler::new(compiling, pooled));
+        Ok(Self { wasm, linker, shared, admission, idle_pool, cache, compiler, cpu_use, ceilings, pooled, totals })
     }
 
     /// Admits calls: a call enters there before it is invoked.
@@ -189,6 +221,20 @@ impl Engine {
         &self.shared
     }
 
+    /// What the cache of compiled functions has and has done.
+    pub fn functions(&self) -> FunctionFigures {
+        self.compiler.functions()
+    }
+
+    /// Stores the compiled code of a component for later starts, unless it is stored. Nothing is stored before, so that what is
+    /// refused leaves no file. Blocks.
+    pub fn save_code(&self, loaded: &Loaded) {
+        let unsaved = loaded.unsaved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(cache), Some(code)) = (&self.cache, unsaved) {
+            cache.store(&self.wasm, &loaded.sha256, &code);
+        }
+    }
+
     /// Deletes the compiled code of all components but these, by their hashes.
     pub fn forget_code(&self, but: &BTreeSet<&str>) {
         if let Some(cache) = &self.cache {
@@ -204,11 +250,12 @@ impl Engine {
         if let Some((name, requested, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, requested, most });
         }
-        let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, sha256)) {
-            Some(component) => component,
-            None => self.compile(wasm, sha256)?,
+        let (component, unsaved) = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, sha256)) {
+            Some(component) => (component, None),
+            None => self.compile(&manifest.component.name, wasm)?,
         };
-        let exports = self.exports(&component, manifest)?;
+        let exports = Arc::new(self.exports(&component, manifest)?);
+        let image = component.image_range();
         let total = self.total(&manifest.component.name);
         Ok(Loaded {
             manifest: manifest.clone(),
@@ -219,16 +266,16 @@ impl Engine {
             cut: CancellationToken::new(),
             exports,
             name: manifest.component.name.as_str().into(),
+            code_bytes: image.end.addr().saturating_sub(image.start.addr()),
+            unsaved: Arc::new(Mutex::new(unsaved)),
         })
     }
 
-    fn compile(&self, wasm: &[u8], sha256: &str) -> Result<Component, EngineError> {
-        let code = self.compiling.compile(&self.wasm, self.pooled, wasm)?;
+    /// The component and, where there is a code cache, the code that it does not have.
+    fn compile(&self, name: &str, wasm: &[u8]) -> Result<(Component, Option<MachineCode<'static>>), EngineError> {
+        let code = self.compiler.compile(&self.wasm, &self.cpu_use, name, wasm)?;
         let component = code.load(&self.wasm).map_err(|error| EngineError::Compile(compile::short(&error)))?;
-        if let Some(cache) = &self.cache {
-            cache.store(&self.wasm, sha256, &code);
-        }
-        Ok(component)
+        Ok((component, self.cache.is_some().then_some(code)))
     }
 
     /// Finds the exports that the manifest's triggers call.

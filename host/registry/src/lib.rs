@@ -13,6 +13,7 @@ mod failing;
 mod fuzz;
 mod routes;
 mod served;
+mod spares;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -28,6 +29,7 @@ pub use draining::{DRAIN, Drain};
 pub use failing::Failing;
 pub use routes::{Found, Route, RouteConflict, Routes};
 pub use served::{Canary, Served};
+pub use spares::SpareFigures;
 
 use capability::pattern;
 use capability::sockets::leases;
@@ -35,6 +37,7 @@ use deploy::LARGEST;
 use draining::Draining;
 use engine::{Engine, EngineError, Loaded};
 use manifest::{Application, Bundle, BundleError, Manifest};
+use spares::Spares;
 
 /// Why a component is not deployed. The version before goes on serving.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +133,7 @@ pub struct Registry {
     engine: Arc<Engine>,
     deployed: Mutex<BTreeMap<String, Served>>,
     draining: Draining,
+    spares: Spares<Arc<Loaded>>,
     failing: Failing,
     routes: ArcSwap<Routes>,
     changed: watch::Sender<()>,
@@ -142,6 +146,7 @@ impl Registry {
             engine,
             deployed: Mutex::default(),
             draining: Draining::default(),
+            spares: Spares::default(),
             failing: Failing::default(),
             routes: ArcSwap::default(),
             changed: watch::Sender::new(()),
@@ -178,6 +183,21 @@ impl Registry {
         self.deployed().get(name).cloned()
     }
 
+    /// A version that is out of service and ready to be called.
+    pub(crate) fn spare(&self, sha256: &str) -> Option<Arc<Loaded>> {
+        self.spares.get(sha256)
+    }
+
+    /// Drops the spares that `wanted` does not name.
+    pub(crate) fn retain_spares(&self, wanted: impl Fn(&str) -> bool) {
+        self.spares.retain(wanted);
+    }
+
+    /// How many versions are out of service and ready to be called.
+    pub fn spares(&self) -> SpareFigures {
+        self.spares.figures()
+    }
+
     /// The components that this host should serve and can't.
     pub fn failing(&self) -> &Failing {
         &self.failing
@@ -186,6 +206,13 @@ impl Registry {
     /// The versions that are out of service and not drained yet.
     pub fn draining(&self) -> Vec<Drain> {
         self.draining.all()
+    }
+
+    /// Stores the compiled code of the versions that serve and of those that may again, as far as it is not stored. Blocks.
+    pub(crate) fn save_code(&self) {
+        let served: Vec<Served> = self.deployed().values().cloned().collect();
+        served.iter().flat_map(Served::versions).for_each(|version| self.engine.save_code(version));
+        self.spares.all().iter().for_each(|version| self.engine.save_code(version));
     }
 
     /// Cuts the calls of versions that are out of service for `time` or longer; true when some drained since the last call.
@@ -210,6 +237,7 @@ impl Registry {
         let loaded = self.load_each(&bundles).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = loaded.len();
         self.swap(loaded)?;
+        self.save_code();
         Ok(count)
     }
 
@@ -253,6 +281,7 @@ impl Registry {
     pub fn deploy(&self, wasm: &[u8]) -> Result<Arc<Loaded>, DeployError> {
         let loaded = self.load(&Bundle::read("the component", wasm.to_vec())?)?;
         self.swap(vec![loaded.clone()])?;
+        self.save_code();
         Ok(loaded)
     }
 
@@ -347,8 +376,12 @@ impl Registry {
             let has_version = |served: &Served| served.versions().any(|other| Arc::ptr_eq(other, version));
             if !deployed.get(&version.manifest.component.name).is_some_and(has_version) {
                 self.draining.add(version);
+                // Its running calls may be cut, and it is drained with the last of them: what is kept has none.
+                self.spares.add(&version.sha256, version.code_bytes(), Arc::new(version.anew()));
             }
         }
+        let is_served = |sha256: &str| deployed.values().any(|served| served.version(sha256).is_some());
+        self.spares.retain(|sha256| !is_served(sha256));
         self.changed.send_replace(());
     }
 }

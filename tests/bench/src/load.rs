@@ -64,12 +64,22 @@ pub(crate) fn address(url: &str) -> anyhow::Result<String> {
     Ok(if address.contains(':') { address.to_owned() } else { format!("{address}:80") })
 }
 
-/// Has all clients ask these requests in turn. An answer that is not 200 is an error.
+/// Has [`CONNECTIONS`] clients ask these requests in turn. An answer that is not 200 is an error.
 pub(crate) async fn drive(address: &str, requests: &Arc<[Get]>, until: Until) -> anyhow::Result<Seen> {
+    drive_with(address, requests, until, CONNECTIONS).await
+}
+
+/// The same with so many clients.
+pub(crate) async fn drive_with(
+    address: &str,
+    requests: &Arc<[Get]>,
+    until: Until,
+    connections: usize,
+) -> anyhow::Result<Seen> {
     ensure!(!requests.is_empty(), "no request to ask");
     let asked = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
-    let clients: Vec<_> = (0..CONNECTIONS)
+    let clients: Vec<_> = (0..connections)
         .map(|_| tokio::spawn(ask(address.to_owned(), requests.clone(), asked.clone(), begun, until)))
         .collect();
     let mut times = Vec::new();

@@ -8,6 +8,7 @@ mod counting;
 mod density;
 mod deploys;
 mod events;
+mod growth;
 #[cfg(test)]
 mod guard;
 mod http;
@@ -23,6 +24,7 @@ mod memory;
 mod opcounters;
 mod own_host;
 mod page;
+mod plot;
 mod queries;
 mod report;
 mod sessions;
@@ -30,6 +32,7 @@ mod socket_io;
 mod sockets;
 mod spread;
 mod twins;
+mod variants;
 mod writes;
 
 use std::path::PathBuf;
@@ -91,10 +94,13 @@ enum Bench {
         #[arg(long, default_value_t = 1_000)]
         components: usize,
     },
-    /// Deploying and going back, and requests meanwhile beside requests without.
-    Deploy,
+    /// Deploying and going back, quiet and under load, and requests meanwhile beside requests without.
+    Deploy(On),
     /// Consuming events: nothing done, one effect each beside the store's own rate, and the time from publishing to effect.
     Events,
+    /// The routes that are asked most, with 100 to a million users, with one to 1,024 connections, with 100 to a million messages
+    /// of a pair and with ten to 1,000 components; a plot each in target/bench. Some minutes.
+    Growth,
     /// Serves for `http`, with native twins of the routes.
     #[command(name = own_host::COMMAND, hide = true)]
     Host {
@@ -138,8 +144,9 @@ fn main() -> anyhow::Result<()> {
         Bench::All { real, beside } => page::write(real, &beside.against, json),
         Bench::Chat { on, beside } => print(&chat::measure(on.real, &beside.against)?, json),
         Bench::Density { components } => show(&density::measure(components)?, json),
-        Bench::Deploy => show(&deploys::measure()?, json),
+        Bench::Deploy(on) => print(&deploys::measure(on.real)?, json),
         Bench::Events => show(&events::measure()?, json),
+        Bench::Growth => print(&growth::measure()?, json),
         Bench::Host { data } => own_host::serve(&data),
         Bench::Http { on, beside } => print(&http::measure(on.real, &beside.against)?, json),
         Bench::Invoke => show(&invoke::measure()?, json),

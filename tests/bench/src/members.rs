@@ -130,7 +130,8 @@ fn connections(readers: usize) -> Vec<(usize, usize)> {
     pairs.chain(asked).collect()
 }
 
-fn user(id: ObjectId, number: usize, email: &str) -> Document {
+/// A member as sign-up leaves it, and as it has said what it knows.
+pub(crate) fn user(id: ObjectId, number: usize, email: &str) -> Document {
     let now = DateTime::now();
     let mut user = doc! {
         "_id": id, "firstName": "Sue", "lastName": "Tester", "emailId": email, "emailKey": email, "isPremium": false,

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::report::Report;
 use crate::{
-    chat, density, deploys, events, http, invoke, login, machine, memory, print, queries, sessions, show, sockets,
-    writes,
+    chat, density, deploys, events, growth, http, invoke, login, machine, memory, print, queries, sessions, show,
+    sockets, writes,
 };
 
 /// Where the figures go, in the workspace.
@@ -28,11 +28,12 @@ pub(crate) fn write(real: bool, against: &[String], json: bool) -> anyhow::Resul
         page.report(&queries::measure(real)?)?;
         page.report(&writes::measure(real)?)?;
         page.report(&memory::measure(real)?)?;
+        page.report(&deploys::measure(real)?)?;
     }
     page.figures("invoke", &invoke::measure()?)?;
     page.figures("events", &events::measure()?)?;
-    page.figures("deploy", &deploys::measure()?)?;
     page.figures("sockets", &sockets::measure(10_000, 2_000)?)?;
+    page.report(&growth::measure()?)?;
     page.figures("density", &density::measure(1_000)?)?;
     page.figures("login", &login::measure()?)?;
     let file = e2e::root().join(PAGE);

@@ -35,23 +35,26 @@ impl Blobs {
         Self(documents)
     }
 
-    /// Writes a file unless it is there; returns when all of it is durable. `now` is in milliseconds since 1970.
+    /// Writes a file unless it is there, and returns whether it was not; then all of it is durable. `now` is in milliseconds
+    /// since 1970.
     ///
     /// The first chunk comes first, with the time. From then on [`Blobs::delete_unnamed`] of any host leaves the file alone, and
     /// what it deleted before is written again.
-    pub(super) async fn put(&self, sha256: &str, bytes: &[u8], now: u64) -> Result<(), Error> {
+    pub(super) async fn put(&self, sha256: &str, bytes: &[u8], now: u64) -> Result<bool, Error> {
         loop {
+            let mut is_new = false;
             for (number, chunk) in bytes.chunks(CHUNK).enumerate() {
-                self.put_chunk(sha256, number, chunk, now).await?;
+                is_new |= self.put_chunk(sha256, number, chunk, now).await? && number == 0;
             }
             // It may have been deleted just before the first chunk got this time.
-            if bytes.is_empty() || !self.first_chunks(doc! { "_id": first(sha256) }).await?.is_empty() {
-                return Ok(());
+            if is_new || bytes.is_empty() || !self.first_chunks(doc! { "_id": first(sha256) }).await?.is_empty() {
+                return Ok(is_new);
             }
         }
     }
 
-    async fn put_chunk(&self, sha256: &str, number: usize, bytes: &[u8], now: u64) -> Result<(), Error> {
+    /// True when it was not there.
+    async fn put_chunk(&self, sha256: &str, number: usize, bytes: &[u8], now: u64) -> Result<bool, Error> {
         let bytes = Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() };
         let mut document = doc! { "_id": format!("{sha256}/{number:03}"), "sha256": sha256, "bytes": bytes };
         if number == 0 {
@@ -60,9 +63,9 @@ impl Blobs {
         let document = RawDocumentBuf::try_from(&document).map_err(|error| Error::Invalid(error.to_string()))?;
         let write = Write::Insert { collection: COLLECTION.to_owned(), document };
         match self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             // A chunk with this `_id` has the same content, because the `_id` contains the file's hash.
-            Err(Error::Duplicate { .. }) if number > 0 => Ok(()),
+            Err(Error::Duplicate { .. }) if number > 0 => Ok(false),
             Err(Error::Duplicate { .. }) => {
                 let write = Write::Update {
                     collection: COLLECTION.to_owned(),
@@ -72,7 +75,7 @@ impl Blobs {
                     many: false,
                     must_match: false,
                 };
-                self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await.map(drop)
+                self.0.commit(Commit { writes: vec![write], events: Vec::new() }).await.map(|_| false)
             }
             Err(error) => Err(error),
         }
@@ -104,16 +107,22 @@ impl Blobs {
         let before = now.saturating_sub(UNNAMED_RETENTION_MS);
         for chunk in self.first_chunks(doc! { UNNAMED: { "$lt": date(before) } }).await? {
             if let Ok(sha256) = chunk.get_str("sha256") {
-                self.delete_if_unnamed(sha256, before).await?;
+                self.delete_if_unnamed(sha256, doc! { "$lt": date(before) }).await?;
             }
         }
         Ok(())
     }
 
-    /// Deletes a file, unless a row names it by now or somebody has written it since `before`: the commit looks again.
-    async fn delete_if_unnamed(&self, sha256: &str, before: u64) -> Result<(), Error> {
+    /// Deletes a file that [`Blobs::put`] wrote at `now` and that is refused, unless a row names it or another deploy has written
+    /// it as well.
+    pub(super) async fn discard(&self, sha256: &str, now: u64) -> Result<(), Error> {
+        self.delete_if_unnamed(sha256, doc! { "$eq": date(now) }).await
+    }
+
+    /// Deletes a file, unless a row names it by now or somebody has written it at another time: the commit looks again.
+    async fn delete_if_unnamed(&self, sha256: &str, written: Document) -> Result<(), Error> {
         let (collection, id) = (COLLECTION.to_owned(), first(sha256));
-        let filter = Filter::from_document(&doc! { "_id": id, UNNAMED: { "$lt": date(before) } })?;
+        let filter = Filter::from_document(&doc! { "_id": id, UNNAMED: written })?;
         let old = Write::Delete { collection, filter, many: false, must_match: true };
         let writes = vec![old, Self::delete(sha256)?];
         match self.0.commit(Commit { writes, events: Vec::new() }).await {
@@ -202,6 +211,26 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_is_refused_leaves_no_file_unless_somebody_else_deploys_it() {
+        let store = store();
+        let blobs = Blobs::new(store.clone());
+        let file = vec![7; 2 * CHUNK];
+        let sha256 = hex::encode(Sha256::digest(&file));
+        assert!(blobs.put(&sha256, &file, 1).await.unwrap());
+        blobs.discard(&sha256, 1).await.unwrap();
+        assert_eq!(store.count(COLLECTION, Filter::all(), 0).await.unwrap(), 0);
+        // Another host deploys it meanwhile, or it serves already.
+        assert!(blobs.put(&sha256, &file, 2).await.unwrap());
+        assert!(!blobs.put(&sha256, &file, 3).await.unwrap());
+        blobs.discard(&sha256, 2).await.unwrap();
+        assert_eq!(blobs.get(&sha256).await.unwrap().as_ref(), Some(&file));
+        let named = Commit { writes: vec![Blobs::mark_named(&sha256).unwrap()], events: Vec::new() };
+        store.commit(named).await.unwrap();
+        blobs.discard(&sha256, 3).await.unwrap();
+        assert_eq!(blobs.get(&sha256).await.unwrap(), Some(file));
+    }
+
     /// A store in which something happens after the n-th commit.
     struct Between {
         store: Arc<Sqlite>,
@@ -236,7 +265,7 @@ mod tests {
             match &self.happens {
                 Happens::Deletes(sha256) if left == 1 => {
                     let done = self.store.commit(commit).await;
-                    Blobs::new(self.store.clone()).delete_if_unnamed(sha256, LATE - 1).await?;
+                    Blobs::new(self.store.clone()).delete_if_unnamed(sha256, doc! { "$lt": date(LATE - 1) }).await?;
                     done
                 }
                 Happens::Crashes if left == 0 => Err(Error::Unavailable("it crashed".to_owned())),
@@ -275,7 +304,7 @@ mod tests {
                 let between = Between { store: store.clone(), left: AtomicUsize::new(commit), happens };
                 if commit % 2 == 0 {
                     // Just before as well.
-                    Blobs::new(store.clone()).delete_if_unnamed(&sha256, LATE - 1).await.unwrap();
+                    Blobs::new(store.clone()).delete_if_unnamed(&sha256, doc! { "$lt": date(LATE - 1) }).await.unwrap();
                 }
                 assert!(deploy(Arc::new(between), &sha256, &file).await, "commit {commit}, {written} bytes");
                 Blobs::new(store.clone()).delete_unnamed(u64::MAX).await.unwrap();

@@ -65,26 +65,45 @@ impl Deployments {
     /// When the component is refused, a permission is not accepted or a canary is not possible. The version before goes on
     /// serving.
     pub async fn deploy(&self, wasm: Vec<u8>, options: DeployOptions) -> Result<Deployed, ChangeError> {
-        let registry = self.registry.clone();
-        let (bundle, loaded) = blocking(move || {
-            let bundle = Bundle::read("the component", wasm)?;
-            let loaded = registry.load(&bundle)?;
-            Ok((Arc::new(bundle), loaded))
-        })
-        .await?;
+        let bundle = blocking(move || Ok(Arc::new(Bundle::read("the component", wasm)?))).await?;
+        let (name, now) = (bundle.name(), self.clock.now());
+        // The file is written while the component is compiled; it is there before the commit that names it.
+        let (checked, stored) = tokio::join!(self.check(&bundle), self.store(&bundle, now));
+        let is_new = stored.as_ref().is_ok_and(|is_new| *is_new);
+        let deployed = async {
+            let loaded = checked?;
+            capability::abort::here("deploy-checked");
+            stored?;
+            capability::abort::here("deploy-stored");
+            let what = if options.share.is_some() { "canary" } else { "deploy" };
+            let decide = |cluster: &Cluster, row: &ComponentRow| self.plan(cluster, row, &loaded, options, now);
+            self.change(name, Action { what, why: None }, Some(&loaded), None, decide).await
+        };
+        let deployed = deployed.await;
+        if deployed.is_err()
+            && is_new
+            && let Err(error) = self.blobs.discard(&bundle.sha256, now).await
+        {
+            tracing::debug!(%error, "the file of a refused component stays until a later deploy deletes it");
+        }
+        deployed
+    }
+
+    /// Compiles a component and tries it out, unless it is ready from when it served.
+    async fn check(&self, bundle: &Arc<Bundle>) -> Result<Arc<Loaded>, ChangeError> {
+        if let Some(spare) = self.registry.spare(&bundle.sha256) {
+            return Ok(spare);
+        }
+        let (registry, bundle) = (self.registry.clone(), bundle.clone());
+        let loaded = blocking(move || registry.load(&bundle)).await?;
         self.instantiate_once(&loaded).await?;
-        capability::abort::here("deploy-checked");
-        let (name, now) = (loaded.manifest.component.name.as_str(), self.clock.now());
-        let decide = |cluster: &Cluster, row: &ComponentRow| self.plan(cluster, row, &loaded, options, now);
-        // Decided first, so that a refused component leaves no file; the file is written before the commit that names it.
-        let cluster = self.catch_up().await?;
-        decide(&cluster, &cluster.row(name))?;
+        Ok(loaded)
+    }
+
+    /// Writes a component's file; true when it was not there.
+    async fn store(&self, bundle: &Bundle, now: u64) -> Result<bool, Error> {
         self.blobs.delete_unnamed(now).await?;
-        self.blobs.put(&bundle.sha256, &bundle.wasm, now).await?;
-        self.save_locally(&bundle).await?;
-        capability::abort::here("deploy-stored");
-        let what = if options.share.is_some() { "canary" } else { "deploy" };
-        self.change(name, Action { what, why: None }, Some(&loaded), decide).await
+        self.blobs.put(&bundle.sha256, &bundle.wasm, now).await
     }
 
     fn plan(
@@ -145,7 +164,7 @@ impl Deployments {
     /// # Errors
     /// When there is no canary.
     pub async fn promote(&self, name: &str) -> Result<Deployed, ChangeError> {
-        let row = self.row(name).await?;
+        let row = self.catch_up().await?.row(name);
         let run = row.canary.ok_or_else(|| ChangeError::Unknown(format!("{name} has no canary to promote")))?;
         self.end_canary_run(name, &run, Action { what: "promote", why: None }).await
     }
@@ -157,7 +176,8 @@ impl Deployments {
     /// # Errors
     /// When there is no such version.
     pub async fn roll_back(&self, name: &str, to: Option<&str>) -> Result<Deployed, ChangeError> {
-        let row = self.row(name).await?;
+        let known = self.catch_up().await?;
+        let row = known.row(name);
         let action = Action { what: "rollback", why: None };
         let target = match (to, &row.canary) {
             (None, Some(run)) => return self.end_canary_run(name, run, action).await,
@@ -170,7 +190,7 @@ impl Deployments {
             return Err(ChangeError::Unknown(why));
         };
         let loaded = self.fetch(name, &target.sha256).await?;
-        self.change(name, action, Some(&loaded), |cluster, now| {
+        self.change(name, action, Some(&loaded), Some(known), |cluster, now| {
             self.fits(cluster, &loaded)?;
             if *now != row {
                 return Err(ChangeError::Conflict(name.to_owned()));
@@ -187,7 +207,7 @@ impl Deployments {
     /// # Errors
     /// When it is not in service.
     pub async fn remove(&self, name: &str) -> Result<Deployed, ChangeError> {
-        self.change(name, Action { what: "remove", why: None }, None, |_, row| {
+        self.change(name, Action { what: "remove", why: None }, None, None, |_, row| {
             if row.serving.is_none() {
                 return Err(ChangeError::Unknown(format!("no component {name:?} is deployed")));
             }
@@ -204,7 +224,7 @@ impl Deployments {
             "promote" => Some(self.fetch(name, &run.sha256).await?),
             _ => None,
         };
-        self.change(name, action, loaded.as_ref(), |cluster, row| {
+        self.change(name, action, loaded.as_ref(), None, |cluster, row| {
             if row.canary.as_ref().is_none_or(|now| now.id != run.id) {
                 return Err(ChangeError::Conflict(name.to_owned()));
             }
@@ -267,10 +287,6 @@ impl Deployments {
         Ok(self.tallies.read(&row.name, &run.id).await?)
     }
 
-    pub(super) async fn row(&self, name: &str) -> Result<ComponentRow, ChangeError> {
-        Ok(self.catch_up().await?.row(name))
-    }
-
     /// Instantiates a component once, with every capability denied.
     async fn instantiate_once(&self, loaded: &Arc<Loaded>) -> Result<(), ChangeError> {
         let instantiated = self.registry.engine().try_out(loaded).await;
@@ -278,17 +294,22 @@ impl Deployments {
         Ok(instantiated.map_err(|failure| DeployError::Instance { name, why: failure.to_string() })?)
     }
 
-    /// Decides and commits a change; decides it again when only other components changed meanwhile.
+    /// Decides and commits a change; decides it again when only other components changed meanwhile. `known` is what the caller
+    /// has just read.
     async fn change(
         &self,
         name: &str,
         action: Action<'_>,
         loaded: Option<&Arc<Loaded>>,
+        mut known: Option<Arc<Cluster>>,
         decide: impl Fn(&Cluster, &ComponentRow) -> Result<Plan, ChangeError>,
     ) -> Result<Deployed, ChangeError> {
         let mut first: Option<ComponentRow> = None;
         loop {
-            let cluster = self.catch_up().await?;
+            let cluster = match known.take() {
+                Some(known) => known,
+                None => self.catch_up().await?,
+            };
             let row = cluster.row(name);
             if first.get_or_insert_with(|| row.clone()) != &row {
                 return Err(ChangeError::Conflict(name.to_owned()));
@@ -299,14 +320,17 @@ impl Deployments {
                 return Ok(Deployed { row: plan.row, before, changed: false, difference: Difference::default() });
             }
             let difference = loaded.map(|loaded| self.difference(&row, loaded)).unwrap_or_default();
-            let commit = self.commit(&plan, action, &row, cluster.revision)?;
+            let commit = self.commit(&plan, action, &row, cluster.revision, loaded.map(|loaded| &*loaded.sha256))?;
             match self.documents.commit(commit).await {
                 Ok(_) => {
                     capability::abort::here("deploy-committed");
                     let ready = loaded.map(|loaded| (loaded.sha256.clone(), loaded.clone()));
-                    self.catch_up_with(ready.into_iter().collect()).await?;
+                    let ready = ready.into_iter().collect();
+                    // The other hosts begin to follow while this one switches.
+                    let (served, ()) =
+                        tokio::join!(self.apply_committed(&cluster, &plan.row, ready), self.notify_peers());
+                    served?;
                     capability::abort::here("deploy-served");
-                    self.notify_peers().await;
                     return Ok(Deployed { row: plan.row, before, changed: true, difference });
                 }
                 Err(Error::Unmet(0)) => {}
@@ -333,7 +357,14 @@ impl Deployments {
         });
     }
 
-    fn commit(&self, plan: &Plan, action: Action<'_>, before: &ComponentRow, revision: i64) -> Result<Commit, Error> {
+    fn commit(
+        &self,
+        plan: &Plan,
+        action: Action<'_>,
+        before: &ComponentRow,
+        revision: i64,
+        loaded: Option<&str>,
+    ) -> Result<Commit, Error> {
         let row = &plan.row;
         let canary = row.canary.as_ref().map(|run| run.sha256.clone());
         let entry = doc! {
@@ -344,8 +375,9 @@ impl Deployments {
         };
         let document = RawDocumentBuf::try_from(&entry).map_err(|error| Error::Invalid(error.to_string()))?;
         let mut writes = vec![component_row::raise_head(revision)?];
-        // Another host may have just deleted the file.
-        for sha256 in row.active_hashes() {
+        // Another host may have just deleted the file that was written for this. A file that the row names already is deleted by
+        // a change of the row alone; it is not written again.
+        if let Some(sha256) = loaded.filter(|_| ["deploy", "canary"].contains(&action.what)) {
             writes.push(Blobs::mark_named(sha256)?);
         }
         writes.push(row.write()?);

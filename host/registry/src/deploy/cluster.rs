@@ -40,6 +40,13 @@ impl Cluster {
         }
     }
 
+    /// What is deployed after the next change, which is that of this row.
+    pub(super) fn with(&self, row: &ComponentRow) -> Self {
+        let mut rows = self.rows.clone();
+        rows.insert(row.name.clone(), row.clone());
+        Self { revision: self.revision + 1, rows }
+    }
+
     /// Whether what a host serves of a component is what is deployed, and not a version that it keeps because it can't load the
     /// deployed one. A component without a row is one of the folder that is about to be deployed.
     pub(super) fn is_current(&self, served: &Served) -> bool {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::deploy::cluster::Cluster;
 use crate::deploy::local_copy::LocalCopy;
 use crate::deploy::{ChangeError, ComponentRow, Deployments, blocking};
 use crate::{DeployError, Registry};
@@ -54,14 +55,22 @@ impl Deployments {
         rows: &BTreeMap<String, ComponentRow>,
         ready: &BTreeMap<String, Arc<Loaded>>,
     ) -> Vec<(MissingVersion, Result<Arc<Loaded>, ChangeError>)> {
-        let mut missing = Vec::new();
+        let (mut missing, mut spares) = (Vec::new(), Vec::new());
         for row in rows.values().filter(|row| row.serving.is_some()) {
             let served = self.registry.served(&row.name);
             let is_loaded = |sha256: &str| {
                 ready.contains_key(sha256) || served.as_ref().is_some_and(|served| served.version(sha256).is_some())
             };
-            let hashes = row.active_hashes().filter(|sha256| !is_loaded(sha256));
-            missing.extend(hashes.map(|sha256| MissingVersion { name: row.name.clone(), sha256: sha256.to_owned() }));
+            for sha256 in row.active_hashes().filter(|sha256| !is_loaded(sha256)) {
+                let version = MissingVersion { name: row.name.clone(), sha256: sha256.to_owned() };
+                match self.registry.spare(sha256) {
+                    Some(spare) => spares.push((version, Ok(spare))),
+                    None => missing.push(version),
+                }
+            }
+        }
+        if missing.is_empty() {
+            return spares;
         }
         let (folders, versions) = (self.folders(), missing.clone());
         let found =
@@ -70,10 +79,8 @@ impl Deployments {
             Ok(found) => found,
             Err(error) => {
                 let why = error.to_string();
-                return missing
-                    .into_iter()
-                    .map(|version| (version, Err(DeployError::Host(why.clone()).into())))
-                    .collect();
+                let failed = missing.into_iter().map(|version| (version, Err(DeployError::Host(why.clone()).into())));
+                return spares.into_iter().chain(failed).collect();
             }
         };
         let fetched = missing.into_iter().zip(found).map(async |(version, found)| {
@@ -84,13 +91,17 @@ impl Deployments {
             (version, loaded)
         });
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        futures_util::stream::iter(fetched).buffer_unordered(cores).collect().await
+        let fetched = futures_util::stream::iter(fetched).buffer_unordered(cores);
+        futures_util::stream::iter(spares).chain(fetched).collect().await
     }
 
     /// Returns a version, loaded.
     pub(super) async fn fetch(&self, name: &str, sha256: &str) -> Result<Arc<Loaded>, ChangeError> {
         if let Some(served) = self.registry.served(name).and_then(|served| served.version(sha256).cloned()) {
             return Ok(served);
+        }
+        if let Some(spare) = self.registry.spare(sha256) {
+            return Ok(spare);
         }
         let (folders, missing) = (self.folders(), MissingVersion { name: name.to_owned(), sha256: sha256.to_owned() });
         match blocking(move || folders.load(&missing).transpose()).await? {
@@ -131,9 +142,9 @@ impl Deployments {
     }
 
     /// Updates the local copy, with which this host starts without the documents, unless it is up to date. A deploy does not
-    /// wait for it: a host that crashes before starts with what the documents have or, without them, with its older copy.
+    /// wait for it: a host that crashes before starts with what the documents have or, without them, with its older copy. What
+    /// could not be read is tried again at the next poll.
     pub(super) async fn update_local_copy(&self) -> Result<(), DeployError> {
-        let Some(local_copy) = self.local_copy.clone() else { return Ok(()) };
         let cluster = {
             let mut state = self.state.lock().await;
             if std::mem::replace(&mut state.copied, true) {
@@ -141,20 +152,35 @@ impl Deployments {
             }
             state.cluster.clone()
         };
+        let copied = self.copy_locally(cluster).await;
+        if !matches!(copied, Ok(true)) {
+            self.state.lock().await.copied = false;
+        }
+        copied.map(drop)
+    }
+
+    /// False when a file could not be read.
+    async fn copy_locally(&self, cluster: Arc<Cluster>) -> Result<bool, DeployError> {
+        self.save_code().await?;
+        let Some(local_copy) = self.local_copy.clone() else { return Ok(true) };
         let (copy, active) = (local_copy.clone(), cluster.clone());
         let missing = blocking(move || {
             let active = active.rows.values().flat_map(ComponentRow::active_hashes);
             Ok(active.filter(|sha256| !copy.has(sha256)).map(str::to_owned).collect::<Vec<_>>())
         });
+        let mut complete = true;
         for sha256 in missing.await? {
-            if let Ok(Some(wasm)) = self.blobs.get(&sha256).await {
-                let copy = local_copy.clone();
-                blocking(move || {
-                    copy.save_file(&sha256, &wasm);
-                    Ok(())
-                })
-                .await?;
-            }
+            let Ok(Some(wasm)) = self.blobs.get(&sha256).await else {
+                tracing::debug!(sha256, "a component could not be read for the local copy; it is tried again");
+                complete = false;
+                continue;
+            };
+            let copy = local_copy.clone();
+            blocking(move || {
+                copy.save_file(&sha256, &wasm);
+                Ok(())
+            })
+            .await?;
         }
         let registry = self.registry.clone();
         blocking(move || {
@@ -162,7 +188,7 @@ impl Deployments {
             local_copy.save_rows(&rows.values().collect::<Vec<_>>());
             let known = rows.values().flat_map(|row| &row.versions).map(|version| version.sha256.as_str());
             registry.engine().forget_code(&known.collect());
-            Ok(())
+            Ok(complete)
         })
         .await
     }

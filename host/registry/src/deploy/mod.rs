@@ -50,6 +50,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two polls when there is nothing: where other hosts tell of their changes, and where they don't.
 const TOLD_INTERVAL: Duration = Duration::from_secs(10);
 const UNTOLD_INTERVAL: Duration = POLL_INTERVAL;
+/// Between two times that free memory is returned to the system: calls that allocate meanwhile wait.
+const TRIM_INTERVAL: Duration = Duration::from_secs(3);
 /// How many seeds are deployed in one commit: a thousand would take longer than a commit may.
 const SEEDS_PER_COMMIT: usize = 64;
 /// How long a starting host waits for the documents before it starts with its local copy.
@@ -218,6 +220,7 @@ impl Deployments {
             );
             self.start_without_documents().await?;
         }
+        self.save_code().await?;
         let failing = self.registry.failing().all();
         match self.registry.components().len() {
             _ if self.strict && !failing.is_empty() => Err(DeployError::Strict(failing)),
@@ -260,6 +263,16 @@ impl Deployments {
         Ok(fitting)
     }
 
+    /// Stores the compiled code of what is served, as far as it is not stored.
+    pub(crate) async fn save_code(&self) -> Result<(), DeployError> {
+        let registry = self.registry.clone();
+        blocking(move || {
+            registry.save_code();
+            Ok(())
+        })
+        .await
+    }
+
     async fn start_without_documents(&self) -> Result<(), DeployError> {
         if let Some(rows) = self.local_copy.as_ref().and_then(LocalCopy::rows) {
             self.apply(&rows.into_iter().map(|row| (row.name.clone(), row)).collect(), BTreeMap::new()).await;
@@ -277,6 +290,7 @@ impl Deployments {
         let mut notifications = self.peers.as_ref().map(|peers| peers.deploys());
         // When the head's revision is polled next, unless somebody tells of a change before.
         let mut next = Instant::now();
+        let (mut drained, mut trimmed) = (false, None::<Instant>);
         loop {
             let notified = async {
                 match &mut notifications {
@@ -295,7 +309,9 @@ impl Deployments {
                 () = self.revision_applied.notified() => true,
                 () = tokio::time::sleep(POLL_INTERVAL) => false,
             };
-            if self.registry.cut(DRAIN) {
+            drained |= self.registry.cut(DRAIN);
+            if drained && trimmed.is_none_or(|trimmed| trimmed.elapsed() >= TRIM_INTERVAL) {
+                (drained, trimmed) = (false, Some(Instant::now()));
                 trim_memory().await;
             }
             if !self.started.load(Ordering::Relaxed) || (!told && Instant::now() < next) {
@@ -312,7 +328,9 @@ impl Deployments {
             next = Instant::now();
             match followed.await {
                 Ok(has_canary) => {
-                    let settled = !has_canary && self.state.lock().await.settled;
+                    let state = self.state.lock().await;
+                    let settled = !has_canary && state.settled && state.copied;
+                    drop(state);
                     let is_told = notifications.is_some() && self.peers.as_ref().is_some_and(|peers| peers.hears());
                     next += match (settled, is_told) {
                         (false, _) => Duration::ZERO,
@@ -382,12 +400,7 @@ impl Deployments {
             // What is deployed is served before a seed is checked beside it.
             let changed = cluster.revision != state.cluster.revision;
             if changed || !state.settled {
-                let settled = self.apply(&cluster.rows, std::mem::take(&mut loaded)).await;
-                let copied = state.copied && !changed && !settled;
-                *state = LocalState { cluster: cluster.clone(), settled, copied };
-                if changed {
-                    self.revision_applied.notify_one();
-                }
+                self.apply_to(&mut state, cluster.clone(), std::mem::take(&mut loaded)).await;
             }
             if !self.deploy_seeds(&cluster, &mut loaded).await? {
                 break;
@@ -407,6 +420,37 @@ impl Deployments {
             trim_memory().await;
         }
         Ok(cluster)
+    }
+
+    /// Serves what this host has just committed on `before`. The head's revision orders the commits, so this is what is deployed,
+    /// and it need not be read.
+    async fn apply_committed(
+        &self,
+        before: &Cluster,
+        row: &ComponentRow,
+        loaded: BTreeMap<String, Arc<Loaded>>,
+    ) -> Result<(), ChangeError> {
+        let mut state = self.state.lock().await;
+        if state.cluster.revision != before.revision || !self.seeds().is_empty() {
+            // It follows already, or has more to do.
+            drop(state);
+            return self.catch_up_with(loaded).await.map(drop);
+        }
+        let cluster = Arc::new(state.cluster.with(row));
+        self.apply_to(&mut state, cluster.clone(), loaded).await;
+        self.registry.failing().forget_of_folder(&cluster.rows);
+        Ok(())
+    }
+
+    /// Serves what is deployed, as far as this host can.
+    async fn apply_to(&self, state: &mut LocalState, cluster: Arc<Cluster>, loaded: BTreeMap<String, Arc<Loaded>>) {
+        let changed = cluster.revision != state.cluster.revision;
+        let settled = self.apply(&cluster.rows, loaded).await;
+        let copied = state.copied && !changed && !settled;
+        *state = LocalState { cluster, settled, copied };
+        if changed {
+            self.revision_applied.notify_one();
+        }
     }
 
     /// Deploys some of the seeds that were never deployed, unless another change came first; false when there are none.
@@ -503,6 +547,8 @@ impl Deployments {
             failing.entry(name).or_insert(why);
         }
         self.registry.failing().set_deployed(failing);
+        let known = |sha256: &str| rows.values().any(|row| row.version(sha256).is_some());
+        self.registry.retain_spares(known);
         settled
     }
 }

@@ -9,6 +9,7 @@ mod clients;
 mod consumers;
 mod contract;
 mod deploy;
+mod deploying_again;
 mod described;
 mod draining;
 mod durability;
