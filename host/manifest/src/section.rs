@@ -29,6 +29,15 @@ impl Manifest {
         section.append_to_component(&mut component);
         Ok(component)
     }
+
+    /// The same, with the section of its files.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn bundle_with_assets(mut component: Vec<u8>, text: &str, files: &[u8]) -> Result<Vec<u8>, ManifestError> {
+        CustomSection { name: assets::SECTION.into(), data: files.into() }.append_to_component(&mut component);
+        Self::bundle(component, text)
+    }
 }
 
 /// The text of a component's manifest; none when it has none.

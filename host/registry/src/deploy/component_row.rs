@@ -28,6 +28,27 @@ pub struct Version {
     pub at: u64,
 }
 
+/// How long the files of a replaced version are served, in milliseconds.
+const RETIRED_FOR_MS: u64 = 24 * 3_600_000;
+/// The most replaced versions of a component whose files are served.
+const MOST_RETIRED: usize = 16;
+
+/// A version that was replaced and whose files are still served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RetiredVersion {
+    /// The hex SHA-256 of its file.
+    pub sha256: String,
+    /// When it was replaced, in milliseconds since 1970.
+    pub at: u64,
+}
+
+impl RetiredVersion {
+    /// Whether its files are served no more.
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        now.saturating_sub(self.at) >= RETIRED_FOR_MS
+    }
+}
+
 /// The deployed versions of one component.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ComponentRow {
@@ -44,12 +65,22 @@ pub struct ComponentRow {
     /// serves or, of a removed component, the one that served.
     #[serde(default)]
     pub history: Vec<String>,
+    /// The replaced versions whose files are still served, the last replaced first. They are known versions.
+    #[serde(default)]
+    pub retired: Vec<RetiredVersion>,
 }
 
 impl ComponentRow {
     /// The row of a component that was never deployed.
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), serving: None, canary: None, versions: Vec::new(), history: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            serving: None,
+            canary: None,
+            versions: Vec::new(),
+            history: Vec::new(),
+            retired: Vec::new(),
+        }
     }
 
     /// The version that serves.
@@ -129,6 +160,30 @@ impl ComponentRow {
     pub(super) fn remove(&mut self) {
         self.serving = None;
         self.canary = None;
+        self.retired.clear();
+    }
+
+    /// Keeps the files of these versions, which may be replaced now. [`ComponentRow::settle_retired`] says which ones were.
+    pub(super) fn retire(&mut self, hashes: impl IntoIterator<Item = String>, now: u64) {
+        for sha256 in hashes {
+            if !self.retired.iter().any(|retired| retired.sha256 == sha256) {
+                self.retired.insert(0, RetiredVersion { sha256, at: now });
+            }
+        }
+    }
+
+    /// Drops what is over, what is known no more and what serves, again or still.
+    pub(super) fn settle_retired(&mut self, now: u64) {
+        let active: BTreeSet<String> = self.active_hashes().map(str::to_owned).collect();
+        let known: BTreeSet<&str> = self.versions.iter().map(|version| version.sha256.as_str()).collect();
+        self.retired.retain(|retired| {
+            let sha256 = retired.sha256.as_str();
+            !retired.is_over(now) && known.contains(sha256) && !active.contains(sha256)
+        });
+        self.retired.truncate(MOST_RETIRED);
+        if self.serving.is_none() {
+            self.retired.clear();
+        }
     }
 
     /// A version serves everybody from now on. It is in the history once, at its last time.
@@ -143,7 +198,8 @@ impl ComponentRow {
         let known = self.versions.iter().position(|known| known.sha256 == version.sha256);
         let version = known.map_or(version, |at| self.versions.remove(at));
         self.versions.insert(0, version);
-        let needed: BTreeSet<&str> = self.active_hashes().collect();
+        let retired = self.retired.iter().map(|retired| retired.sha256.as_str());
+        let needed: BTreeSet<&str> = self.active_hashes().chain(retired).collect();
         // Those that a rollback returns to come first: versions that were only tried out don't displace them.
         let deployed = self.versions.iter().map(|version| &version.sha256);
         let mut earlier: Vec<&str> = Vec::new();
@@ -168,13 +224,24 @@ impl ComponentRow {
             let text = |name: &str| version.get_str(name).ok().map(str::to_owned);
             Some(Version { sha256: text("sha256")?, version: text("version")?, at })
         };
+        let replaced = |retired: &Bson| {
+            let retired = retired.as_document()?;
+            let at = u64::try_from(retired.get_datetime("at").ok()?.timestamp_millis()).ok()?;
+            Some(RetiredVersion { sha256: retired.get_str("sha256").ok()?.to_owned(), at })
+        };
         let mut row = Self {
             name: document.get_str("_id").ok()?.to_owned(),
             serving: document.get_str("serving").ok().map(str::to_owned),
             canary: document.get_document("canary").ok().and_then(CanaryRun::read),
             versions: document.get_array("versions").ok()?.iter().filter_map(version).collect(),
             history: Vec::new(),
+            retired: Vec::new(),
         };
+        // A host of before files were served wrote none.
+        row.retired = document
+            .get_array("retired")
+            .map(|retired| retired.iter().filter_map(replaced).collect())
+            .unwrap_or_default();
         row.history = match document.get_array("history") {
             Ok(history) => history.iter().filter_map(|sha256| sha256.as_str().map(str::to_owned)).collect(),
             Err(_) => row.history_by_deploys(),
@@ -197,10 +264,14 @@ impl ComponentRow {
         let versions = self.versions.iter().map(|Version { sha256, version, at }| {
             Bson::Document(doc! { "sha256": sha256, "version": version, "at": date(*at) })
         });
+        let retired = self
+            .retired
+            .iter()
+            .map(|RetiredVersion { sha256, at }| Bson::Document(doc! { "sha256": sha256, "at": date(*at) }));
         let canary = self.canary.as_ref().map(CanaryRun::document);
         let set = doc! {
             "serving": self.serving.clone(), "canary": canary, "versions": versions.collect::<Vec<_>>(),
-            "history": &self.history,
+            "history": &self.history, "retired": retired.collect::<Vec<_>>(),
         };
         Write::put(COLLECTION, &self.name, set)
     }
