@@ -285,6 +285,7 @@ mod tests {
             ("/app/a\\b", None),
             ("/app/a\0", None),
             ("/app/.", None),
+            ("/app/..;/a", None),
             ("", None),
             ("app", None),
         ] {

@@ -44,12 +44,14 @@ pub(super) fn folder_of_index(path: &str) -> Option<&str> {
     if folder.is_empty() { Some(folder) } else { folder.strip_suffix('/') }
 }
 
-/// Whether the decoded path of a URL can be that of a page: its last segment has no dot, and nothing about it is odd.
+/// Whether the decoded path of a URL can be that of a page: its last segment has no dot, none begins with one, and nothing else
+/// about it is odd.
 pub(super) fn is_page(path: &str) -> bool {
     let Some(path) = path.strip_prefix('/') else { return false };
     let path = path.strip_suffix('/').unwrap_or(path);
     let last = path.rsplit('/').next().unwrap_or_default();
-    path.is_empty() || (check_path(path).is_ok() && !last.contains('.'))
+    let hides = path.split('/').any(|segment| segment.starts_with('.'));
+    path.is_empty() || (check_path(path).is_ok() && !hides && !last.contains('.'))
 }
 
 #[cfg(test)]
