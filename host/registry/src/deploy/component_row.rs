@@ -349,6 +349,67 @@ mod tests {
         assert_eq!(row.previous(), Some(&version("0")));
     }
 
+    /// A change as `change` makes it: what was active may be replaced, and what was replaced is kept.
+    fn replace(row: &mut ComponentRow, now: u64, change: impl FnOnce(&mut ComponentRow) -> Vec<Version>) -> usize {
+        let active: Vec<String> = row.active_hashes().map(str::to_owned).collect();
+        row.retire(active, now);
+        let dropped = change(row).len();
+        row.settle_retired(now);
+        dropped
+    }
+
+    fn retired(row: &ComponentRow) -> Vec<&str> {
+        row.retired.iter().map(|retired| retired.sha256.as_str()).collect()
+    }
+
+    #[test]
+    fn a_replaced_version_is_kept_a_day_for_its_files() {
+        let mut row = ComponentRow::new("a");
+        for number in 0..10 {
+            let dropped = replace(&mut row, number, |row| row.serve(version(&number.to_string())));
+            assert_eq!(dropped, 0, "{number}");
+        }
+        assert_eq!(retired(&row), ["8", "7", "6", "5", "4", "3", "2", "1", "0"]);
+        assert!(retired(&row).iter().all(|sha256| row.version(sha256).is_some()));
+        // One that serves again is not among them, and was replaced anew when another one follows.
+        replace(&mut row, 20, |row| {
+            row.return_to("3");
+            Vec::new()
+        });
+        assert_eq!(retired(&row), ["9", "8", "7", "6", "5", "4", "2", "1", "0"]);
+        let later = RETIRED_FOR_MS + 5;
+        let dropped = replace(&mut row, later, |row| row.serve(version("x")));
+        assert_eq!((retired(&row), dropped), (vec!["3", "9", "8", "7", "6", "5"], 0));
+        let much_later = 2 * RETIRED_FOR_MS + 50;
+        replace(&mut row, much_later, |row| row.serve(version("y")));
+        let dropped = replace(&mut row, much_later, |row| row.serve(version("z")));
+        assert_eq!(retired(&row), ["y", "x"]);
+        assert!(dropped > 0, "those whose time is over make room");
+        replace(&mut row, much_later, |row| {
+            row.remove();
+            Vec::new()
+        });
+        assert_eq!(retired(&row), Vec::<&str>::new(), "nothing stays of what is removed");
+    }
+
+    #[test]
+    fn a_canary_leaves_its_files_and_there_are_so_many_versions_and_no_more() {
+        let mut row = ComponentRow::new("a");
+        replace(&mut row, 0, |row| row.serve(version("0")));
+        for number in 1..40 {
+            let name = number.to_string();
+            replace(&mut row, number, |row| row.start_canary(version(&name), run(&name)));
+            assert!(!retired(&row).contains(&"0") && !retired(&row).contains(&name.as_str()));
+        }
+        assert_eq!((row.retired.len(), retired(&row)[0]), (MOST_RETIRED, "38"));
+        assert!(row.versions.len() <= MOST_RETIRED + EARLIER_VERSIONS + 3, "{}", row.versions.len());
+        replace(&mut row, 50, |row| {
+            row.reject_canary();
+            Vec::new()
+        });
+        assert_eq!(retired(&row)[0], "39");
+    }
+
     /// A change of a row.
     #[derive(Debug, Clone)]
     enum Step {
@@ -497,9 +558,11 @@ mod tests {
         let mut row = ComponentRow::new("a");
         row.serve(version("2"));
         row.start_canary(version("2"), run("2"));
+        row.retired = vec![RetiredVersion { sha256: "1".into(), at: 7 }];
         let document = RawDocumentBuf::try_from(&doc! {
             "_id": "a", "serving": "2", "canary": run("2").document(),
             "versions": [doc! { "sha256": "2", "version": "1", "at": date(1) }], "history": ["2"],
+            "retired": [doc! { "sha256": "1", "at": date(7) }],
         });
         assert_eq!(ComponentRow::read(&document.unwrap()), Some(row));
         let mut row = ComponentRow::new("a");
