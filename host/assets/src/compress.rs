@@ -96,7 +96,7 @@ mod tests {
         assert!(!is_gzip_of(&[gzip.as_slice(), b"x"].concat(), file), "something behind it");
     }
 
-    /// Attack (decompression bomb): a compressed form that becomes much more than its file. Outcome: refused after the bytes
+    /// Attack (API4): a compressed form that becomes much more than its file. Outcome: refused after the bytes
     /// of the file.
     #[test]
     fn a_form_that_becomes_more_is_refused() {

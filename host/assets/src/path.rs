@@ -58,7 +58,7 @@ pub(super) fn is_page(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Attack (path traversal): paths of files that lead out of a folder, or that are a second way to write one. Outcome: the
+    /// Attack (traversal): paths of files that lead out of a folder, or that are a second way to write one. Outcome: the
     /// component is refused.
     #[test]
     fn a_path_is_written_in_one_way() {

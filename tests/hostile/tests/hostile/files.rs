@@ -25,7 +25,7 @@ async fn answered(url: &str, method: &str, path: &str, lines: &str) -> (u16, Str
     (status, String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Attack (path traversal): `..` in every spelling, escapes of slashes, backslashes, NUL, broken and double escapes, absolute
+/// Attack (traversal): `..` in every spelling, escapes of slashes, backslashes, NUL, broken and double escapes, absolute
 /// URLs, in paths of files and below a fallback. Outcome: 404, or 400 where it is no HTTP; never a file of the system, and never
 /// the page of a fallback.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
