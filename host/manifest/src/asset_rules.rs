@@ -1,16 +1,14 @@
 //! `[assets]` of a manifest: the folder with a component's files, where they are served, and with which headers. It parses and
-//! checks them; the files themselves are in a section of their own, which it reads with the crate `assets`.
+//! checks them, and touches nothing else.
 
 use std::collections::BTreeMap;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use assets::{Assets, Rules, SECTION, check_path};
+use assets::{Rules, check_path};
 
-use crate::section::sections;
 use crate::source_span::{Problem, at};
-use crate::{Manifest, ManifestError};
 
 /// The longest prefix, and the most fallbacks and headers.
 const MAX_PREFIX: usize = 256;
@@ -21,13 +19,13 @@ const MAX_VALUE: usize = 4 << 10;
 
 /// The headers of every file, unless the manifest has another value for one: a page runs scripts of its own origin alone, is in
 /// no frame, and no other site is told where its visitor was.
-const DEFAULTS: [(HeaderName, &str); 3] = [
+const DEFAULTS: [(&str, &str); 3] = [
     (
-        header::CONTENT_SECURITY_POLICY,
+        "content-security-policy",
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     ),
-    (header::REFERRER_POLICY, "same-origin"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
 ];
 
 /// The headers that a manifest may set for its files: all others are the host's own, or hold for the whole origin.
@@ -107,39 +105,16 @@ impl AssetRules {
     }
 
     /// Where the files are served, and with which headers.
-    fn rules(&self) -> Rules {
+    pub(super) fn rules(&self) -> Rules {
         let own = self.headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::try_from(name.as_str()).ok()?, HeaderValue::try_from(value.as_str()).ok()?))
         });
-        let is_default = |name: &HeaderName| !self.headers.contains_key(name.as_str());
-        let defaults = DEFAULTS.iter().filter(|(name, _)| is_default(name));
-        let defaults = defaults.map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        let defaults = DEFAULTS.iter().filter(|(name, _)| !self.headers.contains_key(*name));
+        let defaults = defaults.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         Rules {
             prefix: self.prefix.clone(),
             fallback: self.fallback.iter().map(|(under, file)| (under.clone(), file.clone())).collect(),
             headers: defaults.chain(own).collect(),
-        }
-    }
-}
-
-/// The files of a component with this manifest; none where it has no `[assets]`.
-///
-/// # Errors
-/// The manifest and the component do not fit, or the section is refused.
-pub fn assets_of_component(wasm: &[u8], manifest: &Manifest) -> Result<Option<Assets>, ManifestError> {
-    let wrong = |why: &str| Err(ManifestError::Assets(why.to_owned()));
-    // One that is nested is of what the component was made of, and is not served.
-    let mut top = sections(wasm, SECTION)?.into_iter().filter(|(depth, _)| *depth == 0).map(|(_, data)| data);
-    match (&manifest.assets, top.next(), top.next()) {
-        (None, None, _) => Ok(None),
-        (_, Some(_), Some(_)) => wrong("there are two such sections"),
-        (None, Some(_), None) => wrong("its manifest has no [assets]; add it, or build the component without files"),
-        (Some(_), None, _) => wrong(
-            "they are not in it; build it with `cargo xtask build-components`, or put them in with `devconnect bundle`",
-        ),
-        (Some(rules), Some(data), None) => {
-            let read = Assets::read(data, rules.rules());
-            read.map(Some).map_err(|error| ManifestError::Assets(error.to_string()))
         }
     }
 }
@@ -157,10 +132,11 @@ fn not_a_prefix(what: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use assets::SECTION;
     use wasm_encoder::{ComponentSection as _, CustomSection};
 
     use super::*;
-    use crate::{Bundle, BundleError};
+    use crate::{Bundle, BundleError, Manifest, ManifestError};
 
     const HEAD: &str = "[component]\nname = 'a'\nversion = '1'\n[assets]\ndir = 'dist'\n";
 
@@ -172,7 +148,7 @@ mod tests {
     fn the_defaults_are_safe() {
         let rules = with("").unwrap().rules();
         assert_eq!(rules.prefix, "/");
-        let policy = rules.headers.iter().find(|(name, _)| name == header::CONTENT_SECURITY_POLICY).unwrap();
+        let policy = rules.headers.iter().find(|(name, _)| name == "content-security-policy").unwrap();
         assert!(policy.1.to_str().unwrap().starts_with("default-src 'self';"));
         let rules = with("headers = { content-security-policy = \"default-src 'none'\", x-robots-tag = 'none' }");
         let rules = rules.unwrap().rules();

@@ -22,7 +22,7 @@ mod source_span;
 mod trigger;
 
 pub use application::{Application, ApplicationError};
-pub use asset_rules::{AssetRules, assets_of_component};
+pub use asset_rules::AssetRules;
 pub use bundle::{Bundle, BundleError};
 pub use grants::Grants;
 pub use imports::Imports;
@@ -31,4 +31,5 @@ pub use manifest::{About, Manifest, ManifestError, SECTION};
 pub use openapi::Description;
 pub use permissions::Difference;
 pub use schedule::{Cron, ScheduleTrigger};
+pub use section::assets_of_component;
 pub use trigger::{BodyRule, EventTrigger, From, HttpTrigger, Method, PresenceTrigger, SessionRule, SocketTrigger};

@@ -14,9 +14,9 @@ use crate::http::reply::{ErrorReply, Reply};
 use registry::FoundFile;
 
 /// What is at a path with a hash in its name never changes.
-const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const FOREVER: &str = "public, max-age=31536000, immutable";
 /// Everything else may change with the next version: a client asks each time whether it has the current one.
-const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
+const ASK_EACH_TIME: &str = "no-cache";
 
 /// The decoded path of a URL, where it is written as clients write it. A slash or a backslash in an escape, a control character
 /// or what is no UTF-8 is the path of no file: others on the way may read it as another path.
@@ -44,7 +44,8 @@ pub(super) fn answer(found: &FoundFile, is_head: bool, asked: &HeaderMap) -> Res
     headers.extend(found.assets.headers().iter().cloned());
     headers.insert(header::ETAG, form.etag.clone());
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(header::CACHE_CONTROL, if asset.hashed { FOREVER } else { ASK_EACH_TIME });
+    let kept = if asset.hashed { FOREVER } else { ASK_EACH_TIME };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|tags| is_known(Some(tags), &form.etag)) {
         return Ok(Reply::of_file(StatusCode::NOT_MODIFIED, headers, Bytes::new()));
     }
