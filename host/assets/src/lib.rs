@@ -143,7 +143,7 @@ impl Assets {
     pub fn read(section: &[u8], rules: Rules) -> Result<Self, AssetsError> {
         let files: Vec<Arc<Asset>> = section::read(section)?.into_iter().map(Arc::new).collect();
         let Rules { prefix, fallback, headers } = rules;
-        let mut paths = HashMap::with_capacity(files.len());
+        let mut paths: HashMap<Arc<str>, Entry> = HashMap::with_capacity(files.len());
         let mut add = |path: String, entry| match paths.insert(Arc::from(path.as_str()), entry) {
             None => Ok(()),
             Some(_) => Err(AssetsError::new(format!("two files are served at {path:?}"))),
@@ -185,7 +185,7 @@ impl Assets {
             return None;
         }
         let (under, file) = self.fallback.iter().find(|(under, _)| is_below(path, under))?;
-        Some((under, self.files.get(*file)?))
+        Some((under.as_str(), self.files.get(*file)?))
     }
 
     /// The paths of the URLs of all files, and of the folders with an `index.html`.

@@ -200,12 +200,13 @@ mod tests {
         assert!(bundle.assets.unwrap().find("/a.js").is_some());
         let without = "[component]\nname = 'a'\nversion = '1'\n";
         assert!(component(&[], without).unwrap().assets.is_none());
+        let with_fallback = format!("{HEAD}fallback = {{ '/' = 'b.html' }}");
         for (sections, manifest, why) in [
             (vec![], HEAD, "they are not in it"),
             (vec![section.as_slice()], without, "its manifest has no [assets]"),
             (vec![section.as_slice(), section.as_slice()], HEAD, "there are two"),
             (vec![b"x".as_slice()], HEAD, "does not begin as one"),
-            (vec![section.as_slice()], &format!("{HEAD}fallback = {{ '/' = 'b.html' }}"), "which is not there"),
+            (vec![section.as_slice()], with_fallback.as_str(), "which is not there"),
         ] {
             match component(&sections, manifest) {
                 Err(BundleError::Manifest { why: error, .. }) => {
