@@ -154,7 +154,11 @@ struct MetricsSources {
 async fn scrape(State(MetricsSources { metrics, lags, registry }): State<MetricsSources>) -> impl IntoResponse {
     // When the log does not answer, the other metrics are sent without the lag; the store's state shows that the log is down.
     let lags = tokio::time::timeout(LAG_TIMEOUT, lags.read()).await.ok().and_then(Result::ok).unwrap_or_default();
-    let kept = Kept { functions: registry.engine().functions(), spares: registry.spares() };
+    let kept = Kept {
+        functions: registry.engine().functions(),
+        spares: registry.spares(),
+        assets: [("loaded", registry.engine().asset_bytes()), ("replaced", registry.retired_bytes())],
+    };
     let text = metrics.render(&lags, &registry.engine().totals(), kept);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

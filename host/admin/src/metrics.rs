@@ -34,6 +34,9 @@ const RESIDENT: &str = "process_resident_memory_bytes";
 /// What limits refused, by what it was and which limit was reached.
 const REFUSED: &str = "devconnect_refused_total";
 
+/// Bytes in memory of the files of components: of versions that are loaded, and of replaced ones.
+const ASSETS: &str = "devconnect_asset_bytes";
+
 /// What was deleted because it was older than it is kept, by what it was.
 const DELETED: &str = "devconnect_deleted_total";
 
@@ -50,6 +53,8 @@ const SPARE_BYTES: &str = "devconnect_spare_bytes";
 pub(super) struct Kept {
     pub(super) functions: FunctionFigures,
     pub(super) spares: SpareFigures,
+    /// Bytes of files, by the kind of versions that have them.
+    pub(super) assets: [(&'static str, usize); 2],
 }
 
 pub(super) struct Metrics {
@@ -93,7 +98,8 @@ impl Metrics {
             describe_counter!(FUNCTIONS, Unit::Count, "functions of deployed components, compiled or reused");
             describe_gauge!(FUNCTION_CACHE, Unit::Bytes, "memory of compiled functions for later deploys");
             describe_gauge!(SPARES, Unit::Count, "versions out of service that are ready for a rollback");
-            describe_gauge!(SPARE_BYTES, Unit::Bytes, "machine code of these versions");
+            describe_gauge!(SPARE_BYTES, Unit::Bytes, "machine code and files of these versions");
+            describe_gauge!(ASSETS, Unit::Bytes, "bytes in memory of the files of components, in all forms");
             set_kept(kept);
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
@@ -122,12 +128,15 @@ impl Metrics {
     }
 }
 
-fn set_kept(Kept { functions, spares }: Kept) {
+fn set_kept(Kept { functions, spares, assets }: Kept) {
     counter!(FUNCTIONS, "how" => "compiled").absolute(functions.compiled);
     counter!(FUNCTIONS, "how" => "reused").absolute(functions.reused);
     gauge!(FUNCTION_CACHE).set(functions.bytes as f64);
     gauge!(SPARES).set(spares.versions as f64);
     gauge!(SPARE_BYTES).set(spares.bytes as f64);
+    for (versions, bytes) in assets {
+        gauge!(ASSETS, "versions" => versions).set(bytes as f64);
+    }
 }
 
 /// What the host holds. A series is left out where the system does not say.
@@ -166,7 +175,8 @@ mod tests {
 
     fn kept() -> Kept {
         let functions = FunctionFigures { bytes: 1, functions: 2, reused: 3, compiled: 4 };
-        Kept { functions, spares: SpareFigures { versions: 5, bytes: 6 } }
+        let spares = SpareFigures { versions: 5, bytes: 6 };
+        Kept { functions, spares, assets: [("loaded", 7), ("replaced", 8)] }
     }
 
     #[test]
@@ -178,6 +188,8 @@ mod tests {
             "devconnect_function_cache_bytes 1",
             "devconnect_spare_versions 5",
             "devconnect_spare_bytes 6",
+            r#"devconnect_asset_bytes{versions="loaded"} 7"#,
+            r#"devconnect_asset_bytes{versions="replaced"} 8"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
         }
@@ -203,6 +215,7 @@ mod tests {
         assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_refused_total{what="connection",why="silent"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_deleted_total{what="events"} 3"#), "{text}");
+        assert!(text.contains(r#"devconnect_asset_bytes{versions="loaded"} 7"#), "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod admission;
 mod aot;
+mod asset_memory;
 pub mod bindings;
 mod build;
 mod compile;
@@ -24,6 +25,7 @@ mod wasi;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use assets::Assets;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -38,6 +40,7 @@ pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, End, Failure, Outcome, Said};
 pub use state::{Call, CookieChange, Shared, State};
 
+use asset_memory::{AssetMemory, AssetShare};
 use compile::Compiler;
 use cpu_use::CpuUse;
 use manifest::{Bundle, Description, Limits, Manifest};
@@ -63,6 +66,17 @@ pub enum EngineError {
         /// The operator's value.
         most: u32,
     },
+    /// Its files are more than this host has memory for.
+    #[error(
+        "its files have {} KiB in memory, and all files of this host at most {} MiB (engine.asset-mib in devconnect.toml)",
+        .bytes.div_ceil(1024), .most >> 20
+    )]
+    Assets {
+        /// The bytes of its files, in all forms.
+        bytes: usize,
+        /// The operator's value, in bytes.
+        most: usize,
+    },
     /// It imports an interface that this host does not have.
     #[error("it imports what this host does not have: {0}")]
     Imports(String),
@@ -87,6 +101,8 @@ pub struct Engine {
     compiler: Compiler,
     cpu_use: Arc<CpuUse>,
     ceilings: Limits,
+    asset_memory: AssetMemory,
+    most_assets: usize,
     pooled: bool,
     totals: Mutex<BTreeMap<String, Arc<Counts>>>,
 }
@@ -97,6 +113,8 @@ pub struct Loaded {
     pub manifest: Arc<Manifest>,
     /// What it says of its routes.
     pub description: Arc<Description>,
+    /// Its files.
+    pub assets: Option<Arc<Assets>>,
     /// The hex SHA-256 of its file, which is its version for the host.
     pub sha256: String,
     /// Its calls since it was loaded.
@@ -111,6 +129,8 @@ pub struct Loaded {
     code_bytes: usize,
     /// Its machine code, until it is in the code cache.
     unsaved: Arc<Mutex<Option<MachineCode<'static>>>>,
+    /// Frees the memory of its files with the last version that has them.
+    asset_share: Arc<AssetShare>,
 }
 
 impl Loaded {
@@ -125,17 +145,20 @@ impl Loaded {
         self.manifest.grants.sessions.contains(&capability::sessions::SessionUse::Open)
     }
 
-    /// The bytes of its machine code in memory.
-    pub fn code_bytes(&self) -> usize {
-        self.code_bytes
+    /// The bytes that it holds in memory: its machine code and its files.
+    pub fn held_bytes(&self) -> usize {
+        self.code_bytes.saturating_add(self.assets.as_ref().map_or(0, |assets| assets.held()))
     }
 
     /// The same version before its first call, with the same machine code: what is served once this one is out of service.
     pub fn anew(&self) -> Self {
-        let Self { manifest, description, sha256, total, exports, name, code_bytes, unsaved, .. } = self;
+        let Self {
+            manifest, description, assets, sha256, total, exports, name, code_bytes, unsaved, asset_share, ..
+        } = self;
         Self {
             manifest: manifest.clone(),
             description: description.clone(),
+            assets: assets.clone(),
             sha256: sha256.clone(),
             counts: Arc::default(),
             total: total.clone(),
@@ -144,6 +167,7 @@ impl Loaded {
             name: name.clone(),
             code_bytes: *code_bytes,
             unsaved: unsaved.clone(),
+            asset_share: asset_share.clone(),
         }
     }
 
@@ -192,7 +216,22 @@ impl Engine {
         let limits = AdmissionOptions { running: options.instances, ..options.admission };
         let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
         let (ceilings, totals, compiler) = (options.ceilings, Mutex::default(), Compiler::new(compiling, pooled));
-        Ok(Self { wasm, linker, shared, admission, idle_pool, cache, compiler, cpu_use, ceilings, pooled, totals })
+        let (asset_memory, most_assets) = (AssetMemory::default(), options.asset_bytes);
+        Ok(Self {
+            wasm,
+            linker,
+            shared,
+            admission,
+            idle_pool,
+            cache,
+            compiler,
+            cpu_use,
+            ceilings,
+            asset_memory,
+            most_assets,
+            pooled,
+            totals,
+        })
     }
 
     /// Admits calls: a call enters there before it is invoked.
@@ -203,6 +242,11 @@ impl Engine {
     /// Whether instances come from the pool.
     pub fn pooled(&self) -> bool {
         self.pooled
+    }
+
+    /// The bytes in memory of the files of all loaded versions.
+    pub fn asset_bytes(&self) -> usize {
+        self.asset_memory.held()
     }
 
     /// The calls of each component by outcome, over all its versions since the host started.
@@ -246,10 +290,13 @@ impl Engine {
     ///
     /// Compiling takes tens of milliseconds per 100 KB: call it off the request path.
     pub fn load(&self, bundle: &Bundle) -> Result<Loaded, EngineError> {
-        let Bundle { manifest, description, sha256, wasm } = bundle;
+        let Bundle { manifest, description, assets, sha256, wasm } = bundle;
         if let Some((name, requested, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, requested, most });
         }
+        let bytes = assets.as_ref().map_or(0, |assets| assets.held());
+        let most = self.most_assets;
+        let asset_share = self.asset_memory.take(bytes, most).ok_or(EngineError::Assets { bytes, most })?;
         let (component, unsaved) = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, sha256)) {
             Some(component) => (component, None),
             None => self.compile(&manifest.component.name, wasm)?,
@@ -260,6 +307,7 @@ impl Engine {
         Ok(Loaded {
             manifest: manifest.clone(),
             description: description.clone(),
+            assets: assets.clone(),
             sha256: sha256.clone(),
             counts: Arc::default(),
             total,
@@ -268,6 +316,7 @@ impl Engine {
             name: manifest.component.name.as_str().into(),
             code_bytes: image.end.addr().saturating_sub(image.start.addr()),
             unsaved: Arc::new(Mutex::new(unsaved)),
+            asset_share: Arc::new(asset_share),
         })
     }
 

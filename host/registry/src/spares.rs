@@ -1,6 +1,6 @@
 //! Spares: versions that are out of service and ready to be called. A rollback to one loads nothing.
 //!
-//! They are bounded in number and in bytes of machine code; the one that went out of service first is dropped first. Touches no
+//! They are bounded in number and in bytes of machine code and files; the one that went out of service first is dropped first. Touches no
 //! store.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many there are at most, of all components together.
 const SPARES: usize = 64;
-/// The most bytes of machine code of all of them.
+/// The most bytes of machine code and files of all of them.
 const SPARE_BYTES: usize = 64 << 20;
 
 /// Versions by their hashes, the oldest first.
@@ -20,12 +20,12 @@ struct Spare<T> {
     version: T,
 }
 
-/// How many versions there are, and their machine code.
+/// How many versions there are, and their machine code and files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpareFigures {
     /// How many.
     pub versions: usize,
-    /// The bytes of their machine code.
+    /// The bytes of their machine code and files.
     pub bytes: usize,
 }
 

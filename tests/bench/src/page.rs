@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::report::Report;
 use crate::{
-    chat, density, deploys, events, growth, http, invoke, login, machine, memory, print, queries, sessions, show,
-    sockets, writes,
+    chat, density, deploys, events, files, growth, http, invoke, login, machine, memory, print, queries, sessions,
+    show, sockets, writes,
 };
 
 /// Where the figures go, in the workspace.
@@ -30,6 +30,7 @@ pub(crate) fn write(real: bool, against: &[String], json: bool) -> anyhow::Resul
         page.report(&memory::measure(real)?)?;
         page.report(&deploys::measure(real)?)?;
     }
+    page.report(&files::measure()?)?;
     page.figures("invoke", &invoke::measure()?)?;
     page.figures("events", &events::measure()?)?;
     page.figures("sockets", &sockets::measure(10_000, 2_000)?)?;
