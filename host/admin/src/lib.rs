@@ -155,7 +155,10 @@ struct MetricsSources {
 async fn scrape(State(MetricsSources { metrics, lags, engine }): State<MetricsSources>) -> impl IntoResponse {
     // When the log does not answer, the other metrics are sent without the lag; the store's state shows that the log is down.
     let lags = tokio::time::timeout(LAG_TIMEOUT, lags.read()).await.ok().and_then(Result::ok).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render(&lags, &engine.totals()))
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        metrics.render(&lags, &engine.totals(), &engine.shared().capabilities.fetch.counts()),
+    )
 }
 
 async fn not_found() -> ErrorResponse {

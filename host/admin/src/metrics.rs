@@ -7,6 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge, with_local
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::lag::Lag;
+use capability::fetch;
 use capability::health::Health;
 use capability::health::Store;
 use capability::refusals::{Refusal, Refusals};
@@ -22,6 +23,11 @@ const CALLS: &str = "devconnect_calls_total";
 const RUNNING: &str = "devconnect_calls_running";
 /// Events of a partition that a component has not finished.
 const CONSUMER_LAG: &str = "devconnect_consumer_lag";
+
+/// Requests of a component to servers of others, by outcome.
+const FETCHES: &str = "devconnect_fetches_total";
+/// How long those took together.
+const FETCH_SECONDS: &str = "devconnect_fetch_seconds";
 
 /// Open connections of a listener.
 const CONNECTIONS: &str = "devconnect_connections";
@@ -53,8 +59,13 @@ impl Metrics {
         Self { stores, refusals, deleted, listeners }
     }
 
-    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
-    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)]) -> String {
+    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` and `fetches` have the counts of each component.
+    pub(super) fn render(
+        &self,
+        lags: &[Lag],
+        calls: &[(String, Arc<Counts>)],
+        fetches: &[(String, Arc<fetch::Counts>)],
+    ) -> String {
         // A new recorder for each scrape, so that a series that no longer exists is not sent again.
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
@@ -62,6 +73,12 @@ impl Metrics {
             describe_gauge!(CONSUMER_LAG, Unit::Count, "events of a partition that a component has not finished");
             describe_counter!(CALLS, Unit::Count, "calls of a component that ended so, over all its versions");
             describe_gauge!(RUNNING, Unit::Count, "calls of a component that have begun and not ended");
+            describe_counter!(FETCHES, Unit::Count, "requests of a component to servers of others that ended so");
+            describe_gauge!(
+                FETCH_SECONDS,
+                Unit::Seconds,
+                "how long a component's requests to servers of others took together"
+            );
             describe_gauge!(CONNECTIONS, Unit::Count, "open connections of a listener");
             describe_gauge!(TASKS, Unit::Count, "tasks that have begun and not ended");
             describe_gauge!(OPEN_FILES, Unit::Count, "open file descriptors of the process");
@@ -76,6 +93,7 @@ impl Metrics {
             set_held();
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
+            fetches.iter().for_each(|(component, counts)| set_fetches(component, counts));
         });
         recorder.handle().render()
     }
@@ -131,6 +149,14 @@ fn set_calls(component: &str, counts: &Counts) {
     }
 }
 
+fn set_fetches(component: &str, counts: &fetch::Counts) {
+    gauge!(FETCH_SECONDS, "component" => component.to_owned()).set(counts.time().as_secs_f64());
+    for outcome in fetch::Outcome::ALL {
+        counter!(FETCHES, "component" => component.to_owned(), "outcome" => outcome.as_str())
+            .absolute(counts.of(outcome));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,8 +166,11 @@ mod tests {
         let store = Store::embedded("cache", "embedded (in process)");
         let deleted = Arc::new(Deleted::default());
         deleted.count("events", 3);
-        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new())
-            .render(&[], &[("c".to_owned(), Arc::default())]);
+        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new()).render(
+            &[],
+            &[("c".to_owned(), Arc::default())],
+            &[("c".to_owned(), Arc::default())],
+        );
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };
@@ -150,6 +179,8 @@ mod tests {
         }
         assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
         assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
+        assert!(text.contains(r#"devconnect_fetches_total{component="c",outcome="failed"} 0"#), "{text}");
+        assert!(text.contains(r#"devconnect_fetch_seconds{component="c"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_refused_total{what="connection",why="silent"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_deleted_total{what="events"} 3"#), "{text}");
     }
@@ -159,7 +190,7 @@ mod tests {
         let lag =
             |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, oldest: 0, end: 7 };
         let text = |finished| {
-            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[])
+            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[], &[])
         };
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));

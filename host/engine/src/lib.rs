@@ -59,6 +59,9 @@ pub enum EngineError {
         /// The operator's value.
         most: u32,
     },
+    /// A setting that its grants name has a value that they can't use.
+    #[error("its grants.fetch.settings can't be used: {0}; correct it in devconnect.toml or in the environment")]
+    Setting(String),
     /// It imports an interface that this host does not have.
     #[error("it imports what this host does not have: {0}")]
     Imports(String),
@@ -204,6 +207,7 @@ impl Engine {
         if let Some((name, requested, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, requested, most });
         }
+        manifest.grants.fetch.check_settings(&self.shared.capabilities.config).map_err(EngineError::Setting)?;
         let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, sha256)) {
             Some(component) => component,
             None => self.compile(wasm, sha256)?,
