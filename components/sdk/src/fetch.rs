@@ -27,8 +27,14 @@ impl Request {
     /// A request of any method, in upper case, to an absolute URL.
     pub fn new(method: &str, url: impl Into<String>) -> Self {
         let (headers, secret_headers, body) = (Vec::new(), Vec::new(), Vec::new());
-        let inner =
-            wit::Request { method: method.to_owned(), url: url.into(), headers, secret_headers, body, timeout_ms: None };
+        let inner = wit::Request {
+            method: method.to_owned(),
+            url: url.into(),
+            headers,
+            secret_headers,
+            body,
+            timeout_ms: None,
+        };
         Self { inner }
     }
 
