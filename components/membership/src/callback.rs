@@ -22,7 +22,6 @@ pub(crate) fn called_back(request: &Request) -> Result<Response, Error> {
         return Err(missing());
     };
     let message = match report.state {
-        State::Paid if payment.is_done => ACTIVATED,
         State::Paid => {
             payment.paid(&report, &phonepe)?;
             ACTIVATED

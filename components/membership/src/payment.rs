@@ -85,6 +85,9 @@ impl Payment {
             log::warn("the payment server's word is not about what is recorded", &fields);
             return Err(Error::bad_request("This is not the payment that was recorded; nothing was changed"));
         }
+        if self.is_done {
+            return Ok(());
+        }
         let now = clock::now();
         let mut set = doc! { "state": DONE, "paidAt": now, "updatedAt": now };
         if let Some(reference) = &report.reference {
