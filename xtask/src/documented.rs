@@ -21,10 +21,13 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {
     let application: toml::Table = read(APPLICATION)?.parse().with_context(|| format!("{APPLICATION} is no TOML"))?;
     let of_components =
         application.get("settings").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+    let tables = ["secrets", "optional-secrets", "variables"].map(|table| application.get(table));
+    let of_application = tables.into_iter().flatten().filter_map(toml::Value::as_table).flat_map(toml::Table::values);
+    let of_application = of_application.filter_map(toml::Value::as_str).map(str::to_owned);
     let in_docs = |name: &String| docs.contains(&format!("`{name}`")) || docs.contains(&format!("`{name}{{"));
     let is_set = |name: &String| docs.lines().any(|line| key(line) == Some(name.as_str()));
     let metrics = metrics(&read(METRICS)?).into_iter().filter(|name| !in_docs(name));
-    let variables = variables(&config).into_iter().filter(|name| !in_docs(name));
+    let variables = variables(&config).into_iter().chain(of_application).filter(|name| !in_docs(name));
     let settings = settings(&config).into_iter().filter(|name| !is_set(name));
     let of_components = of_components.filter(|name| !in_docs(name)).cloned();
     let missing = [

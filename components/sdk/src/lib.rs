@@ -59,6 +59,7 @@ pub mod config;
 pub mod documents;
 pub mod event;
 pub mod events;
+pub mod fetch;
 pub mod http;
 pub mod json;
 pub mod log;

@@ -1,5 +1,5 @@
-//! HMAC-SHA-256 under a secret that the host keeps: a component names the secret and never sees it.
-//! The manifest grants each secret by name.
+//! Signatures under a secret that the host keeps: a component names the secret and never sees it.
+//! The manifest grants each secret by name. `application.toml` says how a secret signs where it is not HMAC-SHA-256.
 
 use crate::bindings::imports::signing as wit;
 

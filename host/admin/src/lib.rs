@@ -159,7 +159,9 @@ async fn scrape(State(MetricsSources { metrics, lags, registry }): State<Metrics
         spares: registry.spares(),
         assets: [("loaded", registry.engine().asset_bytes()), ("replaced", registry.retired_bytes())],
     };
-    let text = metrics.render(&lags, &registry.engine().totals(), kept);
+    let engine = registry.engine();
+    let fetches = engine.shared().capabilities.fetch.counts();
+    let text = metrics.render(&lags, &engine.totals(), &fetches, kept);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

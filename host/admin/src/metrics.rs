@@ -7,6 +7,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge, with_local
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::lag::Lag;
+use capability::fetch;
 use capability::health::Health;
 use capability::health::Store;
 use capability::refusals::{Refusal, Refusals};
@@ -23,6 +24,11 @@ const CALLS: &str = "devconnect_calls_total";
 const RUNNING: &str = "devconnect_calls_running";
 /// Events of a partition that a component has not finished.
 const CONSUMER_LAG: &str = "devconnect_consumer_lag";
+
+/// Requests of a component to servers of others, by outcome.
+const FETCHES: &str = "devconnect_fetches_total";
+/// How long those took together.
+const FETCH_SECONDS: &str = "devconnect_fetch_seconds";
 
 /// Open connections of a listener.
 const CONNECTIONS: &str = "devconnect_connections";
@@ -74,8 +80,14 @@ impl Metrics {
         Self { stores, refusals, deleted, listeners }
     }
 
-    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
-    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)], kept: Kept) -> String {
+    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` and `fetches` have the counts of each component.
+    pub(super) fn render(
+        &self,
+        lags: &[Lag],
+        calls: &[(String, Arc<Counts>)],
+        fetches: &[(String, Arc<fetch::Counts>)],
+        kept: Kept,
+    ) -> String {
         // A new recorder for each scrape, so that a series that no longer exists is not sent again.
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
@@ -83,6 +95,12 @@ impl Metrics {
             describe_gauge!(CONSUMER_LAG, Unit::Count, "events of a partition that a component has not finished");
             describe_counter!(CALLS, Unit::Count, "calls of a component that ended so, over all its versions");
             describe_gauge!(RUNNING, Unit::Count, "calls of a component that have begun and not ended");
+            describe_counter!(FETCHES, Unit::Count, "requests of a component to servers of others that ended so");
+            describe_gauge!(
+                FETCH_SECONDS,
+                Unit::Seconds,
+                "how long a component's requests to servers of others took together"
+            );
             describe_gauge!(CONNECTIONS, Unit::Count, "open connections of a listener");
             describe_gauge!(TASKS, Unit::Count, "tasks that have begun and not ended");
             describe_gauge!(OPEN_FILES, Unit::Count, "open file descriptors of the process");
@@ -103,6 +121,7 @@ impl Metrics {
             set_kept(kept);
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
+            fetches.iter().for_each(|(component, counts)| set_fetches(component, counts));
         });
         recorder.handle().render()
     }
@@ -169,6 +188,14 @@ fn set_calls(component: &str, counts: &Counts) {
     }
 }
 
+fn set_fetches(component: &str, counts: &fetch::Counts) {
+    gauge!(FETCH_SECONDS, "component" => component.to_owned()).set(counts.time().as_secs_f64());
+    for outcome in fetch::Outcome::ALL {
+        counter!(FETCHES, "component" => component.to_owned(), "outcome" => outcome.as_str())
+            .absolute(counts.of(outcome));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +208,8 @@ mod tests {
 
     #[test]
     fn what_is_kept_for_deploys_and_rollbacks_is_told() {
-        let text = Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[], &[], kept());
+        let text =
+            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[], &[], &[], kept());
         for line in [
             r#"devconnect_compiled_functions_total{how="reused"} 3"#,
             r#"devconnect_compiled_functions_total{how="compiled"} 4"#,
@@ -203,6 +231,7 @@ mod tests {
         let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new()).render(
             &[],
             &[("c".to_owned(), Arc::default())],
+            &[("c".to_owned(), Arc::default())],
             kept(),
         );
         let line = |state| {
@@ -213,6 +242,8 @@ mod tests {
         }
         assert!(!text.contains("devconnect_consumer_lag{"), "{text}");
         assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
+        assert!(text.contains(r#"devconnect_fetches_total{component="c",outcome="failed"} 0"#), "{text}");
+        assert!(text.contains(r#"devconnect_fetch_seconds{component="c"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_refused_total{what="connection",why="silent"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_deleted_total{what="events"} 3"#), "{text}");
         assert!(text.contains(r#"devconnect_asset_bytes{versions="loaded"} 7"#), "{text}");
@@ -223,11 +254,8 @@ mod tests {
         let lag =
             |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, oldest: 0, end: 7 };
         let text = |finished| {
-            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(
-                &[lag(finished)],
-                &[],
-                kept(),
-            )
+            let metrics = Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new());
+            metrics.render(&[lag(finished)], &[], &[], kept())
         };
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));

@@ -15,6 +15,7 @@ pub mod clocks;
 pub mod deletion;
 pub mod documents;
 pub mod events;
+pub mod fetch;
 pub mod files;
 pub mod generations;
 pub mod health;
@@ -86,6 +87,8 @@ pub struct Capabilities {
     pub passwords: passwords::Passwords,
     /// Secrets for use.
     pub signing: signing::Signing,
+    /// Requests to servers of others.
+    pub fetch: fetch::Fetch,
     /// The operator's settings.
     pub config: settings::Settings,
     /// The time.

@@ -12,6 +12,7 @@ use lettre::message::Mailbox;
 use reqwest::Url;
 use serde::Deserialize;
 
+use capability::fetch;
 use capability::retention::Retention;
 use engine::{AdmissionOptions, EngineOptions};
 use manifest::Limits;
@@ -81,6 +82,8 @@ pub struct Config {
     pub smtp: Option<Address>,
     /// `MAIL_FROM`: the sender of mails; none: a mailbox of this machine.
     pub mail_from: Option<Mailbox>,
+    /// The limits of requests to servers of others.
+    pub fetch: fetch::Options,
     /// Settings for components.
     pub settings: BTreeMap<String, String>,
 }
@@ -101,6 +104,7 @@ struct File {
     components: ComponentsFile,
     limits: LimitsFile,
     retention: RetentionFile,
+    fetch: FetchFile,
     settings: BTreeMap<String, String>,
 }
 
@@ -271,6 +275,32 @@ impl LimitsFile {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct FetchFile {
+    time_ms: Option<u64>,
+    response_kib: Option<usize>,
+    per_call: Option<u32>,
+    per_component: Option<usize>,
+    in_flight: Option<usize>,
+    private: Vec<fetch::Network>,
+}
+
+impl FetchFile {
+    fn options(self) -> fetch::Options {
+        let default = fetch::Options::default();
+        let places = |given: Option<usize>, default| given.map_or(default, |places| places.clamp(1, 10_000));
+        fetch::Options {
+            time: self.time_ms.map_or(default.time, |millis| Duration::from_millis(millis.clamp(1, 300_000))),
+            response: self.response_kib.map_or(default.response, |kib| kib.clamp(1, 16 << 10) << 10),
+            per_call: self.per_call.unwrap_or(default.per_call),
+            per_component: places(self.per_component, default.per_component),
+            in_flight: places(self.in_flight, default.in_flight),
+            private: self.private,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct DocumentsFile {
     refuse_scans: bool,
 }
@@ -344,6 +374,7 @@ impl Config {
             kafka,
             smtp: environment("SMTP_URL").map(Address),
             mail_from: environment("MAIL_FROM").or(file.mail_from).map(|text| mailbox(&text)).transpose()?,
+            fetch: file.fetch.options(),
             settings: file.settings,
         })
     }
@@ -557,6 +588,20 @@ mod tests {
         assert_eq!(parse("", &[]).unwrap().engine.ceilings, Limits::MOST);
         let ceilings = parse("[limits]\ncpu-ms = 100", &[]).unwrap().engine.ceilings;
         assert_eq!(ceilings, Limits { cpu_ms: 100, ..Limits::MOST });
+    }
+
+    #[test]
+    fn an_operator_says_how_much_is_fetched_and_which_private_addresses_are_meant() {
+        assert_eq!(parse("", &[]).unwrap().fetch, fetch::Options::default());
+        let text = "[fetch]\ntime-ms = 500\nresponse-kib = 0\nper-call = 2\nin-flight = 0\nprivate = ['10.0.0.7']";
+        let options = parse(text, &[]).unwrap().fetch;
+        assert_eq!((options.time, options.response), (Duration::from_millis(500), 1 << 10));
+        assert_eq!((options.per_call, options.per_component, options.in_flight), (2, 50, 1));
+        assert_eq!(options.private, ["10.0.0.7".parse().unwrap()]);
+        let error = parse("[fetch]\nprivate = ['0.0.0.0/0']", &[]).unwrap_err().to_string();
+        assert!(error.contains("is too wide"), "{error}");
+        let error = parse("[fetch]\ntime-mss = 1", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `time-ms`?"), "{error}");
     }
 
     #[test]

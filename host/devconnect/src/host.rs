@@ -12,12 +12,13 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, ConfigError};
 use crate::housekeeping::Housekeeping;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, Variables};
 use crate::stores::{self, OpenError, Stores};
 use admin::Operated;
 use capability::clocks::{Clock, System};
 use capability::documents::{Counted, Effect, StoreCalls, Write};
 use capability::events::{EventLog, Relay};
+use capability::fetch::{Fetch, Transport};
 use capability::generations::Generations;
 use capability::health::Store;
 use capability::hosts::Peers;
@@ -28,13 +29,14 @@ use capability::pending_invalidations::{PendingInvalidations, Stale};
 use capability::retention::Retention;
 use capability::sessions::{Keys, Sessions};
 use capability::settings::Settings;
-use capability::signing::Signing;
+use capability::signing::{Key, Signing};
 use capability::sockets::Sockets;
 use capability::{Capabilities, documents, files};
 use engine::{CodeCache, Compiling, Engine, EngineError, Shared};
 use manifest::{Application, ApplicationError};
 use registry::deploy::Deployments;
 use registry::{DeployError, Registry};
+use store_http::HttpTransport;
 use store_mongodb::MongoDb;
 use trigger::event::EventTrigger;
 use trigger::http::{HttpTrigger, OriginRules, Site, origin_of};
@@ -99,6 +101,10 @@ pub struct HostOptions {
     pub calls: Option<Arc<StoreCalls>>,
     /// The folder of the code cache and its key; none: in the data folder or, without one, no code cache.
     pub code: Option<PathBuf>,
+    /// Sends requests of components to servers of others; none: over the network.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// The variables of the environment that `application.toml` names.
+    pub variables: Variables,
 }
 
 impl HostOptions {
@@ -116,6 +122,8 @@ impl HostOptions {
             compiling: Compiling::Here,
             calls: None,
             code: None,
+            transport: None,
+            variables: Variables::default(),
         }
     }
 }
@@ -156,6 +164,8 @@ impl Host {
             compiling,
             calls,
             code: code_folder,
+            transport,
+            variables,
         } = options;
         if let Some(data) = &data {
             let unusable = |why: std::io::Error| {
@@ -164,7 +174,8 @@ impl Host {
             files::take(data).map_err(unusable)?;
         }
         let application = Application::read(&components)?;
-        let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production);
+        let given = settings(&config, &application, &variables)?;
+        let secrets = Secrets::new(data.as_ref().map(|data| data.join("secrets")), config.production).of(variables);
         let (session_secret, signing) = given_secrets(&secrets, &application)?;
         let Stores { cache, documents, checked, unprepared, events, relay, leases, broadcast, mailer, all } =
             Stores::open(&config, &application, data.clone(), &clock)?;
@@ -195,6 +206,10 @@ impl Host {
             None => Arc::new(server.engine()),
             Some((redis, messages)) => Arc::new(SocketsOfHosts::new(server.engine(), redis, messages)),
         });
+        let transport = match transport {
+            Some(transport) => transport,
+            None => Arc::new(HttpTransport::new().map_err(HostError::System)?),
+        };
         let capabilities = Capabilities {
             cache,
             documents: counted(checked),
@@ -204,7 +219,8 @@ impl Host {
             invalidations,
             passwords: Passwords::new(passwords).map_err(|error| HostError::System(error.to_string()))?,
             signing: Signing::new(signing),
-            config: Settings::new(&application.settings, &settings(&config)),
+            fetch: Fetch::new(transport, config.fetch.clone()),
+            config: Settings::new(&application.settings, &given),
             clock,
             refusals: Arc::default(),
             deleted: Arc::default(),
@@ -419,27 +435,38 @@ impl Preparation {
     }
 }
 
-/// The operator's settings, and the public URL, which components need for links.
-fn settings(config: &Config) -> BTreeMap<String, String> {
+/// The operator's settings, those of variables before those of the file, and the public URL, which components need for links.
+fn settings(
+    config: &Config,
+    application: &Application,
+    variables: &Variables,
+) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut settings = config.settings.clone();
+    for (name, variable) in &application.variables {
+        let Some(value) = variables.get(variable) else { continue };
+        let value = value.into_string().map_err(|_| ConfigError(format!("{variable} is no text; it takes UTF-8")))?;
+        settings.insert(name.clone(), value.trim().to_owned());
+    }
     settings.extend(config.public_url.clone().map(|url| ("public-url".to_owned(), url)));
-    settings
+    Ok(settings)
 }
 
 /// What sessions are signed with, and the application's secrets by name. Each is checked before a store is opened.
-fn given_secrets(
-    secrets: &Secrets,
-    application: &Application,
-) -> Result<(Secret, BTreeMap<String, Secret>), ConfigError> {
+fn given_secrets(secrets: &Secrets, application: &Application) -> Result<(Secret, BTreeMap<String, Key>), ConfigError> {
     let variable = &application.session.secret;
     let session = secrets.get(variable)?;
-    let of_variable = |(name, variable): (&String, &String)| Ok((name.clone(), secrets.get(variable)?));
-    let named: BTreeMap<_, _> = application.secrets.iter().map(of_variable).collect::<Result<_, ConfigError>>()?;
-    let variables = application.secrets.values().map(String::as_str);
-    let mut all: Vec<(&str, &[u8])> = variables.zip(named.values().map(|secret| secret.as_slice())).collect();
-    all.push((variable.as_str(), session.as_slice()));
+    let (mut keys, mut all) = (BTreeMap::new(), vec![(variable.as_str(), session.clone())]);
+    let own = application.secrets.iter().map(|named| (named, true));
+    for ((name, variable), required) in own.chain(application.optional_secrets.iter().map(|named| (named, false))) {
+        let secret = if required { Some(secrets.get(variable)?) } else { secrets.optional(variable)? };
+        let Some(secret) = secret else { continue };
+        all.push((variable.as_str(), secret.clone()));
+        let scheme = application.signing.get(name).copied().unwrap_or_default();
+        keys.insert(name.clone(), Key { secret, scheme });
+    }
+    let all: Vec<(&str, &[u8])> = all.iter().map(|(variable, secret)| (*variable, secret.as_slice())).collect();
     secrets.check_distinct(&all)?;
-    Ok((session, named))
+    Ok((session, keys))
 }
 
 fn site(config: &Config, application: &Application, stores: Arc<Vec<Store>>) -> Site {

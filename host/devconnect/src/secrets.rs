@@ -3,6 +3,8 @@
 //! A secret is passed to the code that uses it and to nothing else: no log, no error, no component. In production a secret that
 //! can be guessed is refused, wherever it comes from.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,16 +14,44 @@ use crate::config::ConfigError;
 use crate::strength::{SECRET_BYTES, TOKEN_BYTES, weakness};
 use capability::files;
 
+/// The variables of the environment that `application.toml` names.
+#[derive(Debug, Clone, Default)]
+pub enum Variables {
+    /// Those of the process.
+    #[default]
+    Process,
+    /// These and no others, for a host that tests stand on.
+    Given(BTreeMap<String, String>),
+}
+
+impl Variables {
+    /// The value of a variable; none when it is not set or empty.
+    pub(crate) fn get(&self, name: &str) -> Option<OsString> {
+        let value = match self {
+            Self::Process => std::env::var_os(name),
+            Self::Given(given) => given.get(name).map(OsString::from),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+}
+
 /// Where secrets come from.
 pub struct Secrets {
     folder: Option<PathBuf>,
     production: bool,
+    variables: Variables,
 }
 
 impl Secrets {
     /// From the environment; in development also generated once into `folder` (none: for this process only).
     pub fn new(folder: Option<PathBuf>, production: bool) -> Self {
-        Self { folder, production }
+        Self { folder, production, variables: Variables::Process }
+    }
+
+    /// From these variables instead of those of the process.
+    #[must_use]
+    pub fn of(self, variables: Variables) -> Self {
+        Self { variables, ..self }
     }
 
     /// The secret of an environment variable. The error never contains it.
@@ -35,6 +65,16 @@ impl Secrets {
             )));
         }
         self.generated(variable)
+    }
+
+    /// The secret of a variable that may be missing. Somebody else made it, so it may be as short as a token.
+    pub fn optional(&self, variable: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigError> {
+        let Some(value) = self.variables.get(variable) else { return Ok(None) };
+        let value = Zeroizing::new(value.into_vec());
+        self.check(&value, TOKEN_BYTES, |why| {
+            format!("{variable} {why}; set it to the whole key that its maker gave, or unset it")
+        })?;
+        Ok(Some(value))
     }
 
     /// A secret that only this host needs: never read from the environment, always generated.
@@ -65,7 +105,7 @@ impl Secrets {
 
     /// The value of a variable; none when it is not set.
     fn given(&self, variable: &str, least: usize) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigError> {
-        let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+        let Some(value) = self.variables.get(variable) else { return Ok(None) };
         let value = Zeroizing::new(value.into_vec());
         self.check(&value, least, |why| format!("{variable} {why}; make one with {RECIPE}"))?;
         Ok(Some(value))
@@ -160,6 +200,20 @@ mod tests {
             let error = secrets(true).check(value.as_bytes(), SECRET_BYTES, told).unwrap_err().to_string();
             assert!(error.starts_with("A ") && error.contains(why), "{error}");
             assert!(secrets(false).check(value.as_bytes(), SECRET_BYTES, told).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_secret_of_somebody_else_may_be_missing_and_is_no_placeholder() {
+        let given = |value: &str| Variables::Given(BTreeMap::from([("KEY".to_owned(), value.to_owned())]));
+        let secrets = |value: &str| Secrets::new(None, true).of(given(value));
+        assert_eq!(secrets("").optional("KEY").unwrap(), None);
+        assert_eq!(secrets("x").optional("OTHER").unwrap(), None);
+        let uuid = "8f14e45f-ceea-467f-a1d1-6e0b2c3d9a57";
+        assert_eq!(secrets(uuid).optional("KEY").unwrap().unwrap().as_slice(), uuid.as_bytes());
+        for weak in ["hunter2", "changeme-changeme-changeme"] {
+            let error = secrets(weak).optional("KEY").unwrap_err().to_string();
+            assert!(error.starts_with("KEY ") && error.contains("its maker gave") && !error.contains(weak), "{error}");
         }
     }
 

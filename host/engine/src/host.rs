@@ -10,6 +10,7 @@ mod clocks;
 mod config;
 mod documents;
 mod events;
+mod fetch;
 mod log;
 mod mail;
 mod passwords;

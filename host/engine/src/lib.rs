@@ -77,6 +77,9 @@ pub enum EngineError {
         /// The operator's value, in bytes.
         most: usize,
     },
+    /// A setting that its grants name has a value that they can't use.
+    #[error("its grants.fetch.settings can't be used: {0}; correct it in devconnect.toml or in the environment")]
+    Setting(String),
     /// It imports an interface that this host does not have.
     #[error("it imports what this host does not have: {0}")]
     Imports(String),
@@ -294,6 +297,7 @@ impl Engine {
         if let Some((name, requested, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, requested, most });
         }
+        manifest.grants.fetch.check_settings(&self.shared.capabilities.config).map_err(EngineError::Setting)?;
         let bytes = assets.as_ref().map_or(0, |assets| assets.held());
         let most = self.most_assets;
         let asset_share = self.asset_memory.take(bytes, most).ok_or(EngineError::Assets { bytes, most })?;

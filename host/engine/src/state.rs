@@ -86,6 +86,8 @@ pub struct State {
     denied: bool,
     /// A store or the host itself did not serve the call.
     unserved: AtomicBool,
+    /// How many requests it has sent to servers of others, or tried to.
+    fetches: u32,
     /// When the call began, in milliseconds since 1970.
     begun: u64,
     /// What the call has read of the cache.
@@ -117,6 +119,7 @@ impl State {
             generation: None,
             denied: false,
             unserved: AtomicBool::new(false),
+            fetches: 0,
             begun,
             reads: Reads::begun(begun),
             called_denied: false,
@@ -167,6 +170,12 @@ impl State {
         if let Some(gathering) = &self.gathering {
             gathering.store_unavailable.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a request to a server of others; how many there are with it.
+    pub(crate) fn count_fetch(&mut self) -> u32 {
+        self.fetches = self.fetches.saturating_add(1);
+        self.fetches
     }
 
     /// Whether the call may still fill the cache with what it has read.

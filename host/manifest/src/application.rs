@@ -15,6 +15,7 @@ use capability::generations;
 use capability::pattern;
 use capability::retention::Expiry;
 use capability::sessions::SessionRules;
+use capability::signing::Scheme;
 
 /// Why an application file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +54,21 @@ pub struct Application {
     /// The secrets that components sign with, by name; the value is the environment variable.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
+    /// More of them, which come from somebody else and may be missing: then nothing is signed with them.
+    #[serde(default)]
+    pub optional_secrets: BTreeMap<String, String>,
+    /// How a secret signs, where it is not HMAC-SHA-256.
+    #[serde(default)]
+    pub signing: BTreeMap<String, Scheme>,
     /// The rules for cached values.
     #[serde(default)]
     pub cache: CacheRules,
     /// The settings for components, which the operator may override.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// The environment variables of settings, which win over the operator's file.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The application's name and version, for who reads the description of its API.
@@ -244,12 +254,18 @@ impl Application {
         }
     }
 
-    /// Checks the variables of the secrets: no component signs with a secret that is the host's own.
+    /// Checks the variables of secrets and settings: no component signs with a secret that is the host's own, or reads one as a
+    /// setting.
     fn check_secrets(&self) -> Result<(), String> {
         let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         let of_sessions = [("session.secret".to_owned(), &self.session.secret)];
-        let secrets = self.secrets.iter().map(|(name, variable)| (format!("secrets.{name}"), variable));
-        for (at, variable) in secrets.chain(of_sessions) {
+        let tables =
+            [("secrets", &self.secrets), ("optional-secrets", &self.optional_secrets), ("variables", &self.variables)];
+        let named = || {
+            let all = tables.iter().flat_map(|(table, names)| names.iter().map(move |name| (*table, name)));
+            all.map(|(table, (name, variable))| (format!("{table}.{name}"), variable))
+        };
+        for (at, variable) in named().chain(of_sessions) {
             if variable.is_empty() || !variable.bytes().all(plain) {
                 return Err(format!("{at} is {variable:?}; a variable of the environment takes A-Z, 0-9 and _"));
             }
@@ -257,12 +273,25 @@ impl Application {
         let of_host = |variable: &str| {
             variable == self.session.secret || Self::OWN_SECRETS.iter().any(|own| variable.starts_with(own))
         };
-        match self.secrets.iter().find(|(_, variable)| of_host(variable)) {
-            Some((name, variable)) => {
-                Err(format!("secrets.{name}: {variable} is the host's own; name another variable"))
-            }
-            None => Ok(()),
+        if let Some((at, variable)) = named().find(|(_, variable)| of_host(variable)) {
+            return Err(format!("{at}: {variable} is the host's own; name another variable"));
         }
+        if let Some(name) = self.optional_secrets.keys().find(|name| self.secrets.contains_key(*name)) {
+            return Err(format!("optional-secrets.{name}: there is a secret of this name in [secrets]; name it once"));
+        }
+        let is_secret = |name: &String| self.secrets.contains_key(name) || self.optional_secrets.contains_key(name);
+        if let Some(name) = self.signing.keys().find(|name| !is_secret(name)) {
+            return Err(format!("signing.{name}: there is no such secret in [secrets] or [optional-secrets]"));
+        }
+        for (name, variable) in &self.variables {
+            if !self.settings.contains_key(name) {
+                return Err(format!("variables.{name}: there is no such setting in [settings]"));
+            }
+            if self.secrets.values().chain(self.optional_secrets.values()).any(|secret| secret == variable) {
+                return Err(format!("variables.{name}: {variable} is a secret, and a setting is none"));
+            }
+        }
+        Ok(())
     }
 
     /// The schema for document stores: the collections, and those of the host's `own`.
@@ -474,6 +503,28 @@ revoked = 'r'
         for variable in ["", "s", "../jwt_secret", "A B", "A\u{e9}", "Devconnect_Admin_Token"] {
             let text = refused(&format!("[secrets]\na = '{variable}'"));
             assert!(text.contains("a variable of the environment takes A-Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_others_and_variables_of_settings_are_told_apart() {
+        let good =
+            "[settings]\nurl = ''\n[variables]\nurl = 'SHOP_URL'\n[optional-secrets]\nb = 'SHOP_KEY'\n[signing]\nb = ";
+        let application = parse(&format!("{good}'sha256-suffix'")).unwrap();
+        assert_eq!(application.signing.get("b"), Some(&Scheme::Sha256Suffix));
+        assert!(refused(&format!("{good}'md5'")).contains("unknown variant `md5`"));
+        for (lines, why) in [
+            ("[optional-secrets]\na = 'S'", "optional-secrets.a: S is the host's own"),
+            ("[optional-secrets]\na = 'a b'", "optional-secrets.a is \"a b\""),
+            ("[secrets]\na = 'A'\n[optional-secrets]\na = 'B'", "optional-secrets.a: there is a secret of this name"),
+            ("[signing]\na = 'hmac-sha256'", "signing.a: there is no such secret"),
+            ("[variables]\na = 'A'", "variables.a: there is no such setting"),
+            ("[settings]\na = ''\n[variables]\na = 'S'", "variables.a: S is the host's own"),
+            ("[settings]\na = ''\n[variables]\na = 'DEVCONNECT_ADMIN_TOKEN'", "is the host's own"),
+            ("[settings]\na = ''\n[variables]\na = 'B'\n[secrets]\nb = 'B'", "variables.a: B is a secret"),
+        ] {
+            let text = refused(lines);
+            assert!(text.contains(why), "{lines}: {text}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use capability::sessions::SessionUse;
-use capability::{cache, documents, pattern, sockets};
+use capability::{cache, documents, fetch, pattern, sockets};
 
 use crate::source_span::{Problem, at};
 use crate::trigger::SocketTrigger;
@@ -23,6 +23,8 @@ pub struct Grants {
     pub documents: documents::Grant,
     /// Topics it may publish to.
     pub events: BTreeSet<String>,
+    /// Servers of others that it may send requests to.
+    pub fetch: fetch::Grant,
     /// What it may do with sockets.
     pub sockets: sockets::Grant,
     /// What it may do with sessions.
@@ -63,6 +65,7 @@ impl Grants {
                 return Err(Problem::malformed(at!["grants", "config"], why));
             }
         }
+        self.fetch.check().map_err(|(part, why)| Problem::contradiction(at!["grants", "fetch", part], why))?;
         self.documents.check().map_err(|why| Problem::contradiction(at!["grants", "documents"], why))
     }
 }

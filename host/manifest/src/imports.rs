@@ -143,6 +143,10 @@ fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
         Permission::Passwords => &["passwords.hash", "passwords.verify"],
         Permission::Sign(_) => &["signing.sign", "signing.verify"],
         Permission::Setting(_) => &["config.get"],
+        Permission::Fetch(_)
+        | Permission::FetchSetting(_)
+        | Permission::FetchPrivate(_)
+        | Permission::FetchSecret(..) => &["fetch.send"],
         Permission::Mail => &["mail.send"],
     }
 }
@@ -217,6 +221,11 @@ mod tests {
             ("[grants]\nsigning = ['a']", "signing.sign"),
             ("[grants]\nconfig = ['a']", "config.get"),
             ("[grants]\nmail = true", "mail.send"),
+            (
+                "[grants.fetch]\nhosts = ['a.example']\nprivate = ['10.0.0.1']\nsecrets = { a = 'a.example' }",
+                "fetch.send",
+            ),
+            ("[grants.fetch]\nsettings = ['a']", "fetch.send"),
             ("[grants.sockets]\nemit = ['a']", "sockets.emit"),
             ("[grants.sockets]\nrooms = ['a']", "sockets.join"),
             ("[grants.sockets]\npresence = true", "sockets.online"),

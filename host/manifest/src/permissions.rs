@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use capability::cache::KeyAccess;
+use capability::fetch::{Network, ServerPattern};
 use capability::sessions::SessionUse;
 use capability::{Access, pattern};
 
@@ -57,6 +58,14 @@ pub(super) enum Permission<'a> {
     Sign(&'a str),
     /// Reading a setting.
     Setting(&'a str),
+    /// Sending requests to servers.
+    Fetch(&'a ServerPattern),
+    /// Sending requests to the server of a setting.
+    FetchSetting(&'a str),
+    /// Connecting to addresses that are not public.
+    FetchPrivate(&'a Network),
+    /// Sending a secret to servers.
+    FetchSecret(&'a str, &'a ServerPattern),
     /// Sending mails.
     Mail,
     /// Serving pages that run scripts on the host's origin.
@@ -88,6 +97,11 @@ impl Permission<'_> {
             (Permission::Files(this), Permission::Files(other)) => assets::is_below(other, this),
             // The component may change the file, too.
             (Permission::Fallback(this, _), Permission::Fallback(other, _)) => this == other,
+            (Permission::Fetch(this), Permission::Fetch(other)) => this.includes(other),
+            (Permission::FetchPrivate(this), Permission::FetchPrivate(other)) => this.includes(other),
+            (Permission::FetchSecret(this, servers), Permission::FetchSecret(other, others)) => {
+                this == other && servers.includes(others)
+            }
             (this, other) => this == other,
         }
     }
@@ -148,6 +162,12 @@ impl fmt::Display for Permission<'_> {
             Permission::Passwords => f.write_str("hash and verify passwords"),
             Permission::Sign(secret) => write!(f, "sign with the secret {}", shown(secret)),
             Permission::Setting(name) => write!(f, "read the setting {}", shown(name)),
+            Permission::Fetch(servers) => write!(f, "send requests to {servers}"),
+            Permission::FetchSetting(name) => write!(f, "send requests to the server of the setting {}", shown(name)),
+            Permission::FetchPrivate(network) => write!(f, "connect to the private addresses {network}"),
+            Permission::FetchSecret(secret, servers) => {
+                write!(f, "send the secret {} in a header to {servers}", shown(secret))
+            }
             Permission::Mail => f.write_str("send mails"),
             Permission::Pages => f.write_str("serve pages with scripts"),
             Permission::Files(prefix) => write!(f, "serve files under {}, pages with scripts too", shown(prefix)),
@@ -270,6 +290,10 @@ impl Manifest {
         all.extend(grants.passwords.then_some(Permission::Passwords));
         all.extend(grants.signing.iter().map(|secret| Permission::Sign(secret)));
         all.extend(grants.config.iter().map(|name| Permission::Setting(name)));
+        all.extend(grants.fetch.hosts.iter().map(Permission::Fetch));
+        all.extend(grants.fetch.settings.iter().map(|name| Permission::FetchSetting(name)));
+        all.extend(grants.fetch.private.iter().map(Permission::FetchPrivate));
+        all.extend(grants.fetch.secrets.iter().map(|(name, servers)| Permission::FetchSecret(name, servers)));
         all.extend(grants.mail.then_some(Permission::Mail));
         all.extend(grants.pages.then_some(Permission::Pages));
         all
@@ -307,6 +331,11 @@ users = { access = 'rw', except = ['about', 'mail'] }
 
 [grants.sockets]
 rooms = ['team:*']
+
+[grants.fetch]
+hosts = ['*.a.example']
+private = ['10.0.0.0/8']
+secrets = { k = '*.a.example' }
 
 [limits]
 cpu-ms = 1000
@@ -362,6 +391,11 @@ counters = { access = 'w' }
 emit = ['chat']
 rooms = ['team:*']
 presence = true
+[grants.fetch]
+hosts = ['api.example.com', 'http://*.example.org:8080']
+settings = ['shop.url']
+private = ['10.1.0.0/16']
+secrets = { shop = 'api.example.com' }
 [limits]
 cpu-ms = 60_000
 body-kib = 256
@@ -378,6 +412,7 @@ headers = { x-robots-tag = 'none' }
             "answer the socket event typing",
             "answer what is nothing under /app, with the file app.html",
             "be told who comes and goes",
+            "connect to the private addresses 10.1.0.0/16",
             "count and ask who is present",
             "end sessions",
             "get events of the topic t, all types, from earliest",
@@ -393,7 +428,11 @@ headers = { x-robots-tag = 'none' }
             "see the private field users.password",
             "send chat to sockets",
             "send mails",
+            "send requests to api.example.com",
+            "send requests to http://*.example.org:8080",
+            "send requests to the server of the setting shop.url",
             "send the header x-robots-tag with its files, none",
+            "send the secret shop in a header to api.example.com",
             "serve files under /, pages with scripts too",
             "serve pages with scripts",
             "sign with the secret unsubscribe",
@@ -470,6 +509,14 @@ headers = { x-robots-tag = 'none' }
             ("rooms = ['team:*']", "rooms = ['team:*']\nemit = ['chat']", WIDER),
             ("rooms = ['team:*']", "rooms = ['team:*']\npresence = true", WIDER),
             ("[grants.cache]", "counters = { access = 'w' }\n[grants.cache]", WIDER),
+            ("hosts = ['*.a.example']", "hosts = ['x.a.example']", NARROWER),
+            ("hosts = ['*.a.example']", "hosts = ['*.a.example', 'b.example']", WIDER),
+            ("hosts = ['*.a.example']", "hosts = ['*.a.example', 'http://x.a.example']", WIDER),
+            ("hosts = ['*.a.example']", "hosts = ['*.a.example']\nsettings = ['b.url']", WIDER),
+            ("10.0.0.0/8", "10.7.0.0/16", NARROWER),
+            ("['10.0.0.0/8']", "['10.0.0.0/8', '127.0.0.1']", WIDER),
+            ("k = '*.a.example'", "k = 'x.a.example'", NARROWER),
+            ("k = '*.a.example'", "k = '*.a.example', l = 'x.a.example'", WIDER),
             ("cpu-ms = 1000", "cpu-ms = 1001", WIDER),
             ("cpu-ms = 1000", "cpu-ms = 999", NARROWER),
             ("cpu-ms = 1000", "", NARROWER),

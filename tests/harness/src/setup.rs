@@ -1,5 +1,6 @@
 //! How an app is put together: components, configuration, and what is in the database before the host starts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bson::Document;
@@ -15,6 +16,7 @@ use crate::{App, START, components_folder, file, host};
 pub struct Setup {
     components: Vec<String>,
     config: String,
+    variables: BTreeMap<String, String>,
     documents: Vec<(String, Document)>,
     passwords: Option<Cost>,
 }
@@ -36,6 +38,7 @@ struct Start<'a> {
     application: PathBuf,
     components: Vec<PathBuf>,
     config: &'a str,
+    variables: &'a BTreeMap<String, String>,
     documents: Vec<(&'a str, Canonical<'a>)>,
     passwords: Option<Cost>,
     now: u64,
@@ -51,12 +54,19 @@ struct Started {
 impl Setup {
     pub(crate) fn of(components: &[&str]) -> Self {
         let components = components.iter().map(|name| (*name).to_owned()).collect();
-        Self { components, config: String::new(), documents: Vec::new(), passwords: Some(CHEAP) }
+        let (config, variables, documents) = (String::new(), BTreeMap::new(), Vec::new());
+        Self { components, config, variables, documents, passwords: Some(CHEAP) }
     }
 
     /// Under an operator's configuration, the text of a `devconnect.toml`. Scans are refused whatever it says.
     pub fn config(mut self, config: &str) -> Self {
         config.clone_into(&mut self.config);
+        self
+    }
+
+    /// With a variable of the environment that `application.toml` names, of a secret or a setting.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -80,6 +90,7 @@ impl Setup {
             application: components_folder(),
             components,
             config: &self.config,
+            variables: &self.variables,
             documents: documents.collect(),
             passwords: self.passwords,
             now: START,

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::Response;
-use crate::{cache, config, documents, events, log, passwords, sessions, signing, sockets};
+use crate::{cache, config, documents, events, fetch, log, passwords, sessions, signing, sockets};
 
 /// Seconds after which a caller may try again when a store is down or the host is busy.
 const RETRY_AFTER: u32 = 1;
@@ -207,6 +207,16 @@ impl From<config::Error> for Error {
     fn from(error: config::Error) -> Self {
         match error {
             config::Error::Denied(text) => Error::Internal(format!("config: {text}")),
+        }
+    }
+}
+
+impl From<fetch::Error> for Error {
+    fn from(error: fetch::Error) -> Self {
+        match error {
+            fetch::Error::Busy => Error::Busy,
+            fetch::Error::Failed(text) => Error::Unavailable(format!("fetch: {text}")),
+            fetch::Error::Denied(text) | fetch::Error::Invalid(text) => Error::Internal(format!("fetch: {text}")),
         }
     }
 }

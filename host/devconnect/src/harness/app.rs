@@ -14,7 +14,9 @@ use serde_json::json;
 use super::documents::insert;
 use super::protocol::{Answer, Base64, Failure, Kind, Start, answer};
 use super::recorded::Recorded;
+use super::stand_in::StandIns;
 use crate::config::Config;
+use crate::secrets::Variables;
 use crate::{Host, HostOptions};
 
 /// How long a driver's question waits for what must happen.
@@ -30,6 +32,7 @@ pub(super) struct App {
     pub(super) host: Host,
     pub(super) clock: Arc<Manual>,
     pub(super) sockets: Arc<Recorded>,
+    pub(super) stand_ins: Arc<StandIns>,
     calls: Arc<StoreCalls>,
 }
 
@@ -43,6 +46,7 @@ impl App {
     /// Starts a host, deploys the components, and waits until each of them gets the events from now on.
     pub(super) async fn start(start: Start) -> Result<Self, Failure> {
         let (clock, sockets) = (Arc::new(Manual::at(start.now)), Arc::new(Recorded::default()));
+        let stand_ins = Arc::new(StandIns::default());
         let calls = Arc::new(StoreCalls::default());
         let config = Config::parse(&start.config, |_| None).map_err(Failure::refused)?;
         let config = Config { refuse_scans: start.refuse_scans, ..config };
@@ -60,6 +64,8 @@ impl App {
             sockets: Some(sockets.clone()),
             calls: Some(calls.clone()),
             code: start.cache,
+            transport: Some(stand_ins.clone()),
+            variables: Variables::Given(start.variables),
             ..HostOptions::new(config, start.application, None)
         };
         let code = options.code.clone();
@@ -67,7 +73,7 @@ impl App {
         if let Some(code) = code {
             blocking(move || prune(&code)).await?;
         }
-        let app = Self { host, clock, sockets, calls };
+        let app = Self { host, clock, sockets, stand_ins, calls };
         for (collection, document) in &start.documents {
             insert(app.host.documents.as_ref(), collection, std::slice::from_ref(document)).await?;
         }

@@ -12,6 +12,7 @@ mod extended_json;
 mod protocol;
 mod recorded;
 mod session;
+mod stand_in;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -97,6 +97,8 @@ pub(super) enum Operation {
         at: u64,
     },
     Mails {},
+    StandIn(StandIn),
+    Fetched {},
     Cached {
         key: String,
     },
@@ -130,6 +132,9 @@ pub(super) struct Start {
     /// The text of a `devconnect.toml`.
     #[serde(default)]
     pub(super) config: String,
+    /// The variables of the environment that `application.toml` names.
+    #[serde(default)]
+    pub(super) variables: BTreeMap<String, String>,
     /// What is in the store before the host starts.
     #[serde(default)]
     pub(super) documents: Vec<(String, Document)>,
@@ -172,6 +177,25 @@ pub(super) struct Http {
     /// On the operator's side.
     #[serde(default)]
     pub(super) operator: bool,
+}
+
+/// How a server of somebody else answers a request of a component.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StandIn {
+    #[serde(default = "get")]
+    pub(super) method: String,
+    /// With the query.
+    pub(super) url: String,
+    #[serde(default = "ok")]
+    pub(super) status: u16,
+    #[serde(default)]
+    pub(super) headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub(super) body: Base64,
+    /// There is no answer, because of this.
+    #[serde(default)]
+    pub(super) fails: Option<String>,
 }
 
 /// A message on a socket.
@@ -255,6 +279,14 @@ fn max_found() -> u32 {
 
 fn list_seconds() -> u64 {
     LIST
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn ok() -> u16 {
+    200
 }
 
 fn localhost() -> IpAddr {

@@ -49,6 +49,11 @@ impl Session {
             Operation::Rebuild { component } => self.app()?.rebuild(&component).await,
             Operation::UntilTicked { component, cron, at } => self.app()?.until_ticked(&component, &cron, at).await,
             Operation::Mails {} => self.app()?.mails().await,
+            Operation::StandIn(stand_in) => {
+                self.app()?.stand_ins.answer(stand_in);
+                done()
+            }
+            Operation::Fetched {} => answer(&BTreeMap::from([("fetched", self.app()?.stand_ins.take())])),
             Operation::Cached { key } => self.app()?.cached(&key).await,
             Operation::Recent { key } => self.app()?.recent(&key).await,
             Operation::SetRecent { key, entries, seconds } => self.app()?.set_recent(&key, entries, seconds).await,

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use e2e::described::Asked;
-use e2e::{Member, PASSWORD, Stack, Value, json, on_both_stacks, root};
+use e2e::{Member, PASSWORD, PaymentServer, Stack, Value, json, on_both_stacks, root};
 use reqwest::{Method, StatusCode};
 
 on_both_stacks! {
@@ -24,7 +24,7 @@ on_both_stacks! {
 }
 
 /// The routes of the table in the contract, as `METHOD path`. Those that are not built yet are in [`NOT_BUILT`].
-const ROUTES: [&str; 20] = [
+const ROUTES: [&str; 23] = [
     "POST /signup",
     "POST /login",
     "POST /logout",
@@ -45,18 +45,13 @@ const ROUTES: [&str; 20] = [
     "GET /notifications",
     "POST /notifications/{id}/read",
     "GET /analytics/summary",
-];
-/// The README says so.
-const NOT_BUILT: [&str; 8] = [
-    "POST /profile/password",
-    "GET /sessions",
-    "DELETE /sessions/{id}",
-    "GET /account/export",
-    "DELETE /account",
     "POST /payments/phonepe/create",
     "POST /payments/phonepe/confirm",
     "POST /payments/phonepe/callback",
 ];
+/// The README says so.
+const NOT_BUILT: [&str; 5] =
+    ["POST /profile/password", "GET /sessions", "DELETE /sessions/{id}", "GET /account/export", "DELETE /account"];
 /// The table of sockets: what a client sends.
 const SOCKET_EVENTS: [&str; 6] =
     ["register", "private-message", "message:delivered", "message:read", "typing", "presence:query"];
@@ -169,7 +164,8 @@ impl Pair {
 }
 
 async fn every_route_answers_as_its_line_says(stack: Stack) {
-    let server = stack.start("host").await;
+    let payments = PaymentServer::start().await;
+    let server = stack.start_with("host", payments.options()).await;
     let Pair { ada, bob, said: [sent, accepted] } = Pair::at(&server.url).await;
     let nobody = Member::nobody(&server.url);
     // POST /request/send: `<first> is <status> in <first>`, and the request.
@@ -270,6 +266,19 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
             text => assert_eq!(&body, text, "{line}"),
         }
     }
+    // POST /payments/phonepe: the price is the server's, and what is paid counts.
+    let tier = json!({ "membershipTier": "gold" });
+    let (status, begun) = answered(bob.post("/payments/phonepe/create").json(&tier)).await;
+    assert_eq!(status, 200, "{begun}");
+    let txn = begun["txnId"].as_str().unwrap();
+    assert_eq!((begun["url"].is_string(), payments.order(txn)), (true, (19_900, bob.id.clone())));
+    payments.pay(txn);
+    let (status, confirmed) = answered(bob.post("/payments/phonepe/confirm").json(&tier)).await;
+    assert_eq!((status, &confirmed["message"]), (200, &json!("Premium activated")), "{confirmed}");
+    assert_eq!(confirmed["user"]["membershipTier"], "gold");
+    let (body, verify) = payments.callback(txn, 19_900);
+    let callback = nobody.post("/payments/phonepe/callback").header("x-verify", verify).json(&body);
+    assert_eq!(answered(callback).await.0, 200);
     // GET /feed: what is told of a page, and of a member with ml=true.
     let page = bob.read("/feed?ml=true&limit=500").await;
     let told: BTreeSet<&str> = page["recommendations"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -291,13 +300,20 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
 }
 
 async fn every_route_refuses_as_its_line_says(stack: Stack) {
-    let server = stack.start("host").await;
+    let payments = PaymentServer::start().await;
+    let server = stack.start_with("host", payments.options()).await;
     let Pair { ada, bob, .. } = Pair::at(&server.url).await;
     let cy = Member::sign_up(&server.url, "Cy").await;
     let nobody = Member::nobody(&server.url);
     // No session, or a bad one: 401, in these words.
     let id = "0123456789abcdef01234567";
-    let open = ["POST /signup", "POST /login", "GET /unsubscribe/{userId}", "POST /unsubscribe/{userId}"];
+    let open = [
+        "POST /signup",
+        "POST /login",
+        "GET /unsubscribe/{userId}",
+        "POST /unsubscribe/{userId}",
+        "POST /payments/phonepe/callback",
+    ];
     for route in ROUTES.iter().filter(|route| !open.contains(route)) {
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{status}", "interested");
@@ -376,6 +392,17 @@ async fn every_route_refuses_as_its_line_says(stack: Stack) {
             "PATCH /email-preferences: bad value",
             json_of(ada.patch("/email-preferences"), &json!({ "welcomeEmail": "yes" })),
             400,
+        ),
+        ("POST /payments: no tier", json_of(ada.post("/payments/phonepe/create"), &json!({ "amount": 1 })), 400),
+        (
+            "POST /payments: nothing was paid",
+            json_of(ada.post("/payments/phonepe/confirm"), &json!({ "membershipTier": "gold" })),
+            404,
+        ),
+        (
+            "POST /payments: not the payment server",
+            json_of(nobody.post("/payments/phonepe/callback"), &json!({ "response": "e30=" })),
+            403,
         ),
         ("POST /notifications/:id/read: not there", ada.post(&format!("/notifications/{id}/read")), 404),
         ("a path that is not there", ada.get("/nowhere"), 404),

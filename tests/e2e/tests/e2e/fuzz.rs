@@ -8,7 +8,7 @@
     reason = "a test fails where it stands"
 )]
 
-use e2e::{Member, Server, Site, Stack, Value, schemathesis, stamp, stamp_of};
+use e2e::{Member, PaymentServer, Server, Site, Stack, Value, schemathesis, stamp, stamp_of};
 
 e2e::on_both_stacks! {
     whatever_is_asked_of_the_product_it_answers_as_it_says,
@@ -26,7 +26,8 @@ const CONFIG: &str = "tests/e2e/schemathesis.toml";
 
 /// The product's side, asked by members and by strangers. `--full` asks much more.
 async fn whatever_is_asked_of_the_product_it_answers_as_it_says(stack: Stack) {
-    let server = stack.start("host").await;
+    let payments = PaymentServer::start().await;
+    let server = stack.start_with("host", payments.options()).await;
     let member = Member::sign_up(&server.url, "Ada").await;
     ask(&server, &["--header", &bearer(&member), "--exclude-path-regex", ENDS_SESSIONS]);
     assert_eq!(member.read("/profile/view").await["_id"], member.id.as_str(), "it was the member all the time");

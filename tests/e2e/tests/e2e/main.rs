@@ -25,6 +25,7 @@ mod neighbours;
 mod old;
 mod operating;
 mod outages;
+mod payments;
 mod polling;
 mod product;
 mod watching;

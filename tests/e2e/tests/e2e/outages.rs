@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use bytes::Bytes;
 use capability::Capabilities;
 use capability::documents::{Commit, Documents, Effect, Error, Filter, KeyLock, Late, Plan, Query};
+use capability::fetch::{self, Fetch, Outgoing, Transport};
 use capability::passwords::{Cost, MIN_OLD_COST, Passwords};
 use capability::sessions::Ending;
 use capability::settings::Settings;
@@ -197,6 +199,16 @@ impl Sockets for Heard {
     }
 }
 
+/// Nothing is fetched here.
+struct Nobody;
+
+#[async_trait]
+impl Transport for Nobody {
+    async fn send(&self, _outgoing: Outgoing) -> Result<fetch::Response, String> {
+        Err("nobody answers".to_owned())
+    }
+}
+
 /// A commit whose caller was told that nobody knows: what it may make stale is not believed, and what follows follows late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_follows_a_commit_follows_when_the_store_says_late_that_it_happened() {
@@ -216,6 +228,7 @@ async fn what_follows_a_commit_follows_when_the_store_says_late_that_it_happened
         invalidations: known.invalidations.clone(),
         passwords: Passwords::new(cost).unwrap(),
         signing: Signing::default(),
+        fetch: Fetch::new(Arc::new(Nobody), fetch::Options::default()),
         config: Settings::default(),
         clock: known.clock.clone(),
         refusals: known.refusals.clone(),

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod consuming;
+mod fetching;
 mod grants;
 mod http;
 mod limits;
