@@ -85,6 +85,7 @@ pub(super) const SUITES: &[Suite] = &[
             "feed",
             "messaging",
             "preferences",
+            "account",
             "activity",
             "notifications",
             "analytics",

@@ -8,9 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use capability::documents::{Commit, Effect, Error, KeyLock};
 
+use crate::Shared;
 use crate::groups::{self, Lane};
 use crate::transaction::attempt;
-use crate::Shared;
 
 /// The pause before the first retry; each further one is up to twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
