@@ -92,9 +92,9 @@ pub(crate) const HELD: &[Held] = &[
     },
     Held {
         collection: "notifications",
-        exported: Exported::Lists(&[List { name: "notifications", which: NOTIFICATIONS, shown: whole }]),
+        exported: Exported::Lists(&[List { name: "notifications", which: OF_USER, shown: whole }]),
         // Those of others that name the member, too.
-        erased: Erased::Later(&[NOTIFICATIONS, NOTIFICATIONS_OF_OTHERS]),
+        erased: Erased::Later(&[OF_USER, OTHERS_ABOUT]),
     },
     Held {
         collection: "messages",
@@ -131,9 +131,9 @@ const REQUESTS_SENT: Which =
     Which { filter: |member| doc! { "fromUserId": member }, size: Size::Many(&["fromUserId", "toUserId"]) };
 const REQUESTS_RECEIVED: Which =
     Which { filter: |member| doc! { "toUserId": member }, size: Size::Many(&["fromUserId", "toUserId"]) };
-const NOTIFICATIONS: Which = Which { filter: |member| doc! { "userId": member }, size: Size::Many(&["userId"]) };
-const NOTIFICATIONS_OF_OTHERS: Which =
-    Which { filter: |member| doc! { "fromUserId": member }, size: Size::Many(&["userId"]) };
+/// What has a `userId`.
+const OF_USER: Which = Which { filter: |member| doc! { "userId": member }, size: Size::Many(&["userId"]) };
+const OTHERS_ABOUT: Which = Which { filter: |member| doc! { "fromUserId": member }, size: Size::Many(&["userId"]) };
 const MESSAGES_SENT: Which = Which { filter: |member| doc! { "fromUserId": member }, size: Size::Many(&["pair"]) };
 const MESSAGES_RECEIVED: Which = Which { filter: |member| doc! { "toUserId": member }, size: Size::Many(&["pair"]) };
 
@@ -156,6 +156,7 @@ mod tests {
 
     const APPLICATION: &str = include_str!("../../application.toml");
     const MANIFEST: &str = include_str!("../component.toml");
+    const DESCRIBED: &str = include_str!("described.rs");
     const DOCS: &str = include_str!("../../../docs/operating.md");
 
     /// The collections of the application.
@@ -197,12 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn no_two_lists_have_one_name() {
+    fn lists_are_described_and_no_two_have_one_name() {
         let lists = HELD.iter().filter_map(|held| match held.exported {
             Exported::Lists(lists) => Some(lists),
             _ => None,
         });
         let mut names: Vec<&str> = lists.flatten().map(|list| list.name).collect();
+        let undescribed: Vec<&&str> =
+            names.iter().filter(|name| !DESCRIBED.contains(&format!("(\"{name}\", "))).collect();
+        assert!(undescribed.is_empty(), "described.rs does not have {undescribed:?}");
         names.extend(["exportedAt", "profile", "sessions", "next"]);
         let count = names.len();
         names.sort_unstable();
