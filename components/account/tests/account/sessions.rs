@@ -23,7 +23,8 @@ fn they_are_listed_newest_first_and_the_one_in_use_is_marked() {
         ("2026-01-15T12:00:00.000Z", "2026-01-22T12:00:00.000Z", false),
     ];
     assert_eq!(times, expected);
-    let fields: Vec<&String> = all[0].as_object().unwrap().keys().collect();
+    let mut fields: Vec<&str> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
+    fields.sort_unstable();
     assert_eq!(fields, ["createdAt", "current", "expiresAt", "id"], "and no token, and no hash of one");
     assert_eq!(listed(&app, &bea.token).len(), 1, "those of others are theirs");
     assert_eq!(app.get("/sessions").send().status, 401);
