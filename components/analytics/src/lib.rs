@@ -1,5 +1,6 @@
 //! Analytics: what happened, counted where it belongs by its own time (`rollup`, `skills`), what a member did (`summary`), and
-//! what the whole network did, for operators (`network`).
+//! what the whole network did, for operators (`network`). Who deletes the account is forgotten here by the event that tells of it,
+//! also when all is built anew; what is summed over members stays.
 //!
 //! All counts of a delivery go up in one commit with the marks of its events, so that whatever comes again or late is counted once and
 //! in its own window.
@@ -26,6 +27,8 @@ devconnect_sdk::event_component! {
     "USER_LOGIN" => |event| count(event, event.user_id()?, Counted::LOGIN),
     "USER_ONLINE" => |event| count(event, event.user_id()?, Counted::VISIT),
     "USER_SKILLS" => skills::listed,
+    "USER_DELETED" => rollup::forget,
+    "USER_ERASED" => rollup::forget,
     "MESSAGE_SENT" => |event| count(event, event.user_id()?, Counted::MESSAGE),
     "CONNECTION_REQUEST" => requested,
     "CONNECTION_ACCEPTED" => |event| count(event, event.user_id()?, Counted::ACCEPTED),

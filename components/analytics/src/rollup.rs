@@ -54,6 +54,8 @@ struct Tally {
     members: BTreeMap<String, (ObjectId, String, BTreeMap<&'static str, i64>)>,
     /// Which skills whose members have.
     listed: Listed,
+    /// Whose accounts are gone.
+    gone: BTreeSet<ObjectId>,
     /// Who did what, in order.
     told: Vec<(ObjectId, Counted)>,
 }
@@ -76,6 +78,17 @@ pub(crate) fn list(event: &Event, user: ObjectId, skills: BTreeSet<String>) -> R
     TALLY.with_borrow_mut(|tally| tally.listed.set(user, at, skills))
 }
 
+/// Forgets what is kept of a member. What is told of the member after that, out of order, is forgotten by the event that ends all.
+pub(crate) fn forget(event: &Event) -> Result<(), Failure> {
+    let user = event.user_id()?;
+    TALLY.with_borrow_mut(|tally| {
+        tally.active.retain(|_, (_, of, _)| *of != user);
+        tally.members.retain(|_, (of, ..)| *of != user);
+        tally.gone.insert(user);
+        tally.listed.forget(user)
+    })
+}
+
 fn time(event: &Event) -> Result<DateTime, Failure> {
     let at = event.timestamp()?;
     if (0..LATEST).contains(&at.millis()) { Ok(at) } else { Err(Failure::Reject(format!("its time is {at}"))) }
@@ -84,7 +97,8 @@ fn time(event: &Event) -> Result<DateTime, Failure> {
 /// Writes what was counted.
 pub(crate) fn write() -> Result<(), Failure> {
     let tally = TALLY.take();
-    if tally.told.is_empty() && tally.listed.is_empty() { Ok(()) } else { tally.write() }
+    let is_empty = tally.told.is_empty() && tally.listed.is_empty() && tally.gone.is_empty();
+    if is_empty { Ok(()) } else { tally.write() }
 }
 
 impl Tally {
@@ -111,6 +125,11 @@ impl Tally {
     /// Collection by collection, which stores do in one go each.
     fn write(self) -> Result<(), Failure> {
         let mut writes = Writes::default();
+        for user in self.gone {
+            for of_members in [ACTIVE, MEMBERS] {
+                writes.add(|commit| commit.delete(of_members, doc! { "userId": user }).many())?;
+            }
+        }
         for (id, (start, up)) in self.rollups {
             let up: Document = up.into_iter().map(|(field, count)| (field, count.into())).collect();
             let change = doc! { "$inc": up, "$setOnInsert": { "start": start } };

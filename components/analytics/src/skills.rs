@@ -57,6 +57,8 @@ struct Known {
     /// The hour in which the member listed skills last, and how many count there.
     hour: DateTime,
     listed: i64,
+    /// The account is gone.
+    is_gone: bool,
 }
 
 impl Known {
@@ -68,6 +70,7 @@ impl Known {
             skills: skills.collect(),
             hour: found.get_date("hour").unwrap_or(DateTime::from_millis(0)),
             listed: found.get_i64("listed").unwrap_or(0),
+            is_gone: false,
         })
     }
 }
@@ -79,10 +82,8 @@ impl Listed {
 
     /// From a moment on a member has these.
     pub(crate) fn set(&mut self, user: ObjectId, at: DateTime, now: BTreeSet<String>) -> Result<(), Failure> {
-        let mut known = match self.members.remove(&user) {
-            Some(known) => known,
-            None => Known::of(user)?,
-        };
+        let mut known = self.take(user)?;
+        known.is_gone = false;
         let hour = Window::Hour.start(at);
         if known.hour != hour {
             (known.hour, known.listed) = (hour, 0);
@@ -104,8 +105,27 @@ impl Listed {
         Ok(())
     }
 
+    /// A member is gone, and has none.
+    pub(crate) fn forget(&mut self, user: ObjectId) -> Result<(), Failure> {
+        let mut known = self.take(user)?;
+        for gone in std::mem::take(&mut known.skills) {
+            *self.totals.entry(gone).or_default() -= 1;
+        }
+        known.is_gone = true;
+        self.members.insert(user, known);
+        Ok(())
+    }
+
+    fn take(&mut self, user: ObjectId) -> Result<Known, Failure> {
+        self.members.remove(&user).map_or_else(|| Known::of(user), Ok)
+    }
+
     pub(crate) fn write(self, writes: &mut Writes) -> Result<(), Failure> {
         for (user, known) in self.members {
+            if known.is_gone {
+                writes.add(|commit| commit.delete(MEMBERS, doc! { "_id": user }))?;
+                continue;
+            }
             let skills: Vec<String> = known.skills.into_iter().collect();
             let change = doc! { "$set": { "skills": skills, "hour": known.hour, "listed": known.listed } };
             writes.add(|commit| commit.update(MEMBERS, doc! { "_id": user }, change).upsert())?;
@@ -156,7 +176,7 @@ mod tests {
     /// A member without known skills.
     fn listed() -> (Listed, ObjectId) {
         let user = ObjectId::from_bytes([1; 12]);
-        let known = Known { skills: BTreeSet::new(), hour: DateTime::from_millis(0), listed: 0 };
+        let known = Known { skills: BTreeSet::new(), hour: DateTime::from_millis(0), listed: 0, is_gone: false };
         (Listed { members: BTreeMap::from([(user, known)]), ..Listed::default() }, user)
     }
 
@@ -172,6 +192,19 @@ mod tests {
         assert_eq!(Window::ALL.map(new), [3, 3, 3]);
         let minutes: Vec<i64> = listed.new.keys().take(3).map(|(_, start, _)| start.millis() % 3_600_000).collect();
         assert_eq!(minutes, [60_000, 60_000, 120_000]);
+    }
+
+    #[test]
+    fn who_is_gone_has_no_skill_until_some_are_listed_again() {
+        let (mut listed, user) = listed();
+        let at = DateTime::from_millis(1_768_478_461_000);
+        listed.set(user, at, set(&["go", "rust"])).unwrap();
+        for _ in 0..2 {
+            listed.forget(user).unwrap();
+        }
+        assert!(listed.members[&user].is_gone && listed.totals.values().all(|count| *count == 0));
+        listed.set(user, at, set(&["c"])).unwrap();
+        assert!(!listed.members[&user].is_gone && listed.totals["c"] == 1);
     }
 
     #[test]

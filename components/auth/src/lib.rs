@@ -1,8 +1,6 @@
 //! Signing up, logging in and logging out. The host makes and ends sessions with the commits of this component;
 //! no token and no cookie is ever seen here.
 
-mod attempts;
-mod client;
 mod described;
 mod login;
 mod signup;

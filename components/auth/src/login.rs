@@ -3,13 +3,12 @@
 
 use devconnect_sdk::passwords::{self, Verdict};
 use devconnect_sdk::prelude::*;
+use model::attempts::Attempts;
+use model::client::Client;
 use model::events::{Login, USER_EVENTS};
 use model::rate::Rate;
 use model::{email, password, user};
 use serde_json::{Map, Value};
-
-use crate::attempts::Attempts;
-use crate::client::Client;
 
 /// How often the password is verified again when the stored hash changed between the check and the commit.
 const TRIES: u32 = 3;

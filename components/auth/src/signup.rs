@@ -4,14 +4,13 @@
 
 use devconnect_sdk::passwords;
 use devconnect_sdk::prelude::*;
+use model::attempts::{Attempts, hex};
 use model::body::Body;
+use model::client::Client;
 use model::events::{Signup, USER_EVENTS};
 use model::rate::Rate;
 use model::user::{self, NewUser};
 use model::{email, password, profile};
-
-use crate::attempts::{Attempts, hex};
-use crate::client::Client;
 
 /// Sign-ups from one address, those of taken e-mails too: each says whether there is an account.
 const FROM_ADDRESS: Rate = Rate {

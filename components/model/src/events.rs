@@ -4,7 +4,7 @@ use devconnect_sdk::bson::{DateTime, ObjectId};
 use devconnect_sdk::events::Envelope;
 use serde::{Deserialize, Serialize};
 
-/// Sign-ups, log-ins, log-outs; the key is the user's id.
+/// Sign-ups, log-ins, log-outs, ends of accounts; the key is the user's id.
 pub const USER_EVENTS: &str = "user-events";
 /// Requests and answers; the key is the id of the request's sender.
 pub const CONNECTION_EVENTS: &str = "connection-events";
@@ -65,6 +65,28 @@ impl Logout {
     /// The event, caused by `user`.
     pub fn event(self, user: &str) -> Envelope<Self> {
         Envelope::new("USER_LOGOUT", user, self)
+    }
+}
+
+/// Somebody deleted the account. There is nothing more to say, and nothing that would have to be forgotten.
+#[derive(Debug, Clone, Serialize)]
+pub struct Deleted {}
+
+impl Deleted {
+    /// The event, caused by `user`.
+    pub fn event(self, user: ObjectId) -> Envelope<Self> {
+        Envelope::new("USER_DELETED", user, self)
+    }
+}
+
+/// What a deleted account had left is erased.
+#[derive(Debug, Clone, Serialize)]
+pub struct Erased {}
+
+impl Erased {
+    /// The event; `user` is who it was.
+    pub fn event(self, user: ObjectId) -> Envelope<Self> {
+        Envelope::new("USER_ERASED", user, self)
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) const SUITES: &[Suite] = &[
             "messaging",
             "preferences",
             "membership",
+            "account",
             "activity",
             "notifications",
             "analytics",

@@ -3,5 +3,6 @@
 //! They share nothing but the executable.
 
 mod analytics;
+mod forgotten;
 mod network;
 mod types;

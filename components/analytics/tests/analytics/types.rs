@@ -6,7 +6,17 @@ use harness::{App, ObjectId, json};
 const TOPICS: [(&str, &[&str]); 3] = [
     (
         "user-events",
-        &["USER_SIGNUP", "USER_LOGIN", "USER_LOGOUT", "USER_ONLINE", "USER_OFFLINE", "USER_SKILLS", "USER_FLEW"],
+        &[
+            "USER_SIGNUP",
+            "USER_LOGIN",
+            "USER_LOGOUT",
+            "USER_ONLINE",
+            "USER_OFFLINE",
+            "USER_SKILLS",
+            "USER_DELETED",
+            "USER_ERASED",
+            "USER_FLEW",
+        ],
     ),
     ("message-events", &["MESSAGE_SENT", "MESSAGE_DELIVERED", "MESSAGE_READ", "MESSAGE_LOST"]),
     (

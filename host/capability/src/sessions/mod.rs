@@ -24,7 +24,7 @@ pub use token::{Claims, Keys, Token, has_form_of_token};
 
 use crate::cache::{Cache, Looked, Ttl, may_fill};
 use crate::clocks::Clock;
-use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Write, date};
+use crate::documents::{Change, Documents, Error as StoreError, Filter, Query, Sort, Write, date};
 use crate::pending_invalidations::PendingInvalidations;
 use crate::retention::Retention;
 use crate::text;
@@ -240,13 +240,20 @@ impl Sessions {
         }
     }
 
-    /// The valid sessions of a subject, newest first.
+    /// The valid sessions of a subject, newest first; of more than [`MAX_LISTED`] the newest.
     pub async fn living(&self, user: &str) -> Result<Vec<Listed>, StoreError> {
         let fields = &self.rules.fields;
-        let filter = doc! { &fields.subject: subject(user), &fields.revoked: null };
         let now = self.clock.now();
+        let filter =
+            doc! { &fields.subject: subject(user), &fields.revoked: null, &fields.expires: { "$gt": date(now) } };
+        let query = Query {
+            limit: MAX_LISTED,
+            sort: Sort::from_document(&doc! { "_id": -1 })?,
+            ..Query::all(&self.rules.collection, Filter::from_document(&filter)?)
+        };
         let mut listed: Vec<Listed> = self
-            .find(filter, MAX_LISTED)
+            .documents
+            .find(query)
             .await?
             .iter()
             .filter_map(|session| {
@@ -257,8 +264,8 @@ impl Sessions {
                     expires_at: millis(&fields.expires)?,
                 })
             })
-            .filter(|session| session.expires_at > now)
             .collect();
+        // Ids of one second are in no order.
         listed.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         Ok(listed)
     }

@@ -1,6 +1,6 @@
-//! Sessions that have expired are deleted, and no others.
+//! Sessions that have expired are deleted, and no others; those that live are listed, the newest of very many.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -76,4 +76,26 @@ async fn a_session_is_deleted_a_day_after_it_has_expired_and_not_before() {
     let token = site.open(1).await;
     assert_eq!(site.sessions.delete_expired().await, Ok(0));
     assert!(site.sessions.check(&token).await.unwrap().is_some(), "who logs in now is not touched");
+}
+
+/// However many a member has had, those that count are listed.
+#[tokio::test]
+async fn the_newest_that_live_are_listed_whatever_has_expired() {
+    let site = site();
+    site.open(1_234).await;
+    site.clock.advance(6 * DAY);
+    site.open(3).await;
+    let listed = site.sessions.living(USER).await.unwrap();
+    assert_eq!(listed.len(), 1_000);
+    let newest = listed[0].created_at;
+    assert!(listed[..3].iter().all(|session| session.created_at == newest) && listed[3].created_at == newest - 6 * DAY);
+    site.clock.advance(DAY);
+    let listed = site.sessions.living(USER).await.unwrap();
+    assert_eq!(listed.iter().map(|session| session.created_at).collect::<Vec<_>>(), [newest; 3]);
+    let one = Ending::One(listed[1].id.clone());
+    let end = site.sessions.end(USER, &one).unwrap();
+    site.store.commit(Commit { writes: vec![end], events: Vec::new() }).await.unwrap();
+    let left: Vec<String> = site.sessions.living(USER).await.unwrap().into_iter().map(|session| session.id).collect();
+    assert_eq!(left, [listed[0].id.clone(), listed[2].id.clone()]);
+    assert_eq!(site.sessions.living("6b0656747f186650d975ce8e").await.unwrap(), [], "another member's");
 }

@@ -131,6 +131,9 @@ async fn use_everything(server: &Server) {
     done(ada.patch(&format!("/user/{}", ada.id)).json(&json!({ "about": "", "age": "33" }))).await;
     done(bob.patch("/email-preferences").json(&json!({ "marketingEmails": true }))).await;
     ada.read(&format!("/chat/{}/history", bob.id)).await;
+    for path in ["/sessions", "/account/export"] {
+        ada.read(path).await;
+    }
     let _ = cleo.post("/logout").send().await.unwrap();
 }
 

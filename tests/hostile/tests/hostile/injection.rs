@@ -54,6 +54,12 @@ fn bodies(member: &Member) -> Vec<(Method, String, Value)> {
         (Method::PATCH, "/profile/edit".to_owned(), profile.clone()),
         (Method::PATCH, format!("/user/{}", member.id), profile),
         (Method::PATCH, "/email-preferences".to_owned(), choices),
+        (
+            Method::POST,
+            "/profile/password".to_owned(),
+            json!({ "currentPassword": PASSWORD, "newPassword": "0ther!Password" }),
+        ),
+        (Method::DELETE, "/account".to_owned(), json!({ "password": PASSWORD })),
         (Method::PATCH, "/user/requests/6b0656747f186650d975ce8d/respond".to_owned(), json!({ "action": "accept" })),
     ]
 }
@@ -230,7 +236,7 @@ async fn no_client_writes_a_line_of_the_log() {
             good.as_object().unwrap().keys().map(String::as_str).chain([LINE, "x\n2026-01-01T00:00:00Z ERROR forged"])
         {
             // Text about oneself and passwords may have lines.
-            if field == "about" || (path == "/signup" && field == "password") {
+            if matches!(field, "about" | "newPassword") || (path == "/signup" && field == "password") {
                 continue;
             }
             let mut body = good.clone();

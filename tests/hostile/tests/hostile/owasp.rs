@@ -91,6 +91,9 @@ async fn ids_of_others_open_nothing() {
 
     // Over HTTP.
     for other in [&ada, &bea] {
+        let session = other.read("/sessions").await["data"][0]["id"].as_str().unwrap().to_owned();
+        let ended = eve.request(Method::DELETE, &format!("/sessions/{session}")).send().await.unwrap();
+        assert_eq!(ended.status(), 404, "another member's session");
         assert_eq!(eve.read(&format!("/chat/{}/history", other.id)).await, json!({ "data": [] }));
         let older = eve.get(&format!("/chat/{}/history?before={message}", other.id)).send().await.unwrap();
         assert_eq!(older.status(), 400, "a message of others is no place in this conversation");
@@ -184,6 +187,12 @@ async fn nobody_sets_what_is_not_theirs_to_set() {
             (Method::PATCH, "/profile/edit", json!({ "about": "changed" })),
             (Method::PATCH, own.as_str(), json!({ "about": "changed" })),
             (Method::PATCH, "/email-preferences", json!({ "marketingEmails": true })),
+            (
+                Method::POST,
+                "/profile/password",
+                json!({ "currentPassword": PASSWORD, "newPassword": "0ther!Password" }),
+            ),
+            (Method::DELETE, "/account", json!({ "password": PASSWORD })),
             (Method::PATCH, "/user/requests/6b0656747f186650d975ce8d/respond", json!({ "action": "accept" })),
             (
                 Method::POST,
@@ -191,7 +200,7 @@ async fn nobody_sets_what_is_not_theirs_to_set() {
                 json!({ "firstName": "Mal", "lastName": "Lory", "emailId": "mallory@example.com", "password": PASSWORD }),
             ),
         ] {
-            // A sign-up has a password, and a change of the profile none.
+            // A sign-up and the end of an account have a password, and a change of the profile none.
             if good.get(field).is_some() {
                 continue;
             }
@@ -249,6 +258,8 @@ async fn no_answer_shows_what_is_hidden() {
         "/notifications",
         "/email-preferences",
         "/analytics/summary",
+        "/sessions",
+        "/account/export",
         &history,
     ] {
         texts.push((path, ada.get(path).send().await.unwrap().text().await.unwrap()));

@@ -1,5 +1,5 @@
-//! Slows down guessing. Failed log-ins are counted for a quarter of an hour from the first, and who fails often waits longer
-//! and longer. Nobody is kept out by what happens at other addresses:
+//! Slows down guessing, wherever a password is asked for. Failures are counted for a quarter of an hour from the first, and who
+//! fails often waits longer and longer. Nobody is kept out by what happens at other addresses:
 //!
 //! - An address may fail at an account so often; from then on each failure doubles its wait there.
 //! - Where very many failed at an account, from wherever, an address that was never logged in from may fail once only.
@@ -8,7 +8,8 @@
 //! So who knows the password gets in from an address that did not guess at this account, whatever others do. The counters live in
 //! the cache: without Redis each host counts for itself, and when nothing answers, logging in works and nothing is counted.
 
-use devconnect_sdk::prelude::*;
+use devconnect_sdk::http::Error;
+use devconnect_sdk::{cache, clock, log};
 
 use crate::client::Client;
 
@@ -27,8 +28,9 @@ const KNOWN: u32 = 30 * 86_400;
 /// Bytes of an e-mail that go into a key, as twice as many digits; a key ends at 512, and an address has up to 19.
 const EMAIL_BYTES: usize = 220;
 
-/// The counters that one log-in touches.
-pub(crate) struct Attempts {
+/// The counters that one attempt touches. A component that counts attempts is granted to read and write `login:failed:account:*`,
+/// `login:failed:address:*`, `login:failed:pair:*:*`, `login:wait:address:*`, `login:wait:pair:*:*` and `login:known:*:*`.
+pub struct Attempts {
     /// Failures at the account from everywhere.
     account: String,
     /// Failures of this address at this account.
@@ -41,7 +43,7 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     /// Of the account with this e-mail (as it is compared) and of this client.
-    pub(crate) fn of(email_key: &str, client: &Client) -> Self {
+    pub fn of(email_key: &str, client: &Client) -> Self {
         let account = hex(email_key.as_bytes().iter().take(EMAIL_BYTES));
         let pair = format!("{account}:{}", client.name());
         Self {
@@ -55,7 +57,10 @@ impl Attempts {
     }
 
     /// 429 when there has to be a wait first.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Limited`] with the seconds that are left.
+    pub fn check(&self) -> Result<(), Error> {
         if let Some(seconds) = self.here.wait() {
             return Err(refusal(seconds));
         }
@@ -66,7 +71,7 @@ impl Attempts {
     }
 
     /// Counts a failure.
-    pub(crate) fn failed(&self) {
+    pub fn failed(&self) {
         let of_all = counted(cache::increment(&self.account, 1, WINDOW)).unwrap_or_default();
         let free = if of_all > ATTACK && !self.is_known() { FREE_UNDER_ATTACK } else { FREE };
         self.here.add(free);
@@ -76,14 +81,21 @@ impl Attempts {
     }
 
     /// Forgets the failures of this address at this account. Others stay: they may be guesses.
-    pub(crate) fn succeeded(&self) {
+    pub fn succeeded(&self) {
         counted(cache::delete(&self.here.count));
         self.remember();
     }
 
     /// From here on the address is known to the account.
-    pub(crate) fn remember(&self) {
+    pub fn remember(&self) {
         counted(cache::set(&self.known, b"1", KNOWN));
+    }
+
+    /// Forgets the address and its failures at this account: the account is gone. What is counted for other addresses runs out.
+    pub fn forget(&self) {
+        for key in [&self.here.count, &self.here.until, &self.known] {
+            counted(cache::delete(key));
+        }
     }
 
     fn is_known(&self) -> bool {
@@ -159,7 +171,7 @@ fn counted<T>(answer: Result<T, cache::Error>) -> Option<T> {
 }
 
 /// Bytes in a key: two digits each.
-pub(crate) fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
+pub fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 

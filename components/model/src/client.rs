@@ -4,17 +4,20 @@
 use std::net::IpAddr;
 
 use devconnect_sdk::config;
-use devconnect_sdk::prelude::*;
+use devconnect_sdk::http::{Error, Request};
 
-/// Where a request comes from.
-pub(crate) struct Client {
+/// Where a request comes from. A component that asks is granted to read the setting `limits.loopback`.
+pub struct Client {
     name: String,
     is_limited: bool,
 }
 
 impl Client {
     /// Of a request.
-    pub(crate) fn of(request: &Request) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// The setting is not granted.
+    pub fn of(request: &Request) -> Result<Self, Error> {
         Self::at(request.client())
     }
 
@@ -28,12 +31,12 @@ impl Client {
     }
 
     /// The address in a key of the cache.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The same when the address itself is limited.
-    pub(crate) fn limited(&self) -> Option<&str> {
+    pub fn limited(&self) -> Option<&str> {
         self.is_limited.then_some(self.name.as_str())
     }
 }
