@@ -130,7 +130,8 @@ fn connections(readers: usize) -> Vec<(usize, usize)> {
     pairs.chain(asked).collect()
 }
 
-fn user(id: ObjectId, number: usize, email: &str) -> Document {
+/// A user as a sign-up and an edit of the profile make it.
+pub(crate) fn user(id: ObjectId, number: usize, email: &str) -> Document {
     let now = DateTime::now();
     let mut user = doc! {
         "_id": id, "firstName": "Sue", "lastName": "Tester", "emailId": email, "emailKey": email, "isPremium": false,
