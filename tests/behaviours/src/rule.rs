@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use crate::network::{Member, Network};
 
 /// From this score of the formula on somebody is wanted who chooses as the formula does.
-const LIKED: f64 = 0.3;
+const LIKED: f64 = 0.22;
 /// How many skills are the fashion.
 const FASHIONABLE: usize = 8;
 

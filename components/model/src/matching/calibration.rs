@@ -13,14 +13,18 @@ use crate::matching::pairs::Counts;
 /// Cells of the formula's score, from 0 to 1.
 const TOTALS: u32 = 20;
 /// Cells of the lift of the pairs, from -[`MOST_LIFT`] to [`MOST_LIFT`]; what is beyond is in the last ones.
-const LIFTS: u32 = 32;
+const LIFTS: u32 = 16;
 const MOST_LIFT: f64 = 2.0;
 /// The weights before anything is known: of the formula alone, and so that its scores stay about as they are.
 const BEFORE: [f64; 3] = [-3.0, 6.0, 0.0];
-/// How strongly these hold.
-const HOLD: [f64; 3] = [0.05, 1.0, 1.0];
-/// Steps of the fit; it is nearly always done after eight.
-const STEPS: u32 = 40;
+/// How strongly these hold: the formula may be as right as it likes, the pairs have to show it.
+const HOLD: [f64; 3] = [0.01, 0.01, 1.0];
+/// Steps of the fit, which is done after five where members choose by chance and after fifty where they keep to a rule; and the
+/// longest one.
+const STEPS: u32 = 100;
+const LONGEST_STEP: f64 = 4.0;
+/// The most that a weight may be in a score: with more, many scores would be rounded to 0 or 1.
+const STEEPEST: f64 = 6.0;
 
 /// Where in the table a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,17 +83,19 @@ impl Calibration {
         for _ in 0..STEPS {
             let (gradient, curvature) = slope(grid, weights);
             let Some(step) = solve(curvature, gradient) else { break };
-            for (weight, step) in weights.iter_mut().zip(step) {
-                // Far from the best a whole step may be too long.
-                *weight += step.clamp(-2.0, 2.0);
-            }
-            if step.iter().all(|step| step.abs() < 1e-6) {
+            let length = step.iter().fold(0.0_f64, |length, step| length.max(step.abs()));
+            // Far from the best a whole step may be too long.
+            let share = (LONGEST_STEP / length).min(1.0);
+            weights.iter_mut().zip(step).for_each(|(weight, step)| *weight += step * share);
+            if length < 1e-4 {
                 break;
             }
         }
         // Neither speaks against itself: where one of them is worth nothing it says nothing.
         let [_, total, lift] = weights.map(|weight| weight.max(0.0));
-        let mean = mean_total(grid);
+        // What counts is how they stand to each other.
+        let scale = (STEEPEST / total.max(lift)).min(1.0);
+        let (total, lift, mean) = (total * scale, lift * scale, mean_total(grid));
         // On the formula's scale: who is as good as the average by both has the average score.
         Self { bias: (mean / (1.0 - mean)).ln() - total * mean, total, lift }
     }
@@ -176,9 +182,9 @@ mod tests {
     #[test]
     fn who_is_right_gets_the_weight() {
         let formula = Calibration::fit(&grid(|total, _| total > 0.5));
-        assert!(formula.total > 6.0 && formula.total * 0.1 > formula.lift, "{formula:?}");
+        assert!(formula.total == STEEPEST && formula.total * 0.05 > formula.lift, "{formula:?}");
         let pairs = Calibration::fit(&grid(|_, lift| lift > 0.0));
-        assert!(pairs.lift > 2.0 && pairs.lift > pairs.total, "{pairs:?}");
+        assert!(pairs.lift > 2.0 && pairs.lift > pairs.total * 5.0, "{pairs:?}");
         let against = Calibration::fit(&grid(|total, lift| total < 0.5 && lift < 0.0));
         assert_eq!((against.total, against.lift), (0.0, 0.0));
     }

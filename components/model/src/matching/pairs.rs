@@ -106,10 +106,25 @@ impl Pairs {
 
     /// Learns from what became of a request; returns what was expected of it.
     pub fn learn(&mut self, example: &Example<'_>) -> f64 {
-        let lift = Taste::of(self, example.member).lift(example.other);
+        let lift = self.lift(example.member, example.other);
         self.add(example, lift);
         lift
     }
+
+    /// What [`Taste::lift`] says, for one other member only.
+    fn lift(&self, member: &[SkillKey], other: &[SkillKey]) -> f64 {
+        let mut sum = 0.0;
+        for row in member.iter().filter_map(|own| self.rows.get(own)) {
+            let base = share_of(row);
+            sum += other.iter().filter_map(|skill| row.get(skill)).map(|counts| counts.lift(base)).sum::<f64>();
+        }
+        sum / (member.len().max(1) * other.len().max(1)) as f64
+    }
+}
+
+/// The share of the accepted in a row.
+fn share_of(row: &BTreeMap<SkillKey, Counts>) -> f64 {
+    row.values().fold(Counts::default(), |sum, counts| sum.plus(*counts)).share()
 }
 
 /// What the model says of a skill of others.
@@ -131,7 +146,7 @@ impl Taste {
         let (mut opinions, count) = (BTreeMap::new(), member.len().max(1) as f64);
         for own in member {
             let Some(row) = pairs.rows.get(own) else { continue };
-            let base = row.values().fold(Counts::default(), |sum, counts| sum.plus(*counts)).share();
+            let base = share_of(row);
             for (other, counts) in row {
                 let lift = counts.lift(base);
                 let opinion = opinions.entry(*other).or_insert(Opinion { lift: 0.0, because: None });
@@ -188,6 +203,8 @@ mod tests {
         let taste = Taste::of(&pairs, &[A]);
         assert!(taste.lift(&[B]) > 1.0 && taste.lift(&[C]) < -1.0);
         assert!(taste.lift(&[B, C]).abs() < 1e-9, "one of each");
+        assert!((pairs.lift(&[A, C], &[B, C]) - Taste::of(&pairs, &[A, C]).lift(&[B, C])).abs() < 1e-9);
+        assert!((pairs.lift(&[A], &[B]) - taste.lift(&[B])).abs() < 1e-9);
         assert_eq!(taste.reason(&[C, B]), Some((A, B)));
         assert_eq!(taste.reason(&[C]), None);
     }
