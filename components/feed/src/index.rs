@@ -126,11 +126,11 @@ impl Change {
     }
 
     fn added(&self) -> impl Iterator<Item = u64> {
-        self.skills.iter().copied().filter(|skill| self.before().is_none_or(|before| !before.contains(skill)))
+        self.skills.iter().copied().filter(move |skill| self.before().is_none_or(|before| !before.contains(skill)))
     }
 
     fn gone(&self) -> impl Iterator<Item = u64> {
-        self.before().into_iter().flatten().copied().filter(|skill| !self.skills.contains(skill))
+        self.before().into_iter().flatten().copied().filter(move |skill| !self.skills.contains(skill))
     }
 
     /// Does it, with whatever else the call does.

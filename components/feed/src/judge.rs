@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use devconnect_sdk::config;
 use devconnect_sdk::prelude::*;
-use devconnect_sdk::{config, log};
 use model::matching::calibration::Calibration;
 use model::matching::catalogue::{Catalogue, SkillId, SkillKey};
 use model::matching::pairs::{self, Taste};

@@ -116,17 +116,17 @@ fn learn(decided: &[Decided], by: ObjectId) -> Result<(), Failure> {
     let mut known = learnt::read(skills.into_iter(), false, now)?;
     for decided in &decided {
         let sides = match decided.what {
-            What::Accepted => &[(decided.from, decided.to, true), (decided.to, decided.from, true)][..],
-            What::Rejected => &[(decided.to, decided.from, false)],
-            What::Ignored => &[(decided.from, decided.to, false)],
+            What::Accepted => vec![(decided.from, decided.to, true), (decided.to, decided.from, true)],
+            What::Rejected => vec![(decided.to, decided.from, false)],
+            What::Ignored => vec![(decided.from, decided.to, false)],
         };
         for (member, other, accepted) in sides {
-            let (Some((member, own)), Some((other, others))) = (members.get(member), members.get(other)) else {
+            let (Some((member, own)), Some((other, others))) = (members.get(&member), members.get(&other)) else {
                 continue;
             };
             let total = Scores::of(member, other, &catalogue).total();
             let weight = weight(now.millis().saturating_sub(decided.at.millis()).max(0));
-            let example = Example { member: own, other: others, total, accepted: *accepted, weight };
+            let example = Example { member: own, other: others, total, accepted, weight };
             let lift = known.learn(&example);
             new.add(&example, lift);
         }

@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
 
-    const RUST: u32 = 0;
+    const RUST: u32 = 0xe10d_6f1f;
 
     #[test]
     fn the_embedded_table_can_be_read() {
