@@ -23,21 +23,26 @@ pub(crate) struct Options {
     pub(crate) real: bool,
     /// Other servers beside ours.
     pub(crate) against: Vec<String>,
+    /// With so many members, one after the other.
+    pub(crate) members: Vec<u64>,
 }
 
 impl Options {
     /// As the package has them.
-    fn arguments(&self) -> Vec<&str> {
+    fn arguments(&self) -> Vec<String> {
         let flags = [(self.json, "--json"), (self.real, "--real")];
-        let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag);
-        flags.chain(self.against.iter().flat_map(|url| ["--against", url.as_str()])).collect()
+        let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag.to_owned());
+        let against = self.against.iter().flat_map(|url| ["--against".to_owned(), url.clone()]);
+        let members = self.members.iter().flat_map(|count| ["--members".to_owned(), count.to_string()]);
+        flags.chain(against).chain(members).collect()
     }
 }
 
 /// Runs one bench, or lists them.
 pub(crate) fn bench(workspace: &Workspace, name: Option<&str>, options: &Options) -> Result<ExitCode> {
     if name == Some(ONE_LINE) {
-        ensure!(!options.real && options.against.is_empty(), "`{ONE_LINE}` has neither --real nor --against");
+        let has_none = !options.real && options.against.is_empty() && options.members.is_empty();
+        ensure!(has_none, "`{ONE_LINE}` has none of --real, --against and --members");
         return one_line::measure(workspace, options.json);
     }
     ensure!(
@@ -71,9 +76,11 @@ mod tests {
     #[test]
     fn options_are_handed_over() {
         let urls = ["http://a:1", "http://b:2"].map(str::to_owned).to_vec();
-        let options = Options { json: true, real: true, against: urls };
-        let expected = ["--json", "--real", "--against", "http://a:1", "--against", "http://b:2"];
-        assert_eq!(options.arguments(), expected);
-        assert!(Options { json: false, real: false, against: Vec::new() }.arguments().is_empty());
+        let options = Options { json: true, real: true, against: urls, members: vec![100, 200] };
+        let urls = ["--against", "http://a:1", "--against", "http://b:2"];
+        let expected = ["--json", "--real"].into_iter().chain(urls).chain(["--members", "100", "--members", "200"]);
+        assert_eq!(options.arguments(), expected.collect::<Vec<_>>());
+        let none = Options { json: false, real: false, against: Vec::new(), members: Vec::new() };
+        assert!(none.arguments().is_empty());
     }
 }

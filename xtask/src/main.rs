@@ -132,6 +132,9 @@ enum Chore {
         /// several times.
         #[arg(long, value_name = "URL")]
         against: Vec<String>,
+        /// How many members the network of `feed` has; may be given several times.
+        #[arg(long, value_name = "N")]
+        members: Vec<u64>,
     },
 }
 
@@ -176,8 +179,9 @@ fn perform(chore: Chore) -> Result<ExitCode> {
         Chore::Tree => tree::show(&Workspace::read(root)?),
         Chore::Sbom => sbom::write(&Workspace::read(root)?),
         Chore::Soak { minutes, real } => soak(minutes, real),
-        Chore::Bench { name, json, real, against } => {
-            bench::bench(&Workspace::read(root)?, name.as_deref(), &bench::Options { json, real, against })
+        Chore::Bench { name, json, real, against, members } => {
+            let options = bench::Options { json, real, against, members };
+            bench::bench(&Workspace::read(root)?, name.as_deref(), &options)
         }
     }
 }

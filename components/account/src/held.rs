@@ -121,6 +121,14 @@ pub(crate) const HELD: &[Held] = &[
     Held { collection: "analyticsrollups", exported: Exported::Nothing, erased: Erased::Never },
     Held { collection: "analyticsskills", exported: Exported::Nothing, erased: Erased::Never },
     Held { collection: "analyticsnewskills", exported: Exported::Nothing, erased: Erased::Never },
+    // The skills of the profile, and by which of them feeds find the member.
+    Held { collection: "feedmembers", exported: Exported::Nothing, erased: Erased::ByEvent },
+    Held { collection: "feedskills", exported: Exported::Nothing, erased: Erased::ByEvent },
+    // A count of a day, which runs out.
+    Held { collection: "feedlearnt", exported: Exported::Nothing, erased: Erased::Never },
+    // Sums over all members, and how far the index is built.
+    Held { collection: "feedpairs", exported: Exported::Nothing, erased: Erased::Never },
+    Held { collection: "feedstate", exported: Exported::Nothing, erased: Erased::Never },
     // Who is to be erased; the last pass deletes it.
     Held { collection: deletion::COLLECTION, exported: Exported::Nothing, erased: Erased::Never },
 ];

@@ -97,6 +97,16 @@ impl Available {
         Ok(found)
     }
 
+    /// Whether `id` may be shown, if there is such a user.
+    pub(crate) fn has(&self, id: ObjectId) -> bool {
+        self.left_out.binary_search(&id).is_err()
+    }
+
+    /// Those who are not among `ids` either. Their number is not known.
+    pub(crate) fn besides(&self, ids: &[ObjectId]) -> Self {
+        Self::without([&self.left_out, ids].concat())
+    }
+
     /// How many there are: all users as [`headcount`] has them, without those of the left out who still exist.
     pub(crate) fn count(&self) -> Result<u64, Error> {
         Ok(headcount::users()?.saturating_sub(self.existing))
@@ -165,6 +175,13 @@ mod tests {
             .collect();
         let expected = [(LEAST, Some(id(1_000)), 1_000), (id(1_000), Some(id(2_000)), 1_000), (id(2_000), None, 500)];
         assert_eq!(bounds, expected);
+    }
+
+    #[test]
+    fn more_can_be_left_out() {
+        let available = Available::without(vec![id(7), id(3)]).besides(&[id(5), id(3)]);
+        assert_eq!(available.left_out, [id(3), id(5), id(7)]);
+        assert_eq!([3, 4, 5].map(|number| available.has(id(number))), [false, true, false]);
     }
 
     #[test]

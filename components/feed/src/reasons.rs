@@ -1,8 +1,8 @@
 //! Why somebody is recommended, in words for the member who reads them. Whoever has a skill gets at least one reason.
 
-use crate::catalogue::Catalogue;
-use crate::profile::Profile;
-use crate::scores::Scores;
+use model::matching::catalogue::Catalogue;
+use model::matching::profile::Profile;
+use model::matching::scores::Scores;
 
 /// The most names in one sentence.
 const MOST_NAMES: usize = 3;
@@ -32,7 +32,9 @@ pub(crate) fn reasons(member: &Profile, other: &Profile, scores: &Scores, catalo
     }
     if reasons.is_empty() {
         let same: Vec<&str> = catalogue.category_names(other.categories & member.categories).collect();
-        reasons.push(format!("Works on {}, too", list(&same)));
+        if !same.is_empty() {
+            reasons.push(format!("Works on {}, too", list(&same)));
+        }
     }
     reasons
 }
@@ -82,5 +84,6 @@ mod tests {
     fn there_is_always_a_reason() {
         assert_eq!(said("", "rust"), ["Covers languages, where you have no skills"]);
         assert_eq!(said("juggling", "cooking"), ["Works on other, too"]);
+        assert!(said("juggling", "").is_empty(), "for who has no skills nothing speaks");
     }
 }

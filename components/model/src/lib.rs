@@ -13,6 +13,7 @@ pub mod events;
 #[cfg(test)]
 mod fuzz;
 pub mod invisible;
+pub mod matching;
 pub mod password;
 pub mod preferences;
 pub mod profile;

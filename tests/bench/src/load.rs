@@ -89,6 +89,13 @@ pub(crate) async fn drive_with(
     Ok(Seen { times, took: begun.elapsed() })
 }
 
+/// Has one client ask so many of these requests, each after the answer of the one before.
+pub(crate) async fn in_turn(address: &str, requests: &Arc<[Get]>, count: usize) -> anyhow::Result<Seen> {
+    let begun = Instant::now();
+    let times = ask(address.to_owned(), requests.clone(), Arc::default(), begun, Until::Count(count)).await?;
+    Ok(Seen { times, took: begun.elapsed() })
+}
+
 /// One client.
 async fn ask(
     address: String,

@@ -8,6 +8,7 @@ mod counting;
 mod density;
 mod deploys;
 mod events;
+mod feed;
 mod files;
 mod growth;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod own_host;
 mod page;
 mod plot;
 mod queries;
+mod recommend;
 mod report;
 mod sessions;
 mod socket_io;
@@ -101,6 +103,14 @@ enum Bench {
     Deploy(On),
     /// Consuming events: nothing done, one effect each beside the store's own rate, and the time from publishing to effect.
     Events,
+    /// The plain and the ranked feed of networks of different sizes, cold and warm; some minutes.
+    Feed {
+        #[command(flatten)]
+        on: On,
+        /// How many members; may be given several times [default: 100, 10000 and 100000].
+        #[arg(long, value_name = "N")]
+        members: Vec<usize>,
+    },
     /// The routes that are asked most, with 100 to a million users, with one to 1,024 connections, with 100 to a million messages
     /// of a pair and with ten to 1,000 components; a plot each in target/bench. Some minutes.
     Growth,
@@ -126,6 +136,8 @@ enum Bench {
     Memory(On),
     /// Database queries that the caches save on a mix of requests, and reads that are stale.
     Queries(On),
+    /// How many of the first ten that the formula and the model recommend simulated members would choose.
+    Recommend,
     /// A session, a user, presence and recent messages: cached beside asked of the database.
     Sessions(On),
     /// Ten thousand sockets of members on one host: what one weighs, how fast they connect, how soon a message arrives.
@@ -150,6 +162,10 @@ fn main() -> anyhow::Result<()> {
         Bench::Density { components } => show(&density::measure(components)?, json),
         Bench::Deploy(on) => print(&deploys::measure(on.real)?, json),
         Bench::Events => show(&events::measure()?, json),
+        Bench::Feed { on, members } => {
+            let sizes = if members.is_empty() { feed::SIZES.to_vec() } else { members };
+            print(&feed::measure(on.real, &sizes)?, json)
+        }
         Bench::Growth => print(&growth::measure()?, json),
         Bench::Host { data } => own_host::serve(&data),
         Bench::Http { on, beside } => print(&http::measure(on.real, &beside.against)?, json),
@@ -157,6 +173,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Login => show(&login::measure()?, json),
         Bench::Memory(on) => print(&memory::measure(on.real)?, json),
         Bench::Queries(on) => print(&queries::measure(on.real)?, json),
+        Bench::Recommend => print(&recommend::measure()?, json),
         Bench::Sessions(on) => print(&sessions::measure(on.real)?, json),
         Bench::Sockets { sockets, rate } => show(&sockets::measure(sockets, rate)?, json),
         Bench::Writes(on) => print(&writes::measure(on.real)?, json),

@@ -1,10 +1,14 @@
 //! The feed by the built component in the real engine: what both kinds have in common is here, each kind in a file of
 //! its own. Ids are made of numbers, so that who joined before whom is known.
 
+mod index;
+mod large;
+mod model;
 mod old;
 mod plain;
 mod ranked;
 mod reads;
+mod types;
 
 use harness::{App, Document, ObjectId, Reply, Value, doc, json};
 
@@ -338,5 +342,31 @@ fn nothing_private_is_shown() {
         names.sort_unstable();
         expected.sort_unstable();
         assert_eq!(names, expected);
+    }
+}
+
+/// The schedule by which what is not built is built.
+const CRON: &str = "* * * * *";
+
+/// Lets a minute go by, and what is due in it be done.
+fn tick(app: &App) {
+    let next = (app.clock().now() / 60_000 + 1) * 60_000;
+    app.clock().set(next);
+    app.until_ticked("feed", CRON, next);
+}
+
+/// Lets the index and the model be built.
+fn build(app: &App) {
+    tick(app);
+    tick(app);
+}
+
+/// No event was given up, and no call failed.
+fn all_is_well(app: &App) {
+    for topic in ["user-events", "connection-events"] {
+        assert_eq!(app.dead_letters(topic), []);
+    }
+    for failure in ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"] {
+        assert_eq!(app.count("feed", failure), 0, "{failure}");
     }
 }

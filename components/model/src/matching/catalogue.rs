@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use devconnect_sdk::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-const TABLE: &str = include_str!("../skills.json");
+const TABLE: &str = include_str!("skills.json");
 /// The most characters of a skill that are looked at.
 const LONGEST: usize = 50;
 /// A profile has a bit for each category.
@@ -36,9 +36,13 @@ struct Category<'a> {
     skills: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
+/// A skill of the table, by a number that stays the same whatever else is in the table and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SkillKey(pub u32);
+
 /// A skill, in one catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SkillId(u32);
+pub struct SkillId(u32);
 
 #[derive(Debug)]
 struct Skill {
@@ -50,23 +54,25 @@ struct Skill {
 
 /// The table, and whatever unknown skills were met since it was read.
 #[derive(Debug)]
-pub(crate) struct Catalogue {
+pub struct Catalogue {
     /// Names and weights.
     categories: Vec<(String, f64)>,
     default: usize,
     skills: Vec<Skill>,
+    /// How many of them are in the table; they come first.
+    known: usize,
     /// By [`normal`] spelling, and by every other one that was met.
     ids: BTreeMap<String, SkillId>,
 }
 
 impl Catalogue {
     /// The one of `skills.json`.
-    pub(crate) fn embedded() -> Result<Self, Error> {
+    pub fn embedded() -> Result<Self, Error> {
         Self::read(TABLE).map_err(|error| Error::internal(format!("skills.json: {error}")))
     }
 
     /// Of a file's text; the error says what is wrong with it.
-    pub(crate) fn read(table: &str) -> Result<Self, String> {
+    pub fn read(table: &str) -> Result<Self, String> {
         let table: Table<'_> = serde_json::from_str(table).map_err(|error| error.to_string())?;
         if table.categories.len() > MOST_CATEGORIES {
             return Err(format!("there are more than {MOST_CATEGORIES} categories"));
@@ -75,7 +81,7 @@ impl Catalogue {
             table.categories.iter().map(|category| (category.name.to_owned(), category.weight)).collect();
         let default = categories.iter().position(|(name, _)| name == table.default);
         let default = default.ok_or_else(|| format!("the default category {} is not there", table.default))?;
-        let mut catalogue = Self { categories, default, skills: Vec::new(), ids: BTreeMap::new() };
+        let mut catalogue = Self { categories, default, skills: Vec::new(), known: 0, ids: BTreeMap::new() };
         for (place, category) in table.categories.iter().enumerate() {
             for (name, spellings) in &category.skills {
                 let id = catalogue.add(name, place);
@@ -86,6 +92,7 @@ impl Catalogue {
                 }
             }
         }
+        catalogue.known = catalogue.skills.len();
         for (name, others) in &table.complements {
             others.iter().try_for_each(|other| catalogue.relate(name, other))?;
         }
@@ -112,7 +119,7 @@ impl Catalogue {
     }
 
     /// The skill that a member calls `text`; none when it says nothing.
-    pub(crate) fn skill(&mut self, text: &str) -> Option<SkillId> {
+    pub fn skill(&mut self, text: &str) -> Option<SkillId> {
         // Members spell alike: most of the time the text needs no look at its characters.
         if let Some(id) = self.ids.get(text) {
             return Some(*id);
@@ -133,33 +140,59 @@ impl Catalogue {
     }
 
     /// As it is shown: a known skill by its name in the table, any other as it was first written.
-    pub(crate) fn name(&self, skill: SkillId) -> &str {
+    pub fn name(&self, skill: SkillId) -> &str {
         self.get(skill).map_or("", |skill| &skill.name)
     }
 
+    /// Its key, which only a skill of the table has.
+    pub fn key(&self, skill: SkillId) -> Option<SkillKey> {
+        let is_known = (skill.0 as usize) < self.known;
+        is_known.then(|| SkillKey((self.fingerprint(skill) >> 32) as u32))
+    }
+
+    /// The skill of the table that has this key.
+    pub fn by_key(&self, key: SkillKey) -> Option<SkillId> {
+        self.all().find(|skill| self.key(*skill) == Some(key))
+    }
+
+    /// The skills of the table.
+    pub fn all(&self) -> impl Iterator<Item = SkillId> {
+        (0..self.known).filter_map(|id| u32::try_from(id).ok()).map(SkillId)
+    }
+
+    /// A number that stands for a skill, known or not, however it is spelt. Two skills rarely have the same.
+    pub fn fingerprint(&self, skill: SkillId) -> u64 {
+        hash(normal(self.name(skill)).as_bytes())
+    }
+
+    /// A number that stands for the table: another table has another one.
+    pub fn version() -> u64 {
+        hash(TABLE.as_bytes())
+    }
+
     /// What its category weighs; above 0.
-    pub(crate) fn weight(&self, skill: SkillId) -> f64 {
+    pub fn weight(&self, skill: SkillId) -> f64 {
         let category = self.get(skill).and_then(|skill| self.categories.get(skill.category));
         category.map_or(0.0, |(_, weight)| *weight)
     }
 
     /// The skills that go together with it.
-    pub(crate) fn complements(&self, skill: SkillId) -> &[SkillId] {
+    pub fn complements(&self, skill: SkillId) -> &[SkillId] {
         self.get(skill).map_or(&[], |skill| &skill.complements)
     }
 
     /// The bit that stands for its category.
-    pub(crate) fn category_bit(&self, skill: SkillId) -> u64 {
+    pub fn category_bit(&self, skill: SkillId) -> u64 {
         self.get(skill).map_or(0, |skill| 1 << skill.category)
     }
 
     /// How many categories there are, the default one among them.
-    pub(crate) fn category_count(&self) -> usize {
+    pub fn category_count(&self) -> usize {
         self.categories.len()
     }
 
     /// The names of the categories that these bits stand for.
-    pub(crate) fn category_names(&self, bits: u64) -> impl Iterator<Item = &str> {
+    pub fn category_names(&self, bits: u64) -> impl Iterator<Item = &str> {
         let names = self.categories.iter().map(|(name, _)| name.as_str());
         names.enumerate().filter(move |(place, _)| bits >> place & 1 == 1).map(|(_, name)| name)
     }
@@ -167,6 +200,15 @@ impl Catalogue {
     fn get(&self, skill: SkillId) -> Option<&Skill> {
         self.skills.get(skill.0 as usize)
     }
+}
+
+/// FNV-1a, and then mixed so that each bit of it is as good as any other.
+fn hash(bytes: &[u8]) -> u64 {
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 29)
 }
 
 /// As much of it as is looked at.
@@ -193,7 +235,11 @@ fn normal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    const RUST: u32 = 0xe10d_6f1f;
 
     #[test]
     fn the_embedded_table_can_be_read() {
@@ -235,6 +281,33 @@ mod tests {
         assert_eq!(catalogue.category_names(catalogue.category_bit(skill)).collect::<Vec<_>>(), ["other"]);
         assert!(catalogue.weight(skill) > 0.0 && catalogue.complements(skill).is_empty());
         assert_eq!(catalogue.skill(" - "), None);
+    }
+
+    #[test]
+    fn a_skill_of_the_table_has_a_key_of_its_own() {
+        let mut catalogue = Catalogue::embedded().unwrap();
+        let keys: BTreeSet<SkillKey> = catalogue.all().filter_map(|skill| catalogue.key(skill)).collect();
+        assert_eq!(keys.len(), catalogue.known);
+        let rust = catalogue.skill("rustlang").unwrap();
+        assert_eq!(catalogue.by_key(catalogue.key(rust).unwrap()), Some(rust));
+        // It is stored, and must be the same for ever.
+        assert_eq!(catalogue.key(rust), Some(SkillKey(RUST)));
+        let unknown = catalogue.skill("Basket-Weaving").unwrap();
+        assert_eq!(catalogue.key(unknown), None);
+        let again = Catalogue::embedded().unwrap().skill(" basket weaving");
+        assert!(again.is_some());
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_same_however_a_skill_is_spelt() {
+        let of = |text: &str| {
+            let mut catalogue = Catalogue::embedded().unwrap();
+            let skill = catalogue.skill(text).unwrap();
+            catalogue.fingerprint(skill)
+        };
+        assert_eq!(of("Basket-Weaving"), of(" basket   weaving "));
+        assert_eq!(of("React.js"), of("reactjs"));
+        assert_ne!(of("React"), of("Basket-Weaving"));
     }
 
     #[test]

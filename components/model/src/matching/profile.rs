@@ -3,7 +3,7 @@
 
 use devconnect_sdk::prelude::*;
 
-use crate::catalogue::{Catalogue, SkillId};
+use crate::matching::catalogue::{Catalogue, SkillId};
 
 /// The most skills of a member that are looked at; a profile of today has no more.
 const MOST_SKILLS: usize = 50;
@@ -14,27 +14,27 @@ const AGES: std::ops::RangeInclusive<f64> = 1.0..=120.0;
 
 /// A member, as far as scores go.
 #[derive(Debug, Clone)]
-pub(crate) struct Profile {
+pub struct Profile {
     /// In order, each once.
-    pub(crate) skills: Vec<SkillId>,
+    pub skills: Vec<SkillId>,
     /// A bit for each category that has one of the skills.
-    pub(crate) categories: u64,
+    pub categories: u64,
     /// The square of the length of the skill vector: each skill is a dimension, as long as its category weighs.
-    pub(crate) square: f64,
+    pub square: f64,
     /// In years.
-    pub(crate) age: f64,
+    pub age: f64,
 }
 
 impl Profile {
     /// Of a user document.
-    pub(crate) fn of(user: &Document, catalogue: &mut Catalogue) -> Self {
+    pub fn of(user: &Document, catalogue: &mut Catalogue) -> Self {
         let age = user.get_f64("age").filter(|age| AGES.contains(age)).unwrap_or(UNKNOWN_AGE);
         let texts = user.get_array("skills").unwrap_or_default().iter().filter_map(Bson::as_str);
         Self::new(texts, age, catalogue)
     }
 
     /// Of skills as members write them, and an age in years.
-    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>, age: f64, catalogue: &mut Catalogue) -> Self {
+    pub fn new<'a>(texts: impl Iterator<Item = &'a str>, age: f64, catalogue: &mut Catalogue) -> Self {
         let mut skills: Vec<SkillId> = texts.take(MOST_SKILLS).filter_map(|text| catalogue.skill(text)).collect();
         skills.sort_unstable();
         skills.dedup();
@@ -43,26 +43,23 @@ impl Profile {
         Self { skills, categories, square, age }
     }
 
-    pub(crate) fn has(&self, skill: SkillId) -> bool {
+    /// Whether the skill is one of the member's.
+    pub fn has(&self, skill: SkillId) -> bool {
         self.skills.binary_search(&skill).is_ok()
     }
 
     /// The skills that `other` has, too.
-    pub(crate) fn shared<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = SkillId> + 'a {
+    pub fn shared<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = SkillId> + 'a {
         self.skills.iter().copied().filter(|skill| other.has(*skill))
     }
 
     /// The skills that `other` lacks.
-    pub(crate) fn own<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = SkillId> + 'a {
+    pub fn own<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = SkillId> + 'a {
         self.skills.iter().copied().filter(|skill| !other.has(*skill))
     }
 
     /// Of those, the ones that go together with a skill of `other`.
-    pub(crate) fn complements<'a>(
-        &'a self,
-        other: &'a Self,
-        catalogue: &'a Catalogue,
-    ) -> impl Iterator<Item = SkillId> + 'a {
+    pub fn complements<'a>(&'a self, other: &'a Self, catalogue: &'a Catalogue) -> impl Iterator<Item = SkillId> + 'a {
         self.own(other).filter(|skill| catalogue.complements(*skill).iter().any(|related| other.has(*related)))
     }
 }

@@ -4,27 +4,27 @@
 
 use serde::Serialize;
 
-use crate::catalogue::Catalogue;
-use crate::profile::Profile;
+use crate::matching::catalogue::Catalogue;
+use crate::matching::profile::Profile;
 
 /// The five scores, each from 0 to 1 with four decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Scores {
+pub struct Scores {
     /// How much of their skills they share.
-    pub(crate) jaccard: f64,
+    pub jaccard: f64,
     /// How far their skill vectors point the same way.
-    pub(crate) cosine: f64,
+    pub cosine: f64,
     /// How much of what they do not share goes together with what the other has.
-    pub(crate) complementary: f64,
+    pub complementary: f64,
     /// How much of all categories the two of them cover.
-    pub(crate) diversity: f64,
+    pub diversity: f64,
     /// How near they are in experience.
-    pub(crate) experience: f64,
+    pub experience: f64,
 }
 
 impl Scores {
     /// How `other` fits `member`.
-    pub(crate) fn of(member: &Profile, other: &Profile, catalogue: &Catalogue) -> Self {
+    pub fn of(member: &Profile, other: &Profile, catalogue: &Catalogue) -> Self {
         Self {
             jaccard: rounded(jaccard(member, other)),
             cosine: rounded(cosine(member, other, catalogue)),
@@ -35,7 +35,7 @@ impl Scores {
     }
 
     /// The score: from 0 to 1, with four decimals. Made of the rounded scores, so that who sees them can add it up.
-    pub(crate) fn total(&self) -> f64 {
+    pub fn total(&self) -> f64 {
         rounded(
             0.30 * self.jaccard
                 + 0.25 * self.cosine
