@@ -77,6 +77,19 @@ export const t = {
     lead: 'DevConnect shows you people whose skills go with yours, and says why. Ask to connect, and talk live.',
     start: 'Create your account',
     known: 'Log in',
+    /** A member who does not exist. */
+    sample: {
+      _id: '000000000000000000000003',
+      firstName: 'Mira',
+      lastName: 'Okafor',
+      age: 34,
+      about: 'Moves old services to new ones, one route at a time. Looking for somebody who has done it with Kafka.',
+      skills: ['Rust', 'PostgreSQL', 'WebAssembly'],
+      isPremium: false,
+      membershipTier: 'free',
+      recommendationScore: 0.87,
+      recommendationReasoning: ['You both know Rust', 'Brings PostgreSQL to go with what you know', 'Is about as experienced as you'],
+    },
     points: [
       { title: 'See who fits', text: 'Each suggestion has a score and its reasons: what you share, and what they bring.' },
       { title: 'Connect on equal terms', text: 'Nobody can write to you before you have both said yes.' },
@@ -167,7 +180,7 @@ export const t = {
     noneText: 'Ask somebody to connect. When they say yes, you can talk.',
     noneFound: 'Nobody of that name or skill.',
     message: 'Message',
-    messageTo: (name: string) => `Write to ${name}`,
+    messageTo: (name: string) => `Message ${name}`,
   },
 
   chat: {

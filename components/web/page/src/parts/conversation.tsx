@@ -144,7 +144,10 @@ function Messages({ messages, user, chat }: { messages: readonly Message[]; user
       {messages.map((message, at) => {
         const previous = messages[at - 1];
         const isNewDay = previous === undefined || daysBetween(previous.ts, message.ts) !== 0;
-        const follows = !isNewDay && previous?.fromUserId === message.fromUserId && message.ts - previous.ts < 300_000;
+        const follows = isFollowing(previous, message);
+        // The last one of several has their time.
+        const next = messages[at + 1];
+        const isTimed = message.progress !== 'sent' || next === undefined || !isFollowing(message, next) || next.progress !== 'sent';
         const isMine = message.fromUserId === mine;
         return (
           <Fragment key={key(message)}>
@@ -152,7 +155,7 @@ function Messages({ messages, user, chat }: { messages: readonly Message[]; user
             <li class={`message ${isMine ? 'mine' : 'theirs'} ${message.progress} ${follows ? 'follows' : ''}`}>
               <span class="hidden">{isMine ? t.chat.you : firstName(user)}: </span>
               <p class="bubble">{message.text}</p>
-              <p class="meta">
+              <p class={isTimed ? 'meta' : 'hidden'}>
                 <time dateTime={new Date(message.ts).toISOString()} title={moment(message.ts)}>{time(message.ts)}</time>
                 {isMine && <Mark message={message} isShown={message === lastSent || message === lastRead} />}
               </p>
@@ -163,6 +166,12 @@ function Messages({ messages, user, chat }: { messages: readonly Message[]; user
       })}
     </ol>
   );
+}
+
+/** Messages of one member within a few minutes belong together. */
+function isFollowing(previous: Message | undefined, message: Message): boolean {
+  if (previous === undefined || previous.fromUserId !== message.fromUserId) return false;
+  return message.ts - previous.ts < 300_000 && daysBetween(previous.ts, message.ts) === 0;
 }
 
 /** What became of an own message. */
