@@ -1,0 +1,26 @@
+// Short notes at the edge of the window, and the words that are only read out.
+
+import { announcement, dismiss, toasts } from '../state/toasts';
+import { t } from '../strings';
+import { IconButton } from './basics';
+
+export function Toasts() {
+  const { text, number } = announcement.value;
+  const [errors, others] = [true, false].map((isError) => toasts.value.filter((toast) => toast.isError === isError));
+  return (
+    <section class="toasts" aria-label={t.notes}>
+      <div role="alert">{errors?.map(show)}</div>
+      <div role="status">{others?.map(show)}</div>
+      <p class="hidden" role="status" key="announcement">{text}{number % 2 === 0 ? '' : ' '}</p>
+    </section>
+  );
+}
+
+function show({ number, text, isError, href }: (typeof toasts.value)[number]) {
+  return (
+    <div class={`toast ${isError ? 'error' : ''}`} key={number}>
+      <p>{href ? <a href={href} onClick={() => dismiss(number)}>{text}</a> : text}</p>
+      <IconButton icon="close" label={t.close} onPress={() => dismiss(number)} />
+    </div>
+  );
+}
