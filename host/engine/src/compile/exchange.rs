@@ -128,8 +128,50 @@ impl wasmtime::CacheStore for Lent {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that can't go on should fail right here")]
 
-    use super::*;
+    use std::sync::Arc;
+
     use wasmtime::CacheStore as _;
+
+    use super::*;
+    use crate::{EngineOptions, build};
+    use native::MachineCode;
+
+    /// `(component (core module (func (result i32) i32.const 7)))`, as bytes.
+    #[rustfmt::skip]
+    const SEVEN: &[u8] = &[
+        0, b'a', b's', b'm', 0x0d, 0, 1, 0,
+        // The module: its type, function and code.
+        0x01, 27, 0, b'a', b's', b'm', 1, 0, 0, 0,
+        1, 5, 1, 0x60, 0, 1, 0x7f,
+        3, 2, 1, 0,
+        10, 6, 1, 4, 0, 0x41, 7, 0x0b,
+    ];
+
+    /// Its machine code, with these functions lent, and what is told of them.
+    fn compiled(lent: &[(Key, Vec<u8>)]) -> (Vec<u8>, Learned) {
+        let mut bytes = Vec::new();
+        write(&mut bytes, lent.iter().map(|(key, code)| (key, code.as_slice()))).unwrap();
+        let lent = Arc::new(Lent::read(bytes));
+        let options = EngineOptions { pooling: false, ..EngineOptions::default() };
+        let (engine, _) = build::build(&options, Some(lent.clone())).unwrap();
+        let code = MachineCode::compile(&engine, SEVEN).unwrap();
+        (code.bytes().to_vec(), Learned::read(&lent.learned()).unwrap())
+    }
+
+    #[test]
+    fn what_was_compiled_before_is_not_compiled_again() {
+        let (code, first) = compiled(&[]);
+        assert!(first.used.is_empty() && !first.compiled.is_empty());
+        let (same, again) = compiled(&first.compiled);
+        assert_eq!((again.used.len(), again.compiled.len()), (first.compiled.len(), 0));
+        assert!(same == code, "the same machine code");
+        // What can't be read is compiled.
+        let cut: Vec<_> =
+            first.compiled.iter().map(|(key, code)| (*key, code.iter().copied().take(1).collect())).collect();
+        let (same, again) = compiled(&cut);
+        assert_eq!((again.used.len(), again.compiled.len()), (0, first.compiled.len()));
+        assert!(same == code, "the same machine code");
+    }
 
     fn lent() -> Lent {
         let mut bytes = Vec::new();

@@ -337,6 +337,8 @@ impl Deployments {
             }
             let difference = loaded.map(|loaded| self.difference(&row, loaded)).unwrap_or_default();
             let commit = self.commit(&plan, action, &row, cluster.revision, loaded.map(|loaded| &*loaded.sha256))?;
+            // Whoever follows meanwhile would not know that this version is loaded, and compile it again.
+            let state = self.state.lock().await;
             match self.documents.commit(commit).await {
                 Ok(_) => {
                     capability::abort::here("deploy-committed");
@@ -344,7 +346,7 @@ impl Deployments {
                     let ready = ready.into_iter().collect();
                     // The other hosts begin to follow while this one switches.
                     let (served, ()) =
-                        tokio::join!(self.apply_committed(&cluster, &plan.row, ready), self.notify_peers());
+                        tokio::join!(self.apply_committed(state, &cluster, &plan.row, ready), self.notify_peers());
                     served?;
                     capability::abort::here("deploy-served");
                     return Ok(Deployed { row: plan.row, before, changed: true, difference });

@@ -435,13 +435,13 @@ impl Deployments {
     /// and it need not be read.
     async fn apply_committed(
         &self,
+        mut state: tokio::sync::MutexGuard<'_, LocalState>,
         before: &Cluster,
         row: &ComponentRow,
         loaded: BTreeMap<String, Arc<Loaded>>,
     ) -> Result<(), ChangeError> {
-        let mut state = self.state.lock().await;
         if state.cluster.revision != before.revision || !self.seeds().is_empty() {
-            // It follows already, or has more to do.
+            // It has more to do.
             drop(state);
             return self.catch_up_with(loaded).await.map(drop);
         }
