@@ -29,7 +29,8 @@ fn a_signed_callback_upgrades_the_member_of_its_payment_once() {
     assert_eq!((shop.0.find("users", harness::doc! { "_id": ada.id }), shop.payment(&txn)), (user, payment));
 }
 
-/// Attack (API2): callbacks that are not signed, signed by another key, for another body, or with another index. Outcome: 403, and nothing changes.
+/// Attack (API2): callbacks that are not signed, signed by another key, for another body, or with another index.
+/// Outcome: 403, and nothing changes.
 #[test]
 fn what_is_not_signed_by_the_payment_server_is_refused() {
     let shop = Shop::open();

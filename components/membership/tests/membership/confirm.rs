@@ -59,7 +59,8 @@ fn what_is_not_paid_changes_nothing() {
     assert_eq!(shop.membership(&ada), ("silver".to_owned(), true, true));
 }
 
-/// Attack (API6): a payment of another amount, merchant or transaction than what is recorded. Outcome: 400, and nobody is upgraded.
+/// Attack (API6): a payment of another amount, merchant or transaction than what is recorded. Outcome: 400, and nobody
+/// is upgraded.
 #[test]
 fn what_is_paid_has_to_be_what_is_recorded() {
     let shop = Shop::open();
@@ -91,7 +92,8 @@ fn what_is_paid_has_to_be_what_is_recorded() {
     }
 }
 
-/// Attack (API1): another member's payment, or one's own for a dearer tier. Outcome: 403 and 400, and nobody is asked or upgraded.
+/// Attack (API1): another member's payment, or one's own for a dearer tier. Outcome: 403 and 400, and nobody is asked
+/// or upgraded.
 #[test]
 fn a_payment_is_of_its_member_and_its_tier() {
     let shop = Shop::open();

@@ -39,7 +39,8 @@ fn a_payment_is_recorded_and_its_page_is_opened() {
     assert!(shop.is_unchanged(&ada), "nothing is bought yet");
 }
 
-/// Attack (API6): a client that says the price, the member or the state of its payment. Outcome: 400, and nothing is recorded.
+/// Attack (API6): a client that says the price, the member or the state of its payment. Outcome: 400, and nothing is
+/// recorded.
 #[test]
 fn a_client_says_the_tier_and_nothing_else() {
     let shop = Shop::open();

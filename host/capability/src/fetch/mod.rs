@@ -1,7 +1,8 @@
 //! Fetching: requests of components to servers of others.
 //!
-//! Here are the request's rules, the grant, which addresses are public, and how much may be under way; a [`Transport`] sends. A
-//! server that does not answer is no store of the host that does not: its failures are values, and are counted here.
+//! Here are the request's rules, the grant, which addresses are public, and how much may be under way; a [`Transport`]
+//! sends. A server that does not answer is no store of the host that does not: its failures are values, and are counted
+//! here.
 
 mod address;
 mod grant;
@@ -144,7 +145,8 @@ pub enum Error {
 pub struct Outgoing {
     /// Where it goes.
     pub server: Server,
-    /// Its method, path and query, headers without those of the host, and body. Values of secrets are marked as sensitive.
+    /// Its method, path and query, headers without those of the host, and body. Values of secrets are marked as
+    /// sensitive.
     pub request: http::Request<Bytes>,
     /// The networks that are not public and may be connected to.
     pub private: Vec<Network>,

@@ -1,7 +1,7 @@
 //! Servers: the one that a URL leads to, and the ones that a grant names. One parser reads both.
 //!
-//! A URL has to be written as it is meant: what a lenient parser would read as another server is refused, so that two parsers
-//! can't disagree. It touches nothing.
+//! A URL has to be written as it is meant: what a lenient parser would read as another server is refused, so that two
+//! parsers can't disagree. It touches nothing.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -271,8 +271,9 @@ mod tests {
         }
     }
 
-    /// Attack (SSRF): URLs that one parser reads as one server and another parser as another one: numbers for addresses, users, zones,
-    /// dots, letters beyond ASCII, ports. Outcome: only what is written as it is meant is a URL.
+    /// Attack (SSRF): URLs that one parser reads as one server and another parser as another one: numbers for
+    /// addresses, users, zones, dots, letters beyond ASCII, ports. Outcome: only what is written as it is meant is a
+    /// URL.
     #[test]
     fn what_could_be_read_as_another_server_is_refused() {
         for url in [
