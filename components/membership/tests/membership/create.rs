@@ -136,6 +136,9 @@ fn a_payment_server_that_opens_no_page_is_a_503_and_no_fault_of_a_store() {
     }
     assert_eq!(shop.0.count("membership", "store"), 0);
     assert!(shop.is_unchanged(&ada));
+    let recorded = shop.0.find("payments", doc! {});
+    assert!(recorded.len() == 10 && recorded.iter().all(|payment| payment.get_str("state") == Ok("failed")));
+    assert_eq!(shop.confirm(&ada, &json!({ "membershipTier": "gold" })).status, 404, "nobody can have paid them");
 }
 
 #[test]
