@@ -107,13 +107,10 @@ impl FromStr for Target {
                         written as `xn--…`, those of a path as `%XX`"
                 .to_owned());
         }
-        let scheme = |(scheme, rest)| match scheme {
-            "https" => Some((Scheme::Https, rest)),
-            "http" => Some((Scheme::Http, rest)),
-            _ => None,
-        };
-        let Some((scheme, rest)) = text.split_once("://").and_then(scheme) else {
-            return Err("a URL begins with https:// or http://".to_owned());
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("https", rest)) => (Scheme::Https, rest),
+            Some(("http", rest)) => (Scheme::Http, rest),
+            _ => return Err("a URL begins with https:// or http://".to_owned()),
         };
         if text.contains('#') {
             return Err("a URL has no fragment (`#`)".to_owned());

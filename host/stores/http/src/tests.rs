@@ -41,9 +41,9 @@ fn transport() -> HttpTransport {
 }
 
 /// Where names are looked up so.
-fn finding(addresses: &'static [&'static str]) -> HttpTransport {
-    let lookups = Lookups::by(|_| Ok(addresses.iter().map(|address| address.parse().unwrap()).collect()));
-    HttpTransport::build(lookups, RootCertStore::empty()).unwrap()
+fn finding(addresses: &[&str]) -> HttpTransport {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    HttpTransport::build(Lookups::by(move |_| Ok(addresses.clone())), RootCertStore::empty()).unwrap()
 }
 
 fn quick() -> Options {
