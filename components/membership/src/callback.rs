@@ -1,5 +1,5 @@
-//! The payment server's own call, when a payment is decided. Its signature says that it is the payment server; what it says
-//! has to be about what is recorded.
+//! The payment server's own call, when a payment is decided. Its signature says that it is the payment server; what it
+//! says has to be about what is recorded.
 
 use devconnect_sdk::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Confirming a payment: its member asks, and the payment server is asked. What counts is what it says, and what is recorded.
+//! Confirming a payment: its member asks, and the payment server is asked. What counts is what it says, and what is
+//! recorded.
 
 use devconnect_sdk::prelude::*;
 use model::body::Body;

@@ -34,6 +34,13 @@ pub(crate) fn create(request: &Request) -> Result<Response, Error> {
         return Err(Error::bad_request("You have this membership already"));
     }
     let payment = Payment::begin(me, tier)?;
-    let url = phonepe.page(&payment)?;
+    let url = match phonepe.page(&payment) {
+        Ok(url) => url,
+        Err(error) => {
+            // Nobody has its page, so nobody is asked about it.
+            payment.failed()?;
+            return Err(error);
+        }
+    };
     Ok(Response::json(&doc! { "url": url, "txnId": payment.id }))
 }

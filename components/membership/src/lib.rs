@@ -1,7 +1,7 @@
-//! The membership that a member buys, paid through PhonePe. The price is ours, and a payment is recorded before its page is
-//! opened. Its tier comes to count once the payment server has said that this payment, with its member, tier and amount, is
-//! paid: in its callback, or when it is asked. Whichever comes first upgrades, in one commit, and everything after it finds
-//! the payment done.
+//! The membership that a member buys, paid through PhonePe. The price is ours, and a payment is recorded before its
+//! page is opened. Its tier comes to count once the payment server has said that this payment, with its member, tier
+//! and amount, is paid: in its callback, or when it is asked. Whichever comes first upgrades, in one commit, and
+//! everything after it finds the payment done.
 
 mod callback;
 mod confirm;

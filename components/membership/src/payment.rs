@@ -1,5 +1,5 @@
-//! A payment as it is stored: whose it is, for which tier, how much, and whether it is paid. It is written before the payment
-//! server hears of it, and never changes whose and what it is.
+//! A payment as it is stored: whose it is, for which tier, how much, and whether it is paid. It is written before the
+//! payment server hears of it, and never changes whose and what it is.
 
 use devconnect_sdk::prelude::*;
 use devconnect_sdk::random;
@@ -76,8 +76,8 @@ impl Payment {
         })
     }
 
-    /// The payment server has said that it is paid: its tier counts, once. Nothing is done where the word is about another
-    /// payment or another amount.
+    /// The payment server has said that it is paid: its tier counts, once. Nothing is done where the word is about
+    /// another payment or another amount.
     pub(crate) fn paid(&self, report: &Report, phonepe: &PhonePe) -> Result<(), Error> {
         if let Some(what) = report.differs(self, phonepe) {
             let (said, amount) = (format!("{report:?}"), self.amount.to_string());

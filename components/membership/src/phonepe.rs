@@ -1,5 +1,5 @@
-//! The payment server: what it is asked, what it says, and the signatures of both. `X-VERIFY` is the SHA-256 of what is signed
-//! with the salt key behind it, in hex, then `###` and the salt's index. The key stays in the host.
+//! The payment server: what it is asked, what it says, and the signatures of both. `X-VERIFY` is the SHA-256 of what is
+//! signed with the salt key behind it, in hex, then `###` and the salt's index. The key stays in the host.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

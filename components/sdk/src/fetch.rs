@@ -4,7 +4,8 @@
 //! use devconnect_sdk::fetch::{self, Request};
 //!
 //! fn price() -> Result<fetch::Response, fetch::Error> {
-//!     Request::get("https://api.example.com/price").secret_header("authorization", "Bearer ", "shop").timeout_ms(2_000).send()
+//!     let request = Request::get("https://api.example.com/price").secret_header("authorization", "Bearer ", "shop");
+//!     request.timeout_ms(2_000).send()
 //! }
 //! ```
 //! Redirects are answers like any other. A call for an event or a tick can't fetch.

@@ -206,7 +206,7 @@ impl Host {
             None => Arc::new(server.engine()),
             Some((redis, messages)) => Arc::new(SocketsOfHosts::new(server.engine(), redis, messages)),
         });
-        let transport = match transport {
+        let transport: Arc<dyn Transport> = match transport {
             Some(transport) => transport,
             None => Arc::new(HttpTransport::new().map_err(HostError::System)?),
         };

@@ -477,8 +477,13 @@ fn check_names(manifest: &Manifest, application: &Application) -> Result<(), Str
     if let Some(name) = grants.events.iter().chain(consumed).find(|name| !application.topics.contains_key(*name)) {
         return Err(format!("the topic {name:?}"));
     }
-    if let Some(name) = grants.signing.iter().find(|name| !application.secrets.contains_key(*name)) {
+    let is_secret =
+        |name: &String| application.secrets.contains_key(name) || application.optional_secrets.contains_key(name);
+    if let Some(name) = grants.signing.iter().chain(grants.fetch.secrets.keys()).find(|name| !is_secret(name)) {
         return Err(format!("the secret {name:?}"));
+    }
+    if let Some(name) = grants.fetch.settings.iter().find(|name| !application.settings.contains_key(*name)) {
+        return Err(format!("the setting {name:?}"));
     }
     Ok(())
 }
@@ -536,6 +541,18 @@ things = { partitions = 1 }
 
     fn manifest(lines: &str) -> Manifest {
         Manifest::parse(&format!("[component]\nname = 'a'\nversion = '1'\n{lines}\n")).unwrap()
+    }
+
+    #[test]
+    fn what_a_grant_to_fetch_names_exists() {
+        let more = "[settings]\nurl = ''\n[optional-secrets]\nkey = 'KEY'\n";
+        let application = Application::parse(&format!("{APPLICATION}{more}")).unwrap();
+        let fetch = |lines: &str| check_names(&manifest(&format!("[grants.fetch]\n{lines}")), &application);
+        assert_eq!(fetch("settings = ['url']\nsecrets = { key = 'a.example' }"), Ok(()));
+        assert_eq!(check_names(&manifest("[grants]\nsigning = ['key']"), &application), Ok(()));
+        assert_eq!(fetch("settings = ['urls']"), Err("the setting \"urls\"".to_owned()));
+        let other = fetch("hosts = ['a.example']\nsecrets = { keys = 'a.example' }");
+        assert_eq!(other, Err("the secret \"keys\"".to_owned()));
     }
 
     /// Attack (54, 61): grants of slices of the host's own cache keys. Outcome: refused: patterns are compared by intersection.

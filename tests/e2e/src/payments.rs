@@ -1,5 +1,5 @@
-//! A stand-in for the payment server, on loopback. It checks the signature of all that it is asked, and signs what it says itself,
-//! with its own code: nothing here is the host's.
+//! A stand-in for the payment server, on loopback. It checks the signature of all that it is asked, and signs what it
+//! says itself, with its own code: nothing here is the host's.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -30,6 +30,9 @@ const TABLE: &[(&str, Cost, u64)] = &[
     // It waits for connections to be closed.
     ("hostile/smuggling", NONE, 10),
     ("hostile/files", HALF, 10),
+    // They wait for servers that do not answer.
+    ("hostile/fetching", NONE, 15),
+    ("store-http", NONE, 10),
     // The order of messages and the swarm are among them: they want a quiet machine.
     ("e2e/live", ALONE, 120),
     ("e2e/fuzz", CORE, 300),

@@ -4,7 +4,8 @@ use harness::{all, doc, json};
 
 use crate::shop::{PAID, Shop, said};
 
-/// Attack (API6): a payment that is confirmed and called back many times at once. Outcome: one upgrade, and everybody is told of it.
+/// Attack (API6): a payment that is confirmed and called back many times at once. Outcome: one upgrade, and everybody
+/// is told of it.
 #[test]
 fn however_many_come_at_once_there_is_one_upgrade() {
     let shop = Shop::open();

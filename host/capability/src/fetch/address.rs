@@ -109,7 +109,8 @@ fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// Attack (SSRF): addresses of the machine, its network, its cloud's metadata, in every form. Outcome: none is public.
+    /// Attack (SSRF): addresses of the machine, its network, its cloud's metadata, in every form. Outcome: none is
+    /// public.
     #[test]
     fn what_is_not_public_is_known_in_every_form() {
         for address in [

@@ -1,4 +1,5 @@
-//! The grant to fetch: the servers that a component may send requests to, and the secrets that go to them. It touches nothing.
+//! The grant to fetch: the servers that a component may send requests to, and the secrets that go to them. It touches
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,8 @@ use crate::text;
 pub struct Grant {
     /// Servers, as `api.example.com`, `*.example.com:8443` or `http://10.0.0.7:8080`.
     pub hosts: BTreeSet<ServerPattern>,
-    /// Settings of the application whose values are URLs: the servers that these lead to. One without a value names none.
+    /// Settings of the application whose values are URLs: the servers that these lead to. One without a value names
+    /// none.
     pub settings: BTreeSet<String>,
     /// Addresses and networks that are not public and may be connected to all the same.
     pub private: BTreeSet<Network>,

@@ -1,7 +1,8 @@
 //! Fetching: requests of components to servers of others.
 //!
-//! Here are the request's rules, the grant, which addresses are public, and how much may be under way; a [`Transport`] sends. A
-//! server that does not answer is no store of the host that does not: its failures are values, and are counted here.
+//! Here are the request's rules, the grant, which addresses are public, and how much may be under way; a [`Transport`]
+//! sends. A server that does not answer is no store of the host that does not: its failures are values, and are counted
+//! here.
 
 mod address;
 mod grant;
@@ -144,7 +145,8 @@ pub enum Error {
 pub struct Outgoing {
     /// Where it goes.
     pub server: Server,
-    /// Its method, path and query, headers without those of the host, and body. Values of secrets are marked as sensitive.
+    /// Its method, path and query, headers without those of the host, and body. Values of secrets are marked as
+    /// sensitive.
     pub request: http::Request<Bytes>,
     /// The networks that are not public and may be connected to.
     pub private: Vec<Network>,
@@ -347,7 +349,7 @@ impl Fetch {
         request: Request,
     ) -> Result<Outgoing, Error> {
         let Request { method, url, headers, secret_headers, body, time } = request;
-        let Target { server, path } = url.parse().map_err(Error::Invalid)?;
+        let Target { server, path } = url.parse::<Target>().map_err(Error::Invalid)?;
         grant.check_server(&server, settings).map_err(Error::Denied)?;
         let method = match method.as_str() {
             "GET" => Method::GET,
@@ -387,7 +389,8 @@ impl Fetch {
         given.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
         let mut request = http::Request::new(Bytes::from(body));
         *request.method_mut() = method;
-        *request.uri_mut() = path.parse().map_err(|_| invalid(format_args!("the URL's path is malformed")))?;
+        *request.uri_mut() =
+            path.parse::<http::Uri>().map_err(|_| invalid(format_args!("the URL's path is malformed")))?;
         *request.headers_mut() = given;
         let private = grant.private.iter().chain(&self.options.private).copied().collect();
         Ok(Outgoing { server, request, private, response: self.options.response })

@@ -1,7 +1,7 @@
 //! Servers: the one that a URL leads to, and the ones that a grant names. One parser reads both.
 //!
-//! A URL has to be written as it is meant: what a lenient parser would read as another server is refused, so that two parsers
-//! can't disagree. It touches nothing.
+//! A URL has to be written as it is meant: what a lenient parser would read as another server is refused, so that two
+//! parsers can't disagree. It touches nothing.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -107,13 +107,10 @@ impl FromStr for Target {
                         written as `xn--…`, those of a path as `%XX`"
                 .to_owned());
         }
-        let scheme = |(scheme, rest)| match scheme {
-            "https" => Some((Scheme::Https, rest)),
-            "http" => Some((Scheme::Http, rest)),
-            _ => None,
-        };
-        let Some((scheme, rest)) = text.split_once("://").and_then(scheme) else {
-            return Err("a URL begins with https:// or http://".to_owned());
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("https", rest)) => (Scheme::Https, rest),
+            Some(("http", rest)) => (Scheme::Http, rest),
+            _ => return Err("a URL begins with https:// or http://".to_owned()),
         };
         if text.contains('#') {
             return Err("a URL has no fragment (`#`)".to_owned());
@@ -271,8 +268,9 @@ mod tests {
         }
     }
 
-    /// Attack (SSRF): URLs that one parser reads as one server and another parser as another one: numbers for addresses, users, zones,
-    /// dots, letters beyond ASCII, ports. Outcome: only what is written as it is meant is a URL.
+    /// Attack (SSRF): URLs that one parser reads as one server and another parser as another one: numbers for
+    /// addresses, users, zones, dots, letters beyond ASCII, ports. Outcome: only what is written as it is meant is a
+    /// URL.
     #[test]
     fn what_could_be_read_as_another_server_is_refused() {
         for url in [

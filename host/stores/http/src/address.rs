@@ -28,7 +28,8 @@ impl Lookups {
         Self { places: Arc::new(Semaphore::new(LOOKUPS)), lookup: Arc::new(lookup) }
     }
 
-    /// The addresses of a name, at least one. One that nobody waits for any more keeps its place until the resolver answers.
+    /// The addresses of a name, at least one. One that nobody waits for any more keeps its place until the resolver
+    /// answers.
     pub(crate) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, String> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| "the host is ending")?;
         let (lookup, name) = (self.lookup.clone(), name.to_owned());
@@ -44,8 +45,8 @@ impl Lookups {
     }
 }
 
-/// Refuses an address that is neither public nor named. The error does not show it: a component learns nothing of the network
-/// that the host is in.
+/// Refuses an address that is neither public nor named. The error does not show it: a component learns nothing of the
+/// network that the host is in.
 pub(crate) fn judge(address: IpAddr, private: &[Network]) -> Result<(), String> {
     if private.iter().any(|network| network.contains(address)) {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The transport of `capability::fetch`: HTTP/1.1, over TLS where the URL says so.
 //!
-//! Each request has a connection of its own, to an address that was looked up once and judged before anything was sent. Nothing
-//! of the environment counts, no proxy, and no redirect is followed. It may touch the network and nothing else.
+//! Each request has a connection of its own, to an address that was looked up once and judged before anything was sent.
+//! Nothing of the environment counts, no proxy, and no redirect is followed. It may touch the network and nothing else.
 
 #![forbid(unsafe_code)]
 

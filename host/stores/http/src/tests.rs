@@ -41,9 +41,9 @@ fn transport() -> HttpTransport {
 }
 
 /// Where names are looked up so.
-fn finding(addresses: &'static [&'static str]) -> HttpTransport {
-    let lookups = Lookups::by(|_| Ok(addresses.iter().map(|address| address.parse().unwrap()).collect()));
-    HttpTransport::build(lookups, RootCertStore::empty()).unwrap()
+fn finding(addresses: &[&str]) -> HttpTransport {
+    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    HttpTransport::build(Lookups::by(move |_| Ok(addresses.clone())), RootCertStore::empty()).unwrap()
 }
 
 fn quick() -> Options {
@@ -73,8 +73,8 @@ async fn an_answer_comes_as_it_is() {
     }
 }
 
-/// Attack (SSRF): a redirect from a granted server to one of the machine itself. Outcome: it is an answer like any other, and nobody
-/// follows it.
+/// Attack (SSRF): a redirect from a granted server to one of the machine itself. Outcome: it is an answer like any
+/// other, and nobody follows it.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let inside = server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
@@ -88,8 +88,8 @@ async fn a_redirect_is_not_followed() {
     assert_eq!(inside.connections(), 0);
 }
 
-/// Attack (SSRF): names that lead to the machine, its network or the metadata of its cloud, alone or beside a public address.
-/// Outcome: refused before anything is sent, unless the address is named.
+/// Attack (SSRF): names that lead to the machine, its network or the metadata of its cloud, alone or beside a public
+/// address. Outcome: refused before anything is sent, unless the address is named.
 #[tokio::test]
 async fn a_name_is_judged_by_its_addresses() {
     let served = server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
@@ -131,8 +131,8 @@ async fn what_the_system_finds_is_judged_too() {
     assert!(why.starts_with("http://no-such-name.invalid: "), "{why}");
 }
 
-/// Attack (SSRF): a name that leads elsewhere each time it is looked up. Outcome: it is looked up once, and what is judged is what is
-/// connected to.
+/// Attack (SSRF): a name that leads elsewhere each time it is looked up. Outcome: it is looked up once, and what is
+/// judged is what is connected to.
 #[tokio::test]
 async fn a_name_is_looked_up_once() {
     let served = server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
@@ -158,7 +158,8 @@ async fn the_next_address_is_tried_when_one_does_not_accept() {
     assert!(why.contains("no connection: "), "{why}");
 }
 
-/// Attack (API4): servers that say nothing, or a byte at a time, without end. Outcome: the time is over for all of it together.
+/// Attack (API4): servers that say nothing, or a byte at a time, without end. Outcome: the time is over for all of it
+/// together.
 #[tokio::test]
 async fn a_slow_server_is_not_waited_for() {
     for head in [
@@ -177,7 +178,8 @@ async fn a_slow_server_is_not_waited_for() {
     }
 }
 
-/// Attack (API4): bodies and headers without end, or larger than they say. Outcome: not one byte more is read than allowed.
+/// Attack (API4): bodies and headers without end, or larger than they say. Outcome: not one byte more is read than
+/// allowed.
 #[tokio::test]
 async fn what_is_too_large_is_no_answer() {
     let exactly = [&b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n"[..], &[b'x'; 10_000]].concat();
@@ -216,7 +218,8 @@ async fn an_answer_that_breaks_off_is_none() {
     }
 }
 
-/// Attack (API4): names that are looked up for minutes. Outcome: so many threads look names up and no more, also when nobody waits for them any more.
+/// Attack (API4): names that are looked up for minutes. Outcome: so many threads look names up and no more, also when
+/// nobody waits for them any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_names_are_looked_up_at_a_time() {
     let (running, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new((Mutex::new(false), Condvar::new())));

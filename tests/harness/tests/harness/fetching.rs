@@ -72,7 +72,7 @@ fn a_call_sends_so_many_requests() {
 }
 
 #[test]
-fn an_event_s_call_can_not_fetch_and_its_other_effects_are_done() {
+fn a_call_for_an_event_can_not_fetch_and_its_other_effects_are_done() {
     let app = app();
     let data = json!({ "url": "https://api.example.com/a?b=c" });
     let event = json!({ "eventType": "FETCH", "userId": "u", "data": data });

@@ -1,5 +1,5 @@
-//! A component that sends requests where it should not: to the machine itself, its network, the metadata of its cloud, in every
-//! form in which such an address can be written.
+//! A component that sends requests where it should not: to the machine itself, its network, the metadata of its cloud,
+//! in every form in which such an address can be written.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
@@ -25,8 +25,9 @@ async fn fetch(server: &Server, what: &Value) -> Value {
     text.parse().unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Attack (API7): a component whose URLs are the machine, its network or its cloud, as names, numbers, users, zones, dots and ports. Outcome:
-/// what is not written as it is meant is no URL, what is not granted is refused, and what is granted is judged by its address.
+/// Attack (API7): a component whose URLs are the machine, its network or its cloud, as names, numbers, users, zones,
+/// dots and ports. Outcome: what is not written as it is meant is no URL, what is not granted is refused, and what is
+/// granted is judged by its address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_form_of_an_address_leads_inside() {
     let (data, components) = (TempDir::new().unwrap(), with_fixture("fetching"));
@@ -87,7 +88,8 @@ async fn no_form_of_an_address_leads_inside() {
     }
 }
 
-/// Attack (API7): a granted server that redirects inside, and one that says nothing. Outcome: the redirect is an answer, and the time is over.
+/// Attack (API7): a granted server that redirects inside, and one that says nothing. Outcome: the redirect is an
+/// answer, and the time is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_granted_server_leads_nowhere_and_holds_nobody_up() {
     let (data, components) = (TempDir::new().unwrap(), with_fixture("fetching"));

@@ -49,7 +49,7 @@ impl Served {
     async fn start(head: &[u8], then: Then) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (connections, heard) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+        let (connections, heard) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Vec<u8>>>::default());
         let (counted, kept, head) = (connections.clone(), Arc::clone(&heard), head.to_vec());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

@@ -63,7 +63,8 @@ impl Authority {
     }
 }
 
-/// Attack (TLS): certificates of nobody known, of another name, and of another time; no TLS at all. Outcome: nothing is sent.
+/// Attack (TLS): certificates of nobody known, of another name, and of another time; no TLS at all. Outcome: nothing is
+/// sent.
 #[tokio::test]
 async fn a_server_has_to_be_who_the_url_says() {
     let authority = Authority::new();
