@@ -28,6 +28,9 @@ const AT_ONCE: usize = 100;
 
 /// The newest members of each of these skills, at most [`LISTED`] of each, the newest first.
 pub(crate) fn members(skills: &[u64]) -> Result<Vec<Vec<ObjectId>>, Error> {
+    if skills.is_empty() {
+        return Ok(Vec::new());
+    }
     let keys: Vec<String> = skills.iter().map(|skill| format!("feed:skill:{skill:016x}")).collect();
     let mut kept = cache::get_many(&keys).unwrap_or_default();
     kept.resize(keys.len(), None);

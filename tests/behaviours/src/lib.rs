@@ -50,7 +50,7 @@ pub struct Precision {
 pub fn precision(behaviour: Behaviour, seed: u64) -> Result<Precision, String> {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut network = Network::new()?;
-    let rule = Rule::of(behaviour, &mut network, &mut random);
+    let rule = Rule::of(behaviour, &network, &mut random);
     let seen: Vec<Member> = (0..SEEN).map(|_| network.member(&mut random)).collect();
     let pairs = learnt(&network, &rule, &seen, &mut random);
     let unseen: Vec<Member> = (0..UNSEEN).map(|_| network.member(&mut random)).collect();

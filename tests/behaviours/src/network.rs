@@ -52,7 +52,7 @@ impl Network {
         if random.random_range(0..20) == 0 {
             texts.push(format!("craft {}", random.random_range(0..50)));
         }
-        let age = f64::from(random.random_range(19..60));
+        let age = f64::from(random.random_range(19_u8..60));
         let profile = Profile::new(texts.iter().map(String::as_str), age, &mut self.catalogue);
         let keys = pairs::keys(&profile.skills, &self.catalogue);
         Member { field, profile, keys }

@@ -45,7 +45,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) fn of(behaviour: Behaviour, network: &mut Network, random: &mut SmallRng) -> Self {
+    pub(crate) fn of(behaviour: Behaviour, network: &Network, random: &mut SmallRng) -> Self {
         match behaviour {
             Behaviour::Formula => Self::Formula,
             Behaviour::Affinity => {

@@ -115,8 +115,10 @@ async fn of_size(stack: &Stack, size: usize) -> anyhow::Result<Vec<Row>> {
     let address = load::address(&own.url)?;
     let mut rows = Vec::new();
     for (name, path) in [("plain", "/feed"), ("ranked", "/feed?ml=true")] {
-        let requests: Vec<Get> =
-            asking.iter().map(|member| load::get(&address, path, Some(&member.token))).collect::<Result<_, _>>()?;
+        let requests: Vec<Get> = asking
+            .iter()
+            .map(|member| load::get(&address, path, Some(member.token.as_str())))
+            .collect::<Result<_, _>>()?;
         let requests: Arc<[Get]> = requests.into();
         let cold = Spread::of(load::in_turn(&address, &requests, requests.len()).await?.times);
         let warm = Spread::of(load::in_turn(&address, &requests, WARM).await?.times);

@@ -65,7 +65,7 @@ fn who_shares_a_rare_skill_is_found_however_old_and_the_pages_go_on_to_the_end()
     let app = App::with(&["feed", "connections"]);
     network(&app, 2_300);
     user(&app, 3_000, doc! { "skills": ["rust"] });
-    let ada = caller(&app, &["Haskell", "Rust"]);
+    let ada = caller(&app, &["Haskell"]);
     // The oldest of all.
     user(&app, 0, doc! { "skills": ["haskell"] });
     let best = id(0).to_hex();

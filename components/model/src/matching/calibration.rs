@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn who_is_right_gets_the_weight() {
         let formula = Calibration::fit(&grid(|total, _| total > 0.5));
-        assert!(formula.total == STEEPEST && formula.total * 0.05 > formula.lift, "{formula:?}");
+        assert!((formula.total - STEEPEST).abs() < 1e-9 && formula.total * 0.05 > formula.lift, "{formula:?}");
         let pairs = Calibration::fit(&grid(|_, lift| lift > 0.0));
         assert!(pairs.lift > 2.0 && pairs.lift > pairs.total, "{pairs:?}");
         let against = Calibration::fit(&grid(|total, lift| total < 0.5 && lift < 0.0));
