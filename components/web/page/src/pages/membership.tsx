@@ -83,7 +83,7 @@ export function MembershipPage() {
           return (
             <li key={tier} class={`card tier-card ${tier} ${isCurrent ? 'current' : ''}`}>
               <h2>{name}</h2>
-              <p class="price"><strong>{tier === 'free' ? t.membership.nothing : price(PRICES[tier])}</strong>{tier !== 'free' && <span> {t.membership.once}</span>}</p>
+              <p class="price"><strong>{price(PRICES[tier])}</strong>{tier !== 'free' && <span> {t.membership.once}</span>}</p>
               <ul>{gains.map((gain) => <li key={gain}><Icon name="check" size={18} />{gain}</li>)}</ul>
               {isCurrent ? <p class="now">{t.membership.current}</p>
                 : tier !== 'free' && TIERS.indexOf(tier) > TIERS.indexOf(current) && (
