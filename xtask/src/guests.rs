@@ -1,6 +1,6 @@
 //! Building components: each crate with a `component.toml` becomes one `.wasm` file that deploys.
-//! Cargo links a core module, `wit-component` wraps it, and the manifest and what the SDK says of the routes go in as custom
-//! sections. Any number of callers may build at once (test binaries do): they take turns, and a file is there whole or not at
+//! Cargo links a core module, `wit-component` wraps it, and the manifest, what the SDK says of the routes and the files of
+//! `[assets]` go in as custom sections. Any number of callers may build at once (test binaries do): they take turns, and a file is there whole or not at
 //! all. What no crate makes any more is removed.
 
 mod leftover;
@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use assets::{Assets, Rules};
 use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
@@ -59,6 +60,8 @@ struct Guest {
     artifact: String,
     manifest: String,
     folder: PathBuf,
+    /// The folder of its files, where it has some.
+    assets: Option<PathBuf>,
     /// Where its `.wasm` goes, under the workspace.
     place: &'static str,
     /// One of the application, which is held to the SDK's way of linking.
@@ -131,6 +134,11 @@ impl Guest {
         #[derive(Deserialize)]
         struct Manifest {
             component: Named,
+            assets: Option<Files>,
+        }
+        #[derive(Deserialize)]
+        struct Files {
+            dir: String,
         }
         #[derive(Deserialize)]
         struct Crate {
@@ -154,7 +162,9 @@ impl Guest {
         };
         let wrong = |file: &str| format!("{}/{file} is wrong", folder.display());
         let manifest = read("component.toml")?;
-        let name = toml::from_str::<Manifest>(&manifest).with_context(|| wrong("component.toml"))?.component.name;
+        let parsed = toml::from_str::<Manifest>(&manifest).with_context(|| wrong("component.toml"))?;
+        let name = parsed.component.name;
+        let assets = parsed.assets.map(|files| folder.join(files.dir));
         ensure!(
             !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
             "{}/component.toml: the name `{name}` may only have a-z, 0-9 and -",
@@ -170,7 +180,7 @@ impl Guest {
         );
         let package = described.package.name;
         let artifact = described.lib.name.unwrap_or_else(|| package.replace('-', "_"));
-        Ok(Self { name, package, artifact, manifest, folder, place, served })
+        Ok(Self { name, package, artifact, manifest, folder, assets, place, served })
     }
 }
 
@@ -192,10 +202,21 @@ fn finish(root: &Path, linked: &Path, guest: &Guest) -> Result<Built> {
     }
     let (core, description) = section::without_description(&core)?;
     let component = section::with_description(encode(&core)?, &description);
-    let component = with_manifest(component, &guest.manifest);
     let wasm = root.join(guest.place).join(&guest.name).with_extension("wasm");
+    let component = match &guest.assets {
+        Some(folder) => section::with_assets(component, &pack(folder, &wasm)?),
+        None => component,
+    };
+    let component = with_manifest(component, &guest.manifest);
     let changed = place(&wasm, &component)?;
     Ok(Built { name: guest.name.clone(), wasm, size: component.len(), changed })
+}
+
+/// The section of the files of a folder. What did not change since `built` was made is not compressed again.
+fn pack(folder: &Path, built: &Path) -> Result<Vec<u8>> {
+    let built = fs::read(built).unwrap_or_default();
+    let earlier = section::assets_of(&built).and_then(|section| Assets::read(section, Rules::default()).ok());
+    Ok(assets::pack(assets::read_folder(folder)?, earlier.as_ref())?)
 }
 
 fn encode(core: &[u8]) -> Result<Vec<u8>> {

@@ -40,7 +40,6 @@ use capability::health::Store;
 use capability::{documents, events as log};
 pub use components::{Canary, Change, Component, Done, Draining};
 pub use dead_letters::{Letter, LetterCount};
-use engine::Engine;
 pub use events::{Ends, Records, Shown};
 pub use lag::Lag;
 use lag::Lags;
@@ -86,7 +85,7 @@ impl Admin {
         let metrics = MetricsSources {
             metrics: Arc::new(Metrics::new(operated.stores.clone(), refusals, deleted, listeners)),
             lags: lags.clone(),
-            engine: operated.registry.engine().clone(),
+            registry: operated.registry.clone(),
         };
         let routes =
             events::routes(operated, lags).merge(rebuilds::routes(operated)).merge(components::routes(operated));
@@ -148,14 +147,16 @@ impl Modify for Bearer {
 struct MetricsSources {
     metrics: Arc<Metrics>,
     lags: Arc<Lags>,
-    engine: Arc<Engine>,
+    registry: Arc<Registry>,
 }
 
 /// In the text format of Prometheus, version 0.0.4.
-async fn scrape(State(MetricsSources { metrics, lags, engine }): State<MetricsSources>) -> impl IntoResponse {
+async fn scrape(State(MetricsSources { metrics, lags, registry }): State<MetricsSources>) -> impl IntoResponse {
     // When the log does not answer, the other metrics are sent without the lag; the store's state shows that the log is down.
     let lags = tokio::time::timeout(LAG_TIMEOUT, lags.read()).await.ok().and_then(Result::ok).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render(&lags, &engine.totals()))
+    let assets = [("loaded", registry.engine().asset_bytes()), ("replaced", registry.retired_bytes())];
+    let text = metrics.render(&lags, &registry.engine().totals(), assets);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn not_found() -> ErrorResponse {

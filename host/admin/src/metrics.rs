@@ -33,6 +33,9 @@ const RESIDENT: &str = "process_resident_memory_bytes";
 /// What limits refused, by what it was and which limit was reached.
 const REFUSED: &str = "devconnect_refused_total";
 
+/// Bytes in memory of the files of components: of versions that are loaded, and of replaced ones.
+const ASSETS: &str = "devconnect_asset_bytes";
+
 /// What was deleted because it was older than it is kept, by what it was.
 const DELETED: &str = "devconnect_deleted_total";
 
@@ -53,8 +56,14 @@ impl Metrics {
         Self { stores, refusals, deleted, listeners }
     }
 
-    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component.
-    pub(super) fn render(&self, lags: &[Lag], calls: &[(String, Arc<Counts>)]) -> String {
+    /// Renders all metrics. `lags` is empty when the log did not answer; `calls` has the counts of each component, `assets` the
+    /// bytes of files by the kind of versions that have them.
+    pub(super) fn render(
+        &self,
+        lags: &[Lag],
+        calls: &[(String, Arc<Counts>)],
+        assets: [(&'static str, usize); 2],
+    ) -> String {
         // A new recorder for each scrape, so that a series that no longer exists is not sent again.
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
@@ -74,6 +83,10 @@ impl Metrics {
                 counter!(DELETED, "what" => what).absolute(count);
             }
             set_held();
+            describe_gauge!(ASSETS, Unit::Bytes, "bytes in memory of the files of components, in all forms");
+            for (versions, bytes) in assets {
+                gauge!(ASSETS, "versions" => versions).set(bytes as f64);
+            }
             lags.iter().for_each(set_lag);
             calls.iter().for_each(|(component, counts)| set_calls(component, counts));
         });
@@ -140,8 +153,11 @@ mod tests {
         let store = Store::embedded("cache", "embedded (in process)");
         let deleted = Arc::new(Deleted::default());
         deleted.count("events", 3);
-        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new())
-            .render(&[], &[("c".to_owned(), Arc::default())]);
+        let text = Metrics::new(Arc::new(vec![store]), Arc::default(), deleted, Vec::new()).render(
+            &[],
+            &[("c".to_owned(), Arc::default())],
+            [("loaded", 5), ("replaced", 0)],
+        );
         let line = |state| {
             format!(r#"devconnect_store_state{{capability="cache",engine="embedded (in process)",state="{state}"}}"#)
         };
@@ -152,6 +168,7 @@ mod tests {
         assert!(text.contains(r#"devconnect_calls_total{component="c",outcome="cut"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_refused_total{what="connection",why="silent"} 0"#), "{text}");
         assert!(text.contains(r#"devconnect_deleted_total{what="events"} 3"#), "{text}");
+        assert!(text.contains(r#"devconnect_asset_bytes{versions="loaded"} 5"#), "{text}");
     }
 
     #[test]
@@ -159,7 +176,8 @@ mod tests {
         let lag =
             |finished| Lag { component: "c~1".into(), topic: "t".into(), partition: 2, finished, oldest: 0, end: 7 };
         let text = |finished| {
-            Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new()).render(&[lag(finished)], &[])
+            let metrics = Metrics::new(Arc::default(), Arc::default(), Arc::default(), Vec::new());
+            metrics.render(&[lag(finished)], &[], [("loaded", 0), ("replaced", 0)])
         };
         let line = |events| format!(r#"devconnect_consumer_lag{{component="c~1",topic="t",partition="2"}} {events}"#);
         assert!(text(Some(3)).contains(&line(4)), "{}", text(Some(3)));

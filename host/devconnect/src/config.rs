@@ -140,6 +140,7 @@ struct EngineFile {
     warm: Option<u32>,
     lanes: Option<usize>,
     pooling: Option<bool>,
+    asset_mib: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -310,6 +311,7 @@ impl Config {
             pooling: file.engine.pooling.unwrap_or(default.pooling),
             admission: file.admission.options(),
             ceilings: file.limits.ceilings(),
+            asset_bytes: file.engine.asset_mib.map_or(default.asset_bytes, |mib| mib.saturating_mul(1 << 20)),
         };
         let count_loopback = file.settings.get("limits.loopback").is_some_and(|value| value == "on");
         let retention = file.retention.retention();

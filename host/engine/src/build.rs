@@ -23,6 +23,8 @@ pub struct EngineOptions {
     pub admission: AdmissionOptions,
     /// The most that a component's manifest may ask for.
     pub ceilings: Limits,
+    /// The most bytes of the files of all loaded versions together, in memory.
+    pub asset_bytes: usize,
 }
 
 impl Default for EngineOptions {
@@ -35,6 +37,7 @@ impl Default for EngineOptions {
             pooling: true,
             admission: AdmissionOptions::default(),
             ceilings: Limits::MOST,
+            asset_bytes: 512 << 20,
         }
     }
 }

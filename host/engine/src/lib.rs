@@ -7,6 +7,7 @@
 
 mod admission;
 mod aot;
+mod asset_memory;
 pub mod bindings;
 mod build;
 mod compile;
@@ -23,6 +24,7 @@ mod wasi;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use assets::Assets;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -37,6 +39,7 @@ pub use meter::{Exceeded, HostTime, Meter, Tick, Ticks};
 pub use outcome::{Counts, End, Failure, Outcome, Said};
 pub use state::{Call, CookieChange, Shared, State};
 
+use asset_memory::{AssetMemory, AssetShare};
 use manifest::{Bundle, Description, Limits, Manifest};
 use native::export::Export;
 
@@ -58,6 +61,17 @@ pub enum EngineError {
         requested: u32,
         /// The operator's value.
         most: u32,
+    },
+    /// Its files are more than this host has memory for.
+    #[error(
+        "its files have {} KiB in memory, and all files of this host at most {} MiB (engine.asset-mib in devconnect.toml)",
+        .bytes.div_ceil(1024), .most >> 20
+    )]
+    Assets {
+        /// The bytes of its files, in all forms.
+        bytes: usize,
+        /// The operator's value, in bytes.
+        most: usize,
     },
     /// It imports an interface that this host does not have.
     #[error("it imports what this host does not have: {0}")]
@@ -82,6 +96,8 @@ pub struct Engine {
     cache: Option<CodeCache>,
     compiling: Compiling,
     ceilings: Limits,
+    asset_memory: AssetMemory,
+    most_assets: usize,
     pooled: bool,
     totals: Mutex<BTreeMap<String, Arc<Counts>>>,
 }
@@ -92,6 +108,8 @@ pub struct Loaded {
     pub manifest: Arc<Manifest>,
     /// What it says of its routes.
     pub description: Arc<Description>,
+    /// Its files.
+    pub assets: Option<Arc<Assets>>,
     /// The hex SHA-256 of its file, which is its version for the host.
     pub sha256: String,
     /// Its calls since it was loaded.
@@ -102,6 +120,8 @@ pub struct Loaded {
     exports: Exports,
     /// Its name, as admission keeps it.
     name: Arc<str>,
+    /// Frees the memory of its files.
+    _asset_share: AssetShare,
 }
 
 impl Loaded {
@@ -160,7 +180,21 @@ impl Engine {
         let limits = AdmissionOptions { running: options.instances, ..options.admission };
         let admission = Arc::new(Admission::new(limits, shared.capabilities.refusals.clone()));
         let (ceilings, totals) = (options.ceilings, Mutex::default());
-        Ok(Self { wasm, linker, shared, admission, idle_pool, cache, compiling, ceilings, pooled, totals })
+        let (asset_memory, most_assets) = (AssetMemory::default(), options.asset_bytes);
+        Ok(Self {
+            wasm,
+            linker,
+            shared,
+            admission,
+            idle_pool,
+            cache,
+            compiling,
+            ceilings,
+            asset_memory,
+            most_assets,
+            pooled,
+            totals,
+        })
     }
 
     /// Admits calls: a call enters there before it is invoked.
@@ -171,6 +205,11 @@ impl Engine {
     /// Whether instances come from the pool.
     pub fn pooled(&self) -> bool {
         self.pooled
+    }
+
+    /// The bytes in memory of the files of all loaded versions.
+    pub fn asset_bytes(&self) -> usize {
+        self.asset_memory.held()
     }
 
     /// The calls of each component by outcome, over all its versions since the host started.
@@ -200,10 +239,13 @@ impl Engine {
     ///
     /// Compiling takes tens of milliseconds per 100 KB: call it off the request path.
     pub fn load(&self, bundle: &Bundle) -> Result<Loaded, EngineError> {
-        let Bundle { manifest, description, sha256, wasm } = bundle;
+        let Bundle { manifest, description, assets, sha256, wasm } = bundle;
         if let Some((name, requested, most)) = manifest.limits.beyond(&self.ceilings) {
             return Err(EngineError::Ceiling { name, requested, most });
         }
+        let bytes = assets.as_ref().map_or(0, |assets| assets.held());
+        let most = self.most_assets;
+        let asset_share = self.asset_memory.take(bytes, most).ok_or(EngineError::Assets { bytes, most })?;
         let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.wasm, sha256)) {
             Some(component) => component,
             None => self.compile(wasm, sha256)?,
@@ -213,12 +255,14 @@ impl Engine {
         Ok(Loaded {
             manifest: manifest.clone(),
             description: description.clone(),
+            assets: assets.clone(),
             sha256: sha256.clone(),
             counts: Arc::default(),
             total,
             cut: CancellationToken::new(),
             exports,
             name: manifest.component.name.as_str().into(),
+            _asset_share: asset_share,
         })
     }
 

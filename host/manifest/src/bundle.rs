@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Description, Manifest, ManifestError};
+use assets::Assets;
+
+use crate::{Description, Manifest, ManifestError, assets_of_component};
 
 /// Why a file is not a bundle.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +22,7 @@ pub enum BundleError {
         /// The error of the system.
         why: std::io::Error,
     },
-    /// Its manifest is refused, or its description.
+    /// Its manifest is refused, or its description or files.
     #[error("{name} is refused: {why}")]
     Manifest {
         /// The component, or the file where the component's name is not known.
@@ -37,6 +39,8 @@ pub struct Bundle {
     pub manifest: Arc<Manifest>,
     /// What it says of its routes.
     pub description: Arc<Description>,
+    /// Its files.
+    pub assets: Option<Arc<Assets>>,
     /// The hex SHA-256 of the file, which is its version for the host.
     pub sha256: String,
     /// The bytes of the file.
@@ -47,14 +51,15 @@ impl Bundle {
     /// Reads a bundle from bytes; `origin` is its name in errors of the manifest.
     ///
     /// # Errors
-    /// There is not exactly one manifest, or it is wrong, or the description of its routes is. The component's code is not
-    /// checked.
+    /// There is not exactly one manifest, or it is wrong, or the description of its routes or its files are. The component's
+    /// code is not checked.
     pub fn read(origin: &str, wasm: Vec<u8>) -> Result<Self, BundleError> {
         let refused = |why| BundleError::Manifest { name: origin.to_owned(), why };
         let manifest = Manifest::of_component(&wasm).map_err(refused)?;
         let description = Description::of_component(&wasm, &manifest).map_err(refused)?;
+        let assets = assets_of_component(&wasm, &manifest).map_err(refused)?.map(Arc::new);
         let sha256 = hex::encode(Sha256::digest(&wasm));
-        Ok(Self { manifest: Arc::new(manifest), description: Arc::new(description), sha256, wasm })
+        Ok(Self { manifest: Arc::new(manifest), description: Arc::new(description), assets, sha256, wasm })
     }
 
     /// Reads a bundle from a file.

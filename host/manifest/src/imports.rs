@@ -115,7 +115,10 @@ fn functions_for(permission: &Permission<'_>) -> &'static [&'static str] {
         | Permission::Topic(_)
         | Permission::Schedule(_)
         | Permission::Limit(..)
-        | Permission::Pages => &[],
+        | Permission::Pages
+        | Permission::Files(_)
+        | Permission::Fallback(..)
+        | Permission::FileHeader(..) => &[],
         Permission::ReadKeys(_) => {
             &["cache.get", "cache.get-many", "cache.recent", "cache.compare-and-set", "cache.increment"]
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use crate::asset_rules::AssetRules;
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::schedule::ScheduleTrigger;
@@ -41,6 +42,9 @@ pub enum ManifestError {
     /// What it says of its routes is wrong.
     #[error("what it says of its routes (the custom section `devconnect:openapi`) is wrong: {0}")]
     Description(String),
+    /// Its files are wrong, or don't fit its manifest.
+    #[error("its files (the custom section `devconnect:assets`) are wrong: {0}")]
+    Assets(String),
     /// The manifest contradicts itself.
     #[error("its manifest contradicts itself: {0}")]
     Contradiction(String),
@@ -66,6 +70,8 @@ pub struct Manifest {
     /// Its schedules.
     #[serde(default)]
     pub schedule: Vec<ScheduleTrigger>,
+    /// Its files, which the host serves.
+    pub assets: Option<AssetRules>,
     /// Its grants; nothing is granted by default.
     #[serde(default)]
     pub grants: Grants,
@@ -126,6 +132,7 @@ impl Manifest {
             }
         }
         self.check_triggers()?;
+        self.assets.as_ref().map_or(Ok(()), AssetRules::check)?;
         self.grants.check()?;
         self.limits.check().map_err(|(field, why)| Problem::malformed(at!["limits", field], why))
     }

@@ -61,6 +61,12 @@ pub(super) enum Permission<'a> {
     Mail,
     /// Serving pages that run scripts on the host's origin.
     Pages,
+    /// Serving files of its own under a path, pages with scripts among them.
+    Files(&'a str),
+    /// Answering paths under this one that lead to nothing else with a file.
+    Fallback(&'a str, &'a str),
+    /// A header of its files that is not the default: its name and value.
+    FileHeader(&'a str, &'a str),
 }
 
 impl Permission<'_> {
@@ -79,6 +85,9 @@ impl Permission<'_> {
             | (Permission::WriteCollection(this, hidden), Permission::WriteCollection(other, others)) => {
                 this == other && hidden.is_subset(others)
             }
+            (Permission::Files(this), Permission::Files(other)) => assets::is_below(other, this),
+            // The component may change the file, too.
+            (Permission::Fallback(this, _), Permission::Fallback(other, _)) => this == other,
             (this, other) => this == other,
         }
     }
@@ -141,6 +150,11 @@ impl fmt::Display for Permission<'_> {
             Permission::Setting(name) => write!(f, "read the setting {}", shown(name)),
             Permission::Mail => f.write_str("send mails"),
             Permission::Pages => f.write_str("serve pages with scripts"),
+            Permission::Files(prefix) => write!(f, "serve files under {}, pages with scripts too", shown(prefix)),
+            Permission::Fallback(prefix, file) => {
+                write!(f, "answer what is nothing under {}, with the file {}", shown(prefix), shown(file))
+            }
+            Permission::FileHeader(name, value) => write!(f, "send the header {name} with its files, {value}"),
         }
     }
 }
@@ -215,6 +229,11 @@ impl Manifest {
         all.extend(self.presence.as_ref().map(|_| Permission::PresenceChanges));
         all.extend(self.event.iter().map(Permission::Topic));
         all.extend(self.schedule.iter().map(|trigger| Permission::Schedule(trigger.cron.as_str())));
+        if let Some(assets) = &self.assets {
+            all.push(Permission::Files(&assets.prefix));
+            all.extend(assets.fallback.iter().map(|(under, file)| Permission::Fallback(under, file)));
+            all.extend(assets.headers.iter().map(|(name, value)| Permission::FileHeader(name, value)));
+        }
         all.extend(self.limits.above_defaults().map(|(name, value)| Permission::Limit(name, value)));
         all.extend(self.granted());
         all
@@ -347,12 +366,17 @@ presence = true
 cpu-ms = 60_000
 body-kib = 256
 host-calls = 10
+[assets]
+dir = 'dist'
+fallback = { '/app' = 'app.html' }
+headers = { x-robots-tag = 'none' }
 ",
         );
         let expected = [
             "GET /b, session required",
             "POST /a/{id}, session none, any body, headers accept x",
             "answer the socket event typing",
+            "answer what is nothing under /app, with the file app.html",
             "be told who comes and goes",
             "count and ask who is present",
             "end sessions",
@@ -369,6 +393,8 @@ host-calls = 10
             "see the private field users.password",
             "send chat to sockets",
             "send mails",
+            "send the header x-robots-tag with its files, none",
+            "serve files under /, pages with scripts too",
             "serve pages with scripts",
             "sign with the secret unsubscribe",
             "use the rooms team:*",
@@ -402,6 +428,7 @@ host-calls = 10
             "[grants]\nconfig = ['public-url']",
             "[grants]\nmail = true",
             "[grants]\npages = true",
+            "[assets]\ndir = 'dist'",
         ] {
             let difference = manifest(&format!("{BASE}\n{line}")).difference(Some(&manifest(BASE)));
             assert!(difference.widens() && difference.lines().len() == 1, "{line}: {difference:?}");
@@ -454,6 +481,18 @@ host-calls = 10
             assert!(!difference.lines().is_empty(), "{from} to {to}");
             // Either way one of the two is the wider one.
             assert_eq!(before.difference(Some(&after)).widens(), !widens, "{to} to {from}");
+        }
+        let with = |lines: &str| manifest(&format!("[assets]\ndir = 'dist'\n{lines}"));
+        for (before, after, widens) in [
+            ("prefix = '/app'", "prefix = '/'", WIDER),
+            ("prefix = '/app'", "prefix = '/app/x'", NARROWER),
+            ("prefix = '/app'", "prefix = '/apple'", WIDER),
+            ("", "fallback = { '/' = 'a.html' }", WIDER),
+            ("fallback = { '/' = 'a.html' }", "fallback = { '/' = 'b.html' }", NARROWER),
+            ("", "headers = { x-robots-tag = 'none' }", WIDER),
+            ("headers = { x-robots-tag = 'all' }", "headers = { x-robots-tag = 'none' }", WIDER),
+        ] {
+            assert_eq!(with(after).difference(Some(&with(before))).widens(), widens, "{before} to {after}");
         }
         // What is neither is accepted both ways.
         for (from, to) in [

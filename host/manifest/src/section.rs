@@ -1,5 +1,6 @@
 //! The sections of a bundle: reads the custom sections at the top level of a component, and adds the manifest's.
 
+use assets::Assets;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use crate::manifest::SECTION;
@@ -28,6 +29,37 @@ impl Manifest {
         let section = CustomSection { name: SECTION.into(), data: text.as_bytes().into() };
         section.append_to_component(&mut component);
         Ok(component)
+    }
+
+    /// The same, with the section of its files.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn bundle_with_assets(mut component: Vec<u8>, text: &str, files: &[u8]) -> Result<Vec<u8>, ManifestError> {
+        CustomSection { name: assets::SECTION.into(), data: files.into() }.append_to_component(&mut component);
+        Self::bundle(component, text)
+    }
+}
+
+/// The files of a component with this manifest; none where it has no `[assets]`.
+///
+/// # Errors
+/// The manifest and the component do not fit, or the section is refused.
+pub fn assets_of_component(wasm: &[u8], manifest: &Manifest) -> Result<Option<Assets>, ManifestError> {
+    let wrong = |why: &str| Err(ManifestError::Assets(why.to_owned()));
+    // One that is nested is of what the component was made of, and is not served.
+    let mut top = sections(wasm, assets::SECTION)?.into_iter().filter(|(depth, _)| *depth == 0).map(|(_, data)| data);
+    match (&manifest.assets, top.next(), top.next()) {
+        (None, None, _) => Ok(None),
+        (_, Some(_), Some(_)) => wrong("there are two such sections"),
+        (None, Some(_), None) => wrong("its manifest has no [assets]; add it, or build the component without files"),
+        (Some(_), None, _) => wrong(
+            "they are not in it; build it with `cargo xtask build-components`, or put them in with `devconnect bundle`",
+        ),
+        (Some(rules), Some(data), None) => {
+            let read = Assets::read(data, rules.rules());
+            read.map(Some).map_err(|error| ManifestError::Assets(error.to_string()))
+        }
     }
 }
 

@@ -6,11 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod conflict;
 pub mod deploy;
 mod draining;
 mod failing;
+mod files;
 #[cfg(test)]
 mod fuzz;
+mod retired;
 mod routes;
 mod served;
 
@@ -21,12 +24,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use assets::Assets;
 use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use tokio::sync::watch;
 
+pub use conflict::RouteConflict;
 pub use draining::{DRAIN, Drain};
 pub use failing::Failing;
-pub use routes::{Found, Route, RouteConflict, Routes};
+pub use files::FoundFile;
+pub use routes::{Found, Route, Routes};
 pub use served::{Canary, Served};
 
 use capability::pattern;
@@ -35,6 +41,7 @@ use deploy::LARGEST;
 use draining::Draining;
 use engine::{Engine, EngineError, Loaded};
 use manifest::{Application, Bundle, BundleError, Manifest};
+use retired::Retired;
 
 /// Why a component is not deployed. The version before goes on serving.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +139,7 @@ pub struct Registry {
     draining: Draining,
     failing: Failing,
     routes: ArcSwap<Routes>,
+    retired: Retired,
     changed: watch::Sender<()>,
 }
 
@@ -144,6 +152,7 @@ impl Registry {
             draining: Draining::default(),
             failing: Failing::default(),
             routes: ArcSwap::default(),
+            retired: Retired::default(),
             changed: watch::Sender::new(()),
         }
     }
@@ -156,6 +165,37 @@ impl Registry {
     /// The current route table.
     pub fn routes(&self) -> arc_swap::Guard<Arc<Routes>> {
         self.routes.load()
+    }
+
+    /// The file at a decoded path: of what serves or, where its name has a hash, of a version that was replaced. `caller` decides
+    /// between a version and its canary, as for routes.
+    pub fn file(&self, path: &str, caller: impl Fn() -> String) -> Option<FoundFile> {
+        self.routes.load().file(path, caller).or_else(|| self.retired.find(path))
+    }
+
+    /// The file that a component named for paths like this decoded one, which lead to no route and no file.
+    pub fn fallback_file(&self, path: &str, caller: impl Fn() -> String) -> Option<FoundFile> {
+        self.routes.load().fallback(path, caller)
+    }
+
+    /// Adds the files of a version that was replaced before this host could keep them.
+    pub(crate) fn add_retired(&self, component: &str, sha256: &str, assets: &Arc<Assets>) {
+        self.retired.add_older(component, sha256, assets);
+    }
+
+    /// Drops the files of replaced versions for which `keep` is false, by component and hash.
+    pub(crate) fn keep_retired(&self, keep: impl Fn(&str, &str) -> bool) {
+        self.retired.retain(keep);
+    }
+
+    /// Whether this host has the files of a replaced version.
+    pub(crate) fn has_retired(&self, component: &str, sha256: &str) -> bool {
+        self.retired.has(component, sha256)
+    }
+
+    /// The bytes in memory of the files of replaced versions.
+    pub fn retired_bytes(&self) -> usize {
+        self.retired.held()
     }
 
     /// Notifies after each change of what is deployed.
@@ -342,13 +382,23 @@ impl Registry {
     /// The only writer of the route table; `routes` are those of `next`.
     fn replace(&self, deployed: &mut BTreeMap<String, Served>, next: BTreeMap<String, Served>, routes: Routes) {
         let before = std::mem::replace(deployed, next);
-        self.routes.store(Arc::new(routes));
-        for version in before.values().flat_map(Served::versions) {
-            let has_version = |served: &Served| served.versions().any(|other| Arc::ptr_eq(other, version));
-            if !deployed.get(&version.manifest.component.name).is_some_and(has_version) {
-                self.draining.add(version);
+        let has_version = |version: &Arc<Loaded>| {
+            let served = deployed.get(&version.manifest.component.name);
+            served.is_some_and(|served| served.versions().any(|other| Arc::ptr_eq(other, version)))
+        };
+        let out_of_service: Vec<&Arc<Loaded>> =
+            before.values().flat_map(Served::versions).filter(|version| !has_version(version)).collect();
+        // Before the table: a page that is open finds its scripts at every moment. Of what was removed nothing stays.
+        for version in &out_of_service {
+            if let (name, Some(assets)) = (&version.manifest.component.name, &version.assets)
+                && deployed.contains_key(name)
+            {
+                self.retired.add(name, &version.sha256, assets);
             }
         }
+        self.routes.store(Arc::new(routes));
+        self.retired.retain(|name, sha256| deployed.get(name).is_some_and(|served| served.version(sha256).is_none()));
+        out_of_service.into_iter().for_each(|version| self.draining.add(version));
         self.changed.send_replace(());
     }
 }

@@ -6,23 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::conflict::RouteConflict;
+use crate::files::{Files, FoundFile};
 use crate::{Canary, Served};
 use engine::Loaded;
 use manifest::{BodyRule, HttpTrigger, Method, SessionRule};
-
-/// Two components that want the same route or socket event.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{second} can't have {wanted}: {first} has {other} already; change one of the two manifests")]
-pub struct RouteConflict {
-    /// The component that has it.
-    pub first: String,
-    /// The component that asks for it too.
-    pub second: String,
-    /// The route or socket event that is refused: method and path, or the event's name.
-    pub wanted: String,
-    /// What it collides with.
-    pub other: String,
-}
 
 /// One route of one component.
 pub struct Route {
@@ -81,13 +69,15 @@ pub struct Routes {
     operators: RouteTable,
     events: BTreeMap<String, Served>,
     presence: Vec<Served>,
+    files: Files,
 }
 
 impl Routes {
     /// Builds the table from these components, in this order.
     pub fn of<'a>(components: impl IntoIterator<Item = &'a Served>) -> Result<Self, RouteConflict> {
+        let components: Vec<&Served> = components.into_iter().collect();
         let mut routes = Self::default();
-        for served in components {
+        for served in components.iter().copied() {
             let manifest = &served.stable.manifest;
             for trigger in &manifest.http {
                 let mut route = Route::of(&served.stable, trigger);
@@ -111,6 +101,12 @@ impl Routes {
                 routes.presence.push(served.where_canary(|canary| canary.presence.is_some()));
             }
         }
+        routes.files = Files::of(&components, |path| match routes.public.find(Some(Method::Get), path) {
+            Found::Route(route, _) => {
+                Some((route.component.manifest.component.name.clone(), format!("GET {}", route.path)))
+            }
+            Found::OtherMethods(_) | Found::Nothing => None,
+        })?;
         Ok(routes)
     }
 
@@ -130,6 +126,16 @@ impl Routes {
     /// The component that answers a socket event.
     pub fn event(&self, name: &str) -> Option<&Served> {
         self.events.get(name)
+    }
+
+    /// The file at a decoded path; see [`Files::find`].
+    pub(super) fn file(&self, path: &str, caller: impl Fn() -> String) -> Option<FoundFile> {
+        self.files.find(path, caller)
+    }
+
+    /// The file that answers a decoded path which leads to nothing else.
+    pub(super) fn fallback(&self, path: &str, caller: impl Fn() -> String) -> Option<FoundFile> {
+        self.files.fallback(path, caller)
     }
 
     /// The components that are called when a user comes online or goes offline.

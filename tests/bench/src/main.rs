@@ -8,6 +8,7 @@ mod counting;
 mod density;
 mod deploys;
 mod events;
+mod files;
 #[cfg(test)]
 mod guard;
 mod http;
@@ -78,6 +79,8 @@ enum Bench {
         #[command(flatten)]
         beside: Beside,
     },
+    /// Requests a second of a file of 20 KB that a component carries, beside nginx.
+    Assets,
     /// Messages a second, each after the echo of the one before, and many at once; beside any other server.
     Chat {
         #[command(flatten)]
@@ -136,6 +139,7 @@ fn main() -> anyhow::Result<()> {
     let Cli { bench, json } = Cli::parse();
     match bench {
         Bench::All { real, beside } => page::write(real, &beside.against, json),
+        Bench::Assets => print(&files::measure()?, json),
         Bench::Chat { on, beside } => print(&chat::measure(on.real, &beside.against)?, json),
         Bench::Density { components } => show(&density::measure(components)?, json),
         Bench::Deploy => show(&deploys::measure()?, json),

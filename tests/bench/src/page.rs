@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::report::Report;
 use crate::{
-    chat, density, deploys, events, http, invoke, login, machine, memory, print, queries, sessions, show, sockets,
-    writes,
+    chat, density, deploys, events, files, http, invoke, login, machine, memory, print, queries, sessions, show,
+    sockets, writes,
 };
 
 /// Where the figures go, in the workspace.
@@ -29,6 +29,7 @@ pub(crate) fn write(real: bool, against: &[String], json: bool) -> anyhow::Resul
         page.report(&writes::measure(real)?)?;
         page.report(&memory::measure(real)?)?;
     }
+    page.report(&files::measure()?)?;
     page.figures("invoke", &invoke::measure()?)?;
     page.figures("events", &events::measure()?)?;
     page.figures("deploy", &deploys::measure()?)?;

@@ -1,5 +1,5 @@
-//! Custom sections: the manifest goes into a component, and what the SDK wrote into the linked module comes out of it. Both
-//! are at the component's top level then, where the host looks for them.
+//! Custom sections: the manifest and the files go into a component, and what the SDK wrote into the linked module comes out of
+//! it. All are at the component's top level then, where the host looks for them.
 
 use std::borrow::Cow;
 
@@ -20,6 +20,21 @@ pub fn with_manifest(component: Vec<u8>, manifest: &str) -> Vec<u8> {
 /// `component` with the description of its routes as its last section; as it is when there is none.
 pub(super) fn with_description(component: Vec<u8>, description: &[u8]) -> Vec<u8> {
     if description.is_empty() { component } else { with_section(component, OPENAPI, description) }
+}
+
+/// `component` with the section of its files as its last one.
+pub(super) fn with_assets(component: Vec<u8>, section: &[u8]) -> Vec<u8> {
+    with_section(component, assets::SECTION, section)
+}
+
+/// The section of files of a component that was built before, if it has one that can be read.
+pub(super) fn assets_of(component: &[u8]) -> Option<&[u8]> {
+    let found = Parser::new(0).parse_all(component).find_map(|payload| match payload {
+        Ok(Payload::CustomSection(section)) if section.name() == assets::SECTION => Some(Some(section.data())),
+        Ok(_) => None,
+        Err(_) => Some(None),
+    });
+    found.flatten()
 }
 
 /// A linked module without the description of its routes, and that description: empty where there is none. Several sections

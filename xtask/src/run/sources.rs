@@ -34,6 +34,10 @@ impl Sources {
             // What an editor takes away just now is seen at the next look.
             let Ok(about) = std::fs::metadata(&path) else { continue };
             if about.is_dir() {
+                // Tens of thousands of files, none of which is built from here.
+                if path.ends_with("node_modules") {
+                    continue;
+                }
                 open.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
             } else if is_source(&path) {
                 seen.insert(path, (about.len(), about.modified().unwrap_or(SystemTime::UNIX_EPOCH)));
@@ -43,10 +47,15 @@ impl Sources {
     }
 }
 
+/// Extensions of sources of components, and of files that they carry (`[assets]`).
+const SOURCES: [&str; 17] = [
+    "rs", "toml", "wit", "lock", "html", "txt", "js", "mjs", "css", "map", "json", "svg", "png", "jpg", "webp", "ico",
+    "woff2",
+];
+
 /// Not what editors and programs leave beside them.
 fn is_source(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| ["rs", "toml", "wit", "lock", "html", "txt"].iter().any(|known| extension == *known))
+    path.extension().is_some_and(|extension| SOURCES.iter().any(|known| extension == *known))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("hostile/strangers", ALONE, 110),
     // It waits for connections to be closed.
     ("hostile/smuggling", NONE, 10),
+    ("hostile/files", HALF, 10),
     // The order of messages and the swarm are among them: they want a quiet machine.
     ("e2e/live", ALONE, 120),
     ("e2e/fuzz", CORE, 300),
@@ -36,6 +37,7 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("e2e/canary", CORE, 30),
     ("e2e/deploy", CORE, 30),
     ("e2e/product", CORE, 30),
+    ("e2e/files", HALF, 20),
     ("e2e/draining", NONE, 40),
     ("e2e/mail", NONE, 40),
     ("e2e/neighbours", HALF, 40),

@@ -105,6 +105,8 @@ impl Deployments {
         }
         let (mut row, sha256) = (row.clone(), loaded.sha256.clone());
         let version = Version { sha256: sha256.clone(), version: loaded.manifest.component.version.clone(), at: now };
+        // Pages of the versions that serve now ask for their scripts, so their files stay when others come.
+        row.retire(self.with_files(&row), now);
         let Some(Share { weight, rule }) = options.share else {
             let dropped = row.serve(version);
             return Ok(Plan { row, dropped });
@@ -271,6 +273,17 @@ impl Deployments {
         Ok(self.catch_up().await?.row(name))
     }
 
+    /// The active versions of a row that may have files which pages ask for later. Of one that this host could not load it does
+    /// not know.
+    fn with_files(&self, row: &ComponentRow) -> Vec<String> {
+        let served = self.registry.served(&row.name);
+        let may_have = |sha256: &&str| {
+            let version = served.as_ref().and_then(|served| served.version(sha256));
+            version.is_none_or(|version| version.assets.as_ref().is_some_and(|assets| assets.has_hashed()))
+        };
+        row.active_hashes().filter(may_have).map(str::to_owned).collect()
+    }
+
     /// Instantiates a component once, with every capability denied.
     async fn instantiate_once(&self, loaded: &Arc<Loaded>) -> Result<(), ChangeError> {
         let instantiated = self.registry.engine().try_out(loaded).await;
@@ -293,7 +306,10 @@ impl Deployments {
             if first.get_or_insert_with(|| row.clone()) != &row {
                 return Err(ChangeError::Conflict(name.to_owned()));
             }
-            let plan = decide(&cluster, &row)?;
+            let mut plan = decide(&cluster, &row)?;
+            let now = self.clock.now();
+            plan.row.retire(self.with_files(&row), now);
+            plan.row.settle_retired(now);
             let before = row.serving.clone();
             if (&row.serving, &row.canary) == (&plan.row.serving, &plan.row.canary) {
                 return Ok(Deployed { row: plan.row, before, changed: false, difference: Difference::default() });

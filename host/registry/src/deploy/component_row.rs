@@ -28,6 +28,27 @@ pub struct Version {
     pub at: u64,
 }
 
+/// How long the files of a replaced version are served, in milliseconds.
+const RETIRED_FOR_MS: u64 = 24 * 3_600_000;
+/// The most replaced versions of a component whose files are served.
+const MOST_RETIRED: usize = 16;
+
+/// A version that was replaced and whose files are still served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RetiredVersion {
+    /// The hex SHA-256 of its file.
+    pub sha256: String,
+    /// When it was replaced, in milliseconds since 1970.
+    pub at: u64,
+}
+
+impl RetiredVersion {
+    /// Whether its files are served no more.
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        now.saturating_sub(self.at) >= RETIRED_FOR_MS
+    }
+}
+
 /// The deployed versions of one component.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ComponentRow {
@@ -44,12 +65,22 @@ pub struct ComponentRow {
     /// serves or, of a removed component, the one that served.
     #[serde(default)]
     pub history: Vec<String>,
+    /// The replaced versions whose files are still served, the last replaced first. They are known versions.
+    #[serde(default)]
+    pub retired: Vec<RetiredVersion>,
 }
 
 impl ComponentRow {
     /// The row of a component that was never deployed.
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), serving: None, canary: None, versions: Vec::new(), history: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            serving: None,
+            canary: None,
+            versions: Vec::new(),
+            history: Vec::new(),
+            retired: Vec::new(),
+        }
     }
 
     /// The version that serves.
@@ -129,6 +160,30 @@ impl ComponentRow {
     pub(super) fn remove(&mut self) {
         self.serving = None;
         self.canary = None;
+        self.retired.clear();
+    }
+
+    /// Keeps the files of these versions, which may be replaced now. [`ComponentRow::settle_retired`] says which ones were.
+    pub(super) fn retire(&mut self, hashes: impl IntoIterator<Item = String>, now: u64) {
+        for sha256 in hashes {
+            if !self.retired.iter().any(|retired| retired.sha256 == sha256) {
+                self.retired.insert(0, RetiredVersion { sha256, at: now });
+            }
+        }
+    }
+
+    /// Drops what is over, what is known no more and what serves, again or still.
+    pub(super) fn settle_retired(&mut self, now: u64) {
+        let active: BTreeSet<String> = self.active_hashes().map(str::to_owned).collect();
+        let known: BTreeSet<&str> = self.versions.iter().map(|version| version.sha256.as_str()).collect();
+        self.retired.retain(|retired| {
+            let sha256 = retired.sha256.as_str();
+            !retired.is_over(now) && known.contains(sha256) && !active.contains(sha256)
+        });
+        self.retired.truncate(MOST_RETIRED);
+        if self.serving.is_none() {
+            self.retired.clear();
+        }
     }
 
     /// A version serves everybody from now on. It is in the history once, at its last time.
@@ -143,7 +198,8 @@ impl ComponentRow {
         let known = self.versions.iter().position(|known| known.sha256 == version.sha256);
         let version = known.map_or(version, |at| self.versions.remove(at));
         self.versions.insert(0, version);
-        let needed: BTreeSet<&str> = self.active_hashes().collect();
+        let retired = self.retired.iter().map(|retired| retired.sha256.as_str());
+        let needed: BTreeSet<&str> = self.active_hashes().chain(retired).collect();
         // Those that a rollback returns to come first: versions that were only tried out don't displace them.
         let deployed = self.versions.iter().map(|version| &version.sha256);
         let mut earlier: Vec<&str> = Vec::new();
@@ -168,13 +224,24 @@ impl ComponentRow {
             let text = |name: &str| version.get_str(name).ok().map(str::to_owned);
             Some(Version { sha256: text("sha256")?, version: text("version")?, at })
         };
+        let replaced = |retired: &Bson| {
+            let retired = retired.as_document()?;
+            let at = u64::try_from(retired.get_datetime("at").ok()?.timestamp_millis()).ok()?;
+            Some(RetiredVersion { sha256: retired.get_str("sha256").ok()?.to_owned(), at })
+        };
         let mut row = Self {
             name: document.get_str("_id").ok()?.to_owned(),
             serving: document.get_str("serving").ok().map(str::to_owned),
             canary: document.get_document("canary").ok().and_then(CanaryRun::read),
             versions: document.get_array("versions").ok()?.iter().filter_map(version).collect(),
             history: Vec::new(),
+            retired: Vec::new(),
         };
+        // A host of before files were served wrote none.
+        row.retired = document
+            .get_array("retired")
+            .map(|retired| retired.iter().filter_map(replaced).collect())
+            .unwrap_or_default();
         row.history = match document.get_array("history") {
             Ok(history) => history.iter().filter_map(|sha256| sha256.as_str().map(str::to_owned)).collect(),
             Err(_) => row.history_by_deploys(),
@@ -197,10 +264,14 @@ impl ComponentRow {
         let versions = self.versions.iter().map(|Version { sha256, version, at }| {
             Bson::Document(doc! { "sha256": sha256, "version": version, "at": date(*at) })
         });
+        let retired = self
+            .retired
+            .iter()
+            .map(|RetiredVersion { sha256, at }| Bson::Document(doc! { "sha256": sha256, "at": date(*at) }));
         let canary = self.canary.as_ref().map(CanaryRun::document);
         let set = doc! {
             "serving": self.serving.clone(), "canary": canary, "versions": versions.collect::<Vec<_>>(),
-            "history": &self.history,
+            "history": &self.history, "retired": retired.collect::<Vec<_>>(),
         };
         Write::put(COLLECTION, &self.name, set)
     }
@@ -276,6 +347,67 @@ mod tests {
             row.reject_canary();
         }
         assert_eq!(row.previous(), Some(&version("0")));
+    }
+
+    /// A change as `change` makes it: what was active may be replaced, and what was replaced is kept.
+    fn replace(row: &mut ComponentRow, now: u64, change: impl FnOnce(&mut ComponentRow) -> Vec<Version>) -> usize {
+        let active: Vec<String> = row.active_hashes().map(str::to_owned).collect();
+        row.retire(active, now);
+        let dropped = change(row).len();
+        row.settle_retired(now);
+        dropped
+    }
+
+    fn retired(row: &ComponentRow) -> Vec<&str> {
+        row.retired.iter().map(|retired| retired.sha256.as_str()).collect()
+    }
+
+    #[test]
+    fn a_replaced_version_is_kept_a_day_for_its_files() {
+        let mut row = ComponentRow::new("a");
+        for number in 0..10 {
+            let dropped = replace(&mut row, number, |row| row.serve(version(&number.to_string())));
+            assert_eq!(dropped, 0, "{number}");
+        }
+        assert_eq!(retired(&row), ["8", "7", "6", "5", "4", "3", "2", "1", "0"]);
+        assert!(retired(&row).iter().all(|sha256| row.version(sha256).is_some()));
+        // One that serves again is not among them, and was replaced anew when another one follows.
+        replace(&mut row, 20, |row| {
+            row.return_to("3");
+            Vec::new()
+        });
+        assert_eq!(retired(&row), ["9", "8", "7", "6", "5", "4", "2", "1", "0"]);
+        let later = RETIRED_FOR_MS + 5;
+        let dropped = replace(&mut row, later, |row| row.serve(version("x")));
+        assert_eq!((retired(&row), dropped), (vec!["3", "9", "8", "7", "6", "5"], 0));
+        let much_later = 2 * RETIRED_FOR_MS + 50;
+        replace(&mut row, much_later, |row| row.serve(version("y")));
+        let dropped = replace(&mut row, much_later, |row| row.serve(version("z")));
+        assert_eq!(retired(&row), ["y", "x"]);
+        assert!(dropped > 0, "those whose time is over make room");
+        replace(&mut row, much_later, |row| {
+            row.remove();
+            Vec::new()
+        });
+        assert_eq!(retired(&row), Vec::<&str>::new(), "nothing stays of what is removed");
+    }
+
+    #[test]
+    fn a_canary_leaves_its_files_and_there_are_so_many_versions_and_no_more() {
+        let mut row = ComponentRow::new("a");
+        replace(&mut row, 0, |row| row.serve(version("0")));
+        for number in 1..40 {
+            let name = number.to_string();
+            replace(&mut row, number, |row| row.start_canary(version(&name), run(&name)));
+            assert!(!retired(&row).contains(&"0") && !retired(&row).contains(&name.as_str()));
+        }
+        assert_eq!((row.retired.len(), retired(&row)[0]), (MOST_RETIRED, "38"));
+        assert!(row.versions.len() <= MOST_RETIRED + EARLIER_VERSIONS + 3, "{}", row.versions.len());
+        replace(&mut row, 50, |row| {
+            row.reject_canary();
+            Vec::new()
+        });
+        assert_eq!(retired(&row)[0], "39");
     }
 
     /// A change of a row.
@@ -426,9 +558,11 @@ mod tests {
         let mut row = ComponentRow::new("a");
         row.serve(version("2"));
         row.start_canary(version("2"), run("2"));
+        row.retired = vec![RetiredVersion { sha256: "1".into(), at: 7 }];
         let document = RawDocumentBuf::try_from(&doc! {
             "_id": "a", "serving": "2", "canary": run("2").document(),
             "versions": [doc! { "sha256": "2", "version": "1", "at": date(1) }], "history": ["2"],
+            "retired": [doc! { "sha256": "1", "at": date(7) }],
         });
         assert_eq!(ComponentRow::read(&document.unwrap()), Some(row));
         let mut row = ComponentRow::new("a");

@@ -13,6 +13,7 @@ mod cluster;
 mod component_row;
 mod fetch;
 mod local_copy;
+mod retired;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use tokio::sync::Notify;
 pub use blobs::LARGEST;
 pub use canary::{CanaryRun, Rule, Tally};
 pub use change::{DeployOptions, Share};
-pub use component_row::{ComponentRow, Version};
+pub use component_row::{ComponentRow, RetiredVersion, Version};
 
 use crate::{Canary, DRAIN, DeployError, Folder, Registry, Served};
 use blobs::Blobs;
@@ -40,6 +41,7 @@ use engine::Loaded;
 use fetch::MissingVersion;
 use local_copy::LocalCopy;
 use manifest::{Bundle, Difference};
+use retired::WantedFiles;
 
 /// The collection of the log of changes. It is the host's, not the application's.
 const LOG: &str = "host-deploys";
@@ -136,6 +138,8 @@ pub struct Deployments {
     seeds: Mutex<BTreeMap<String, Arc<Bundle>>>,
     /// Whether this host starts only when it can serve every component.
     strict: bool,
+    /// The replaced versions whose files this host serves.
+    wanted_files: WantedFiles,
     /// The canary runs that a rule can't end, by their ids: each is logged once.
     stuck: Mutex<BTreeSet<String>>,
 }
@@ -174,6 +178,7 @@ impl Deployments {
             started: AtomicBool::new(false),
             seeds: Mutex::default(),
             strict: false,
+            wanted_files: WantedFiles::default(),
             stuck: Mutex::default(),
         }
     }
@@ -274,6 +279,10 @@ impl Deployments {
 
     /// Follows the cluster until the future is dropped. A host that was not started only cuts versions that do not drain.
     pub async fn follow(&self) {
+        tokio::join!(self.follow_rows(), self.follow_retired());
+    }
+
+    async fn follow_rows(&self) {
         let mut notifications = self.peers.as_ref().map(|peers| peers.deploys());
         // When the head's revision is polled next, unless somebody tells of a change before.
         let mut next = Instant::now();
@@ -503,6 +512,7 @@ impl Deployments {
             failing.entry(name).or_insert(why);
         }
         self.registry.failing().set_deployed(failing);
+        self.want_files(rows);
         settled
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod cookies;
+mod files;
 #[cfg(test)]
 mod fuzz;
 mod json_body;
@@ -148,9 +149,13 @@ impl HttpTrigger {
         if is_own(path) {
             return Err(other_methods(&[RouteMethod::Get]));
         }
-        let (route, params) = route(self.registry.routes().find(method, path))?;
-        let identity = self.identity(&route, &parts.headers).await?;
+        let found = self.registry.routes().find(method, path);
         let client = self.site.proxies.client(peer, &parts.headers);
+        if let Some(answer) = self.file(&found, method, &parts, client) {
+            return answer;
+        }
+        let (route, params) = route(found)?;
+        let identity = self.identity(&route, &parts.headers).await?;
         let who = || identity.as_ref().map_or_else(|| client.to_string(), |identity| identity.subject.to_string());
         let route = route.pick(who).unwrap_or(&route);
         let caller = match &identity {
@@ -268,6 +273,35 @@ impl HttpTrigger {
         }
     }
 
+    /// The answer by a file of a component, where no route answers. Nobody has to be logged in, and no instance is made.
+    fn file(
+        &self,
+        found: &Found,
+        method: Option<RouteMethod>,
+        parts: &http::request::Parts,
+        client: std::net::IpAddr,
+    ) -> Option<Result<Reply, ErrorReply>> {
+        let methods = match found {
+            Found::Route(..) => return None,
+            Found::OtherMethods(methods) => methods.as_slice(),
+            Found::Nothing => &[],
+        };
+        let path = files::decoded(parts.uri.path())?;
+        let caller = || client.to_string();
+        let file = self.registry.file(&path, caller);
+        if method == Some(RouteMethod::Get) {
+            let file = file.or_else(|| self.registry.fallback_file(&path, caller))?;
+            return Some(files::answer(&file, parts.method == Method::HEAD, &parts.headers));
+        }
+        file.map(|_| Err(other_methods(&[methods, &[RouteMethod::Get]].concat())))
+    }
+
+    /// Whether there is a file at a path.
+    fn has_file(&self, path: &str) -> bool {
+        let nobody = String::new;
+        files::decoded(path).is_some_and(|path| self.registry.file(&path, nobody).is_some())
+    }
+
     /// The description of the routes that are served now; made once for a route table.
     fn published(&self) -> Arc<Published> {
         let routes = self.registry.routes();
@@ -289,13 +323,17 @@ impl HttpTrigger {
         if is_own(path) {
             return Ok(Reply::preflight(&allow(&[RouteMethod::Get]), headers));
         }
-        let methods = match self.registry.routes().find(None, path) {
-            Found::OtherMethods(methods) => allow(&methods),
-            Found::Route(..) | Found::Nothing => {
-                return Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here"));
-            }
+        let mut methods = match self.registry.routes().find(None, path) {
+            Found::OtherMethods(methods) => methods,
+            Found::Route(..) | Found::Nothing => Vec::new(),
         };
-        Ok(Reply::preflight(&methods, headers))
+        if !methods.contains(&RouteMethod::Get) && self.has_file(path) {
+            methods.push(RouteMethod::Get);
+        }
+        if methods.is_empty() {
+            return Err(ErrorReply::new(StatusCode::NOT_FOUND, "There is nothing here"));
+        }
+        Ok(Reply::preflight(&allow(&methods), headers))
     }
 }
 

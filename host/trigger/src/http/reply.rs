@@ -123,6 +123,11 @@ impl Reply {
         reply
     }
 
+    /// A file of a component, or a part of it.
+    pub(super) fn of_file(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { status, headers, body }
+    }
+
     /// The response to `OPTIONS`. The headers that a page asks for are allowed: a component gets only those of its manifest.
     pub(super) fn preflight(methods: &str, asked: &HeaderMap) -> Self {
         let mut headers = HeaderMap::new();

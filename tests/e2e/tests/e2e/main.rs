@@ -14,6 +14,7 @@ mod draining;
 mod durability;
 mod events;
 mod existing;
+mod files;
 mod fuzz;
 mod hosts;
 mod live;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod components;
+mod files;
 mod injection;
 mod members;
 mod mixed;
