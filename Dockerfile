@@ -3,6 +3,8 @@
 #   docker build -t devconnect .
 #   docker run -p 127.0.0.1:3000:3000 -v devconnect:/data -e DEVCONNECT_ENV=development devconnect
 
+FROM node:20.20.2-bookworm-slim AS node
+
 FROM rust:1.95.0-slim-bookworm AS build
 
 # The toolchain of this image. rust-toolchain.toml asks for `stable`, and rustup would fetch that on top.
@@ -17,6 +19,11 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && rustup target add wasm32-unknown-unknown
 
+# The page is built with Node and npm, which Debian has too old.
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
+COPY --from=node /usr/local/lib/node_modules/npm /usr/local/lib/node_modules/npm
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
+
 WORKDIR /src
 COPY . .
 
@@ -25,6 +32,7 @@ COPY . .
 # file's time, which may be older than what an earlier build left.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
+    --mount=type=cache,target=/root/.npm \
     find host components xtask tests wit -type f -exec touch {} + \
  && cargo build --locked --release --workspace --bin devconnect \
  && cargo xtask build-components \

@@ -94,6 +94,9 @@ export class Window {
 
   /** To a page of the main navigation; on a phone some are behind `You`. */
   async visit(name, heading = name) {
+    const back = this.role('link', 'All chats');
+    // While one writes on a phone, there is only the way back.
+    if (this.size === 'phone' && (await back.isVisible())) await back.click();
     const main = this.role('navigation', 'Main').getByRole('link', { name: new RegExp(`^(\\d+ [a-z ]+)?\\s*${name}$`, 'i') });
     if (this.size === 'phone' && !(await main.first().isVisible())) {
       await this.role('navigation', 'Main').getByRole('link', { name: 'You' }).click();

@@ -5,6 +5,7 @@
 
 mod leftover;
 mod linking;
+mod page;
 mod section;
 mod toolchain;
 
@@ -18,6 +19,7 @@ use assets::{Assets, Rules};
 use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
+pub use page::is_made;
 pub use section::with_manifest;
 pub use toolchain::{Toolchain, ensure_target};
 
@@ -81,6 +83,11 @@ pub fn build(root: &Path, selection: Selection<'_>) -> Result<Vec<Built>> {
     copy_application(root)?;
     if guests.is_empty() {
         return Ok(Vec::new());
+    }
+    for guest in &guests {
+        if let Some(files) = &guest.assets {
+            page::build(&guest.folder, files).with_context(|| format!("component {}", guest.name))?;
+        }
     }
     let packages: Vec<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
     let linked = ensure_target(root)?.link(root, &packages)?;

@@ -1,5 +1,7 @@
 //! `sbom`: what the host and the components are made of, as CycloneDX 1.5 JSON, for those who look for licences and known faults.
-//! It asks cargo, reads `Cargo.lock` and writes `target/sbom.json`.
+//! It asks cargo, reads `Cargo.lock` and writes `target/sbom.json`. What pages are made of is in `npm`.
+
+mod npm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -89,13 +91,14 @@ pub(crate) fn write(workspace: &Workspace) -> Result<ExitCode> {
     let metadata: Metadata = serde_json::from_slice(&output.stdout).context("what cargo metadata printed")?;
     let lock = workspace.root.join("Cargo.lock");
     let lock = fs::read_to_string(&lock).with_context(|| format!("{} can't be read", lock.display()))?;
-    let (document, count) = document(&metadata, &lock)?;
+    let (mut document, count) = document(&metadata, &lock)?;
+    let of_pages = npm::add(&mut document, &workspace.root.join(COMPONENTS))?;
     let file = workspace.target.join("sbom.json");
     let text = serde_json::to_string_pretty(&document)? + "\n";
     fs::create_dir_all(&workspace.target)
         .and_then(|()| fs::write(&file, text))
         .with_context(|| format!("{} can't be written", file.display()))?;
-    println!("{}: {count} crates are in what is shipped", workspace.shown(&file));
+    println!("{}: {count} crates and {of_pages} packages of npm are in what is shipped", workspace.shown(&file));
     Ok(ExitCode::SUCCESS)
 }
 

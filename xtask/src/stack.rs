@@ -58,6 +58,14 @@ impl Server {
     }
 }
 
+/// Sees to it that a program of the system is there: where Debian's package manager is and we are root, by installing `package`.
+///
+/// # Errors
+/// It is missing and can't be installed; the error says what to install.
+pub fn program(program: &str, package: &str) -> Result<()> {
+    packages::ensure(program, package)
+}
+
 /// Where a server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {

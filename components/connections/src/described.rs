@@ -18,21 +18,34 @@ const REQUEST: Named = Named {
     ]),
 };
 
+/// What a list of requests shows of the other one.
+const OTHER: Schema = Schema::Object(&[
+    Field::Required("_id", Schema::Id),
+    Field::Optional("firstName", TEXT_OR_NULL),
+    Field::Optional("lastName", TEXT_OR_NULL),
+    Field::Optional("photoUrl", TEXT_OR_NULL),
+]);
+
 const RECEIVED_REQUEST: Named = Named {
     name: "ReceivedRequest",
     about: "A connection request that waits for an answer, with its sender",
     schema: Schema::Object(&[
         Field::Required("_id", Schema::Id),
-        Field::Required(
-            "fromUserId",
-            Schema::Object(&[
-                Field::Required("_id", Schema::Id),
-                Field::Optional("firstName", TEXT_OR_NULL),
-                Field::Optional("lastName", TEXT_OR_NULL),
-                Field::Optional("photoUrl", TEXT_OR_NULL),
-            ]),
-        ),
+        Field::Required("fromUserId", OTHER),
         Field::Required("toUserId", Schema::Id),
+        Field::Required("status", STATUS),
+        Field::Optional("createdAt", DATE_OR_NULL),
+        Field::Optional("updatedAt", DATE_OR_NULL),
+    ]),
+};
+
+const SENT_REQUEST: Named = Named {
+    name: "SentRequest",
+    about: "A connection request that waits for the answer of whom it is to",
+    schema: Schema::Object(&[
+        Field::Required("_id", Schema::Id),
+        Field::Required("fromUserId", Schema::Id),
+        Field::Required("toUserId", OTHER),
         Field::Required("status", STATUS),
         Field::Optional("createdAt", DATE_OR_NULL),
         Field::Optional("updatedAt", DATE_OR_NULL),
@@ -88,13 +101,18 @@ pub(crate) const RESPOND: Description = Description {
     ..Description::NONE
 };
 
+/// How a list is paged.
+const PAGED: &str = "All of them up to the newest 10,000, or a page where `page` or `limit` is given; newest first.";
+const PAGE: &[Parameter] = &[
+    Parameter::Query("page", Schema::IntegerOf(1, 1_000), "From 1"),
+    Parameter::Query("limit", Schema::IntegerFrom(1), "Requests of a page: 50, at most 200"),
+];
+const BAD_PAGE: Answer = Answer::Error(400, "`page` or `limit` is no whole number from 1, or too large");
+
 pub(crate) const RECEIVED: Description = Description {
     summary: "The requests that wait for the member",
-    about: "All of them up to the newest 10,000, or a page where `page` or `limit` is given; newest first.",
-    parameters: &[
-        Parameter::Query("page", Schema::IntegerOf(1, 1_000), "From 1"),
-        Parameter::Query("limit", Schema::IntegerFrom(1), "Requests of a page: 50, at most 200"),
-    ],
+    about: PAGED,
+    parameters: PAGE,
     answers: &[
         Answer::Json(
             200,
@@ -106,7 +124,27 @@ pub(crate) const RECEIVED: Description = Description {
             ]),
             "The requests",
         ),
-        Answer::Error(400, "`page` or `limit` is no whole number from 1, or too large"),
+        BAD_PAGE,
+    ],
+    ..Description::NONE
+};
+
+pub(crate) const SENT: Description = Description {
+    summary: "The member's requests that wait for others",
+    about: PAGED,
+    parameters: PAGE,
+    answers: &[
+        Answer::Json(
+            200,
+            Schema::Object(&[
+                Field::Required("message", Schema::Text),
+                Field::Required("data", Schema::List(&Schema::Named(&SENT_REQUEST))),
+                Field::Optional("page", Schema::IntegerFrom(1)),
+                Field::Optional("hasMore", Schema::Boolean),
+            ]),
+            "The requests",
+        ),
+        BAD_PAGE,
     ],
     ..Description::NONE
 };

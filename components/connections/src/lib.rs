@@ -14,5 +14,6 @@ devconnect_sdk::http_component! {
     POST "/request/review/{status}/{requestId}" as described::REVIEW => answer::review,
     PATCH "/user/requests/{requestId}/respond" as described::RESPOND => answer::respond,
     GET "/user/requests/received" as described::RECEIVED => lists::received,
+    GET "/user/requests/sent" as described::SENT => lists::sent,
     GET "/user/connections" as described::CONNECTIONS => lists::connections,
 }

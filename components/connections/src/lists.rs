@@ -1,5 +1,5 @@
-//! The requests that wait for a user, all that one can look through or page by page, and the users that one is connected with,
-//! all of them. A user who is gone is left out.
+//! The requests that wait for a user, or for those whom a user has asked, all that one can look through or page by page, and the
+//! users that one is connected with, all of them. A user who is gone is left out.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use model::{cached, user};
 use crate::page::Page;
 use crate::request::{self, INTERESTED};
 
-/// What a list of requests shows of each sender.
-const SENDER_FIELDS: [&str; 3] = ["firstName", "lastName", "photoUrl"];
+/// What a list of requests shows of the other one.
+const OTHER_FIELDS: [&str; 3] = ["firstName", "lastName", "photoUrl"];
 /// Users that are in memory at once.
 const USERS: usize = 500;
 /// The most bytes of one of them; a profile of today has half as many. Larger ones are shown without their largest fields.
@@ -25,21 +25,38 @@ const MOST_BYTES: usize = 12 << 20;
 /// The most requests of a list without pages: the newest. Strangers decide how many there are.
 const MOST_RECEIVED: usize = 10_000;
 
+/// Whose side of a request a list is about: the field with the member, and that with the other one.
+struct Side {
+    member: &'static str,
+    other: &'static str,
+}
+
+/// The requests that wait for the member.
 pub(crate) fn received(request: &Request) -> Result<Response, Error> {
+    list(request, &Side { member: "toUserId", other: "fromUserId" })
+}
+
+/// The requests of the member that wait for others.
+pub(crate) fn sent(request: &Request) -> Result<Response, Error> {
+    list(request, &Side { member: "fromUserId", other: "toUserId" })
+}
+
+fn list(request: &Request, side: &Side) -> Result<Response, Error> {
     let me = request.user_id()?;
     let page = Page::asked(request)?;
+    let waits = doc! { (side.member): me, "status": INTERESTED };
     let (waiting, more) = match page {
-        Some(page) => waiting_on(page, me)?,
-        None => newest_waiting(me)?,
+        Some(page) => waiting_on(page, waits)?,
+        None => newest_waiting(&waits)?,
     };
-    let projection: Document = SENDER_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::from(1))).collect();
+    let projection: Document = OTHER_FIELDS.iter().map(|field| ((*field).to_owned(), Bson::from(1))).collect();
     let mut list = List::new("Data fetched successfully");
     for some in waiting.chunks(USERS) {
-        let senders = users(some.iter().filter_map(|request| request.get_oid("fromUserId")), &projection)?;
+        let others = users(some.iter().filter_map(|request| request.get_oid(side.other)), &projection)?;
         for request in some {
-            let Some(sender) = request.get_oid("fromUserId").and_then(|id| senders.get(&id)) else { continue };
+            let Some(other) = request.get_oid(side.other).and_then(|id| others.get(&id)) else { continue };
             let mut shown = request::shown(request.clone());
-            shown.insert("fromUserId", sender.clone());
+            shown.insert(side.other, other.clone());
             list.push(&shown)?;
         }
     }
@@ -50,9 +67,9 @@ pub(crate) fn received(request: &Request) -> Result<Response, Error> {
     })
 }
 
-/// The requests of a page that wait for a member, and whether there are more.
-fn waiting_on(page: Page, me: ObjectId) -> Result<(Vec<Document>, bool), Error> {
-    let query = collection(request::COLLECTION).find(doc! { "toUserId": me, "status": INTERESTED });
+/// The requests of a page that wait, and whether there are more.
+fn waiting_on(page: Page, waits: Document) -> Result<(Vec<Document>, bool), Error> {
+    let query = collection(request::COLLECTION).find(waits);
     // One more, to know whether there is a next page.
     let query = query.sort(doc! { "createdAt": -1, "_id": -1 }).skip(page.offset()).limit(page.limit + 1);
     let mut found: Vec<Document> = query.project(unseen()).row_bytes(REQUEST_BYTES).all()?;
@@ -61,12 +78,12 @@ fn waiting_on(page: Page, me: ObjectId) -> Result<(Vec<Document>, bool), Error> 
     Ok((found.into_iter().map(request::cast).collect(), more))
 }
 
-/// The newest requests that wait for a member, and whether there are more than a list has. They are read by `_id`, as all lists
+/// The newest requests that wait, and whether there are more than a list has. They are read by `_id`, as all lists
 /// are, from the newest on.
-fn newest_waiting(me: ObjectId) -> Result<(Vec<Document>, bool), Error> {
+fn newest_waiting(waits: &Document) -> Result<(Vec<Document>, bool), Error> {
     let (mut all, mut page): (Vec<Document>, _) = (Vec::new(), Document::new());
     let more = loop {
-        let mut filter = doc! { "toUserId": me, "status": INTERESTED };
+        let mut filter = waits.clone();
         filter.extend(page);
         let query = collection(request::COLLECTION).find(filter.clone()).sort(doc! { "_id": -1 });
         if all.len() >= MOST_RECEIVED {

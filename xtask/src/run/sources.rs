@@ -34,8 +34,8 @@ impl Sources {
             // What an editor takes away just now is seen at the next look.
             let Ok(about) = std::fs::metadata(&path) else { continue };
             if about.is_dir() {
-                // Tens of thousands of files, none of which is built from here.
-                if path.ends_with("node_modules") {
+                // Tens of thousands of files, none of which is built from here; and what a build makes of the sources beside it.
+                if path.ends_with("node_modules") || xtask::guests::is_made(&path) {
                     continue;
                 }
                 open.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
@@ -48,9 +48,9 @@ impl Sources {
 }
 
 /// Extensions of sources of components, and of files that they carry (`[assets]`).
-const SOURCES: [&str; 17] = [
-    "rs", "toml", "wit", "lock", "html", "txt", "js", "mjs", "css", "map", "json", "svg", "png", "jpg", "webp", "ico",
-    "woff2",
+const SOURCES: [&str; 19] = [
+    "rs", "toml", "wit", "lock", "html", "txt", "ts", "tsx", "js", "mjs", "css", "map", "json", "svg", "png", "jpg",
+    "webp", "ico", "woff2",
 ];
 
 /// Not what editors and programs leave beside them.

@@ -41,6 +41,8 @@ const TABLE: &[(&str, Cost, u64)] = &[
     ("e2e/deploy", CORE, 30),
     ("e2e/product", CORE, 30),
     ("e2e/files", HALF, 20),
+    // Two browsers, and what they wait for is seen.
+    ("e2e/browser", ALONE, 150),
     ("e2e/draining", NONE, 40),
     ("e2e/mail", NONE, 40),
     ("e2e/neighbours", HALF, 40),

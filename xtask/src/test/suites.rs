@@ -96,6 +96,7 @@ pub(super) const SUITES: &[Suite] = &[
             "notifications",
             "analytics",
             "mail",
+            "web",
         ]),
     ),
     suite("conformance", "each engine of a capability", 8, Work::Packages(&["conformance"])),

@@ -1,4 +1,4 @@
-//! The lists: `GET /user/requests/received` and `GET /user/connections`.
+//! The lists: `GET /user/requests/received`, `GET /user/requests/sent` and `GET /user/connections`.
 
 use harness::{App, DateTime, ObjectId, Value, doc, json};
 
@@ -24,6 +24,41 @@ fn the_received_list_has_what_waits_newest_first_with_its_sender() {
     assert_eq!(bob.review(&app, "accepted", &first).status, 200);
     assert_eq!(bob.review(&app, "rejected", &second).status, 200);
     assert_eq!(bob.list(&app, "/user/requests/received")["data"], json!([]), "what is answered waits no more");
+}
+
+#[test]
+fn the_sent_list_has_what_waits_for_others_newest_first_with_whom_it_is_to() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    let (cy, eve) = (member(&app, "Cy"), member(&app, "Eve"));
+    let first = ada.interested(&app, &bob);
+    app.clock().advance(1_000);
+    let second = ada.interested(&app, &cy);
+    assert_eq!(ada.send(&app, "ignore", eve.id).status, 200);
+    member(&app, "Dan").interested(&app, &ada);
+    let to = |member: &Member, name: &str| json!({ "_id": member.id.to_hex(), "firstName": name, "lastName": "Test", "photoUrl": format!("https://example.com/{name}.png") });
+    let request = |id: &str, to: Value, at: &str| json!({ "_id": id, "fromUserId": ada.id.to_hex(), "toUserId": to, "status": "interested", "createdAt": at, "updatedAt": at });
+    let (new, old) =
+        (request(&second, to(&cy, "Cy"), "2026-01-15T12:00:01.000Z"), request(&first, to(&bob, "Bob"), START));
+    let message = "Data fetched successfully";
+    assert_eq!(ada.list(&app, "/user/requests/sent"), json!({ "message": message, "data": [new, old] }));
+    let page = json!({ "message": message, "data": [old], "page": 2, "hasMore": false });
+    assert_eq!(ada.list(&app, "/user/requests/sent?limit=1&page=2"), page);
+    assert_eq!(bob.list(&app, "/user/requests/sent")["data"], json!([]), "what came is in the other list");
+    assert_eq!(bob.review(&app, "accepted", &first).status, 200);
+    assert_eq!(cy.review(&app, "rejected", &second).status, 200);
+    assert_eq!(ada.list(&app, "/user/requests/sent")["data"], json!([]), "what is answered waits no more");
+}
+
+#[test]
+fn the_sent_list_leaves_out_who_is_gone() {
+    let app = app();
+    let (ada, bob) = pair(&app);
+    old_request(&app, ada.id, ObjectId::new(), "interested", MILLIS);
+    let id = old_request(&app, ada.id, bob.id, "interested", MILLIS);
+    let data = ada.list(&app, "/user/requests/sent")["data"].clone();
+    assert_eq!(data.as_array().unwrap().len(), 1, "{data}");
+    assert_eq!((&data[0]["_id"], data[0].get("__v"), data[0].get("pair")), (&json!(id.to_hex()), None, None));
 }
 
 #[test]

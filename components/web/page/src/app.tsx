@@ -11,7 +11,7 @@ import { ConnectionsPage } from './pages/connections';
 import { FeedPage } from './pages/feed';
 import { Landing } from './pages/landing';
 import { LogInPage, SignUpPage } from './pages/enter';
-import { MembershipPage } from './pages/membership';
+import { MembershipPage, PAYMENT } from './pages/membership';
 import { MissingPage } from './pages/missing';
 import { NotificationsPage } from './pages/notifications';
 import { ProfilePage } from './pages/profile';
@@ -19,6 +19,7 @@ import { RequestsPage } from './pages/requests';
 import { YouPage } from './pages/you';
 import { navigate, ownPath, place } from './router';
 import { boot, phase, toLogIn } from './state/session';
+import { tab } from './state/storage';
 import { t } from './strings';
 
 export function App() {
@@ -41,7 +42,7 @@ function Content() {
       );
     default:
   }
-  if (isIn && (isEntrance || path === '/app')) return <Redirect to={ownPath(query.get('next')) ?? '/app/feed'} />;
+  if (isIn && (isEntrance || path === '/app')) return <Redirect to={ownPath(query.get('next')) ?? home()} />;
   if (!isIn) {
     if (path === '/') return <Landing />;
     if (path === '/app/login') return <LogInPage />;
@@ -70,6 +71,9 @@ function inside(path: string) {
     default: return <MissingPage />;
   }
 }
+
+/** Where a member begins. The payment provider sends whoever has paid to the host's address. */
+const home = () => (tab.get(PAYMENT) ? '/app/membership' : '/app/feed');
 
 function Redirect({ to }: { to: string }) {
   useEffect(() => navigate(to, { replace: true }), [to]);

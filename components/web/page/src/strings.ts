@@ -251,13 +251,12 @@ export const t = {
   membership: {
     nav: 'Membership',
     title: 'Membership',
-    note: (name: string) => `You have ${name}.`,
+    note: (name: string) => `Yours is ${name}.`,
     tiers: {
       free: { name: 'Free', gains: ['10 requests a day', 'Suggestions with reasons', 'Live chat'] },
       silver: { name: 'Silver', gains: ['100 requests a day', 'Everything in Free', 'A silver mark on your card'] },
       gold: { name: 'Gold', gains: ['As many requests as you like', 'Everything in Silver', 'A golden mark on your card'] },
     },
-    nothing: 'Free',
     once: 'once',
     current: 'Your membership',
     get: (name: string) => `Get ${name}`,

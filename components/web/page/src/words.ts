@@ -94,6 +94,8 @@ export function problem(error: unknown): string {
       return [words || t.problems.limited, error.retryAfter && t.problems.again(wait(error.retryAfter))].filter(Boolean).join(' ');
     case error.status === 413:
       return t.problems.large;
+    case error.status === 503 && words !== '':
+      return [words, error.retryAfter && t.problems.again(wait(error.retryAfter))].filter(Boolean).join(' ');
     case error.status >= 500:
       return error.retryAfter ? t.problems.busyFor(wait(error.retryAfter)) : t.problems.busy;
     default:

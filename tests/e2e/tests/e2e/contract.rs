@@ -24,7 +24,7 @@ on_both_stacks! {
 }
 
 /// The routes of the table in the contract, as `METHOD path`.
-const ROUTES: [&str; 28] = [
+const ROUTES: [&str; 29] = [
     "POST /signup",
     "POST /login",
     "POST /logout",
@@ -36,6 +36,7 @@ const ROUTES: [&str; 28] = [
     "POST /request/review/{status}/{requestId}",
     "PATCH /user/requests/{requestId}/respond",
     "GET /user/requests/received",
+    "GET /user/requests/sent",
     "GET /user/connections",
     "GET /chat/{targetUserId}/history",
     "GET /email-preferences",
@@ -217,6 +218,12 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
         (
             "GET /user/requests/received",
             ada.get("/user/requests/received"),
+            200,
+            json!({ "message": "Data fetched successfully", "data": [] }),
+        ),
+        (
+            "GET /user/requests/sent",
+            ada.get("/user/requests/sent"),
             200,
             json!({ "message": "Data fetched successfully", "data": [] }),
         ),
@@ -457,9 +464,15 @@ async fn a_user_leaves_the_host_without_secrets(stack: Stack) {
     let server = stack.start("host").await;
     let Pair { ada, bob, .. } = Pair::at(&server.url).await;
     Member::sign_up(&server.url, "Cy").await;
-    for path in
-        ["/profile/view", "/feed", "/feed?ml=true", "/user/connections", "/user/requests/received", "/notifications"]
-    {
+    for path in [
+        "/profile/view",
+        "/feed",
+        "/feed?ml=true",
+        "/user/connections",
+        "/user/requests/received",
+        "/user/requests/sent",
+        "/notifications",
+    ] {
         for member in [&ada, &bob] {
             let text = member.get(path).send().await.unwrap().text().await.unwrap();
             assert!(!text.contains("argon2") && !text.contains("\"password\""), "{path}: {text}");

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod browser;
 mod canary;
 mod clients;
 mod consumers;

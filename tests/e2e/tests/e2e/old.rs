@@ -159,6 +159,7 @@ async fn one_odd_document_of_each_kind_harms_nobody(stack: Stack) {
             "/feed?ml=true",
             "/user/connections",
             "/user/requests/received",
+            "/user/requests/sent",
             "/email-preferences",
             "/notifications",
             "/analytics/summary",

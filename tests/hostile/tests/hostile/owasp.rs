@@ -255,6 +255,7 @@ async fn no_answer_shows_what_is_hidden() {
         "/feed?ml=true",
         "/user/connections",
         "/user/requests/received",
+        "/user/requests/sent",
         "/notifications",
         "/email-preferences",
         "/analytics/summary",
@@ -280,8 +281,13 @@ async fn a_page_has_its_bound_whatever_is_asked_for() {
         host.member("Other").await;
     }
     let chat = format!("/chat/{}/history", bea.id);
-    for (path, most) in [("/feed", 10), ("/user/requests/received", 200), ("/notifications", 100), (chat.as_str(), 200)]
-    {
+    for (path, most) in [
+        ("/feed", 10),
+        ("/user/requests/received", 200),
+        ("/user/requests/sent", 200),
+        ("/notifications", 100),
+        (chat.as_str(), 200),
+    ] {
         for large in ["1000000000", "4294967295"] {
             let page = ada.read(&format!("{path}?limit={large}")).await;
             assert!(page["data"].as_array().unwrap().len() <= most, "{path} {large}");

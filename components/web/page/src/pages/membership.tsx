@@ -1,6 +1,7 @@
 // What memberships there are, and buying one. Paying happens at the payment provider; the host decides what came of it.
 
 import { useEffect, useState } from 'preact/hooks';
+import { ApiError } from '../api/client';
 import * as routes from '../api/routes';
 import type { Tier } from '../api/types';
 import { Button, Notice } from '../parts/basics';
@@ -17,7 +18,7 @@ import { price, problem, tierOf } from '../words';
 const PRICES: Record<Tier, number> = { free: 0, silver: 9_900, gold: 19_900 };
 const TIERS: Tier[] = ['free', 'silver', 'gold'];
 /** The payment that was begun, kept while the member is at the provider. */
-const PAYMENT = 'payment';
+export const PAYMENT = 'payment';
 
 export function MembershipPage() {
   const current = tierOf(me.value);
@@ -40,6 +41,8 @@ export function MembershipPage() {
       feed.reset();
     } catch (error) {
       setFailure(problem(error));
+      // One that is not this member's, or is unknown, need not be asked about again.
+      if (error instanceof ApiError && (error.status === 403 || error.status === 404)) forget();
     } finally {
       setChecking(false);
       if (place.peek().query.size > 0) navigate('/app/membership', { replace: true });
@@ -51,7 +54,6 @@ export function MembershipPage() {
   const forget = () => {
     tab.remove(PAYMENT);
     setOpen(null);
-    setFailure('');
   };
   const buy = async (tier: Exclude<Tier, 'free'>) => {
     setBusy(tier);
@@ -72,7 +74,7 @@ export function MembershipPage() {
       {isPaid && <Notice kind="good">{t.membership.paid(t.membership.tiers[current].name)}</Notice>}
       {isChecking && <Notice kind="info">{t.membership.checking}</Notice>}
       {failure && (
-        <Notice kind="error" action={open ? <div class="row"><Button isBusy={isChecking} onPress={() => void confirm(open)}>{t.membership.check}</Button><Button kind="quiet" onPress={forget}>{t.membership.forget}</Button></div> : undefined}>
+        <Notice kind="error" action={open ? <div class="row"><Button isBusy={isChecking} onPress={() => void confirm(open)}>{t.membership.check}</Button><Button kind="quiet" onPress={() => { forget(); setFailure(''); }}>{t.membership.forget}</Button></div> : undefined}>
           {failure} {open && t.membership.notYet}
         </Notice>
       )}
@@ -83,7 +85,7 @@ export function MembershipPage() {
           return (
             <li key={tier} class={`card tier-card ${tier} ${isCurrent ? 'current' : ''}`}>
               <h2>{name}</h2>
-              <p class="price"><strong>{tier === 'free' ? t.membership.nothing : price(PRICES[tier])}</strong>{tier !== 'free' && <span> {t.membership.once}</span>}</p>
+              <p class="price"><strong>{price(PRICES[tier])}</strong>{tier !== 'free' && <span> {t.membership.once}</span>}</p>
               <ul>{gains.map((gain) => <li key={gain}><Icon name="check" size={18} />{gain}</li>)}</ul>
               {isCurrent ? <p class="now">{t.membership.current}</p>
                 : tier !== 'free' && TIERS.indexOf(tier) > TIERS.indexOf(current) && (

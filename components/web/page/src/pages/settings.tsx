@@ -104,7 +104,7 @@ export function SessionsPage() {
         ))}
       </ul>
       {(value?.filter((session) => !session.current).length ?? 0) > 1 && (
-        <Button kind="plain" isBusy={busy !== undefined} onPress={() => void end('others')}>{t.sessions.endOthers}</Button>
+        <div class="row"><Button kind="plain" isBusy={busy !== undefined} onPress={() => void end('others')}>{t.sessions.endOthers}</Button></div>
       )}
     </Settings>
   );

@@ -1,7 +1,7 @@
 // The small parts that pages are made of: buttons, inputs, notes, placeholders. None of them knows the host or a store.
 
 import type { ComponentChildren, RefObject, TargetedInputEvent, TargetedMouseEvent } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../strings';
 import { problem } from '../words';
 import { Icon, type IconName } from './icons';
@@ -69,7 +69,8 @@ interface FieldProps {
 export function Field({ label, value, onValue, name, hint, error, type = 'text', rows, options, isOptional = false, ...rest }: FieldProps) {
   const id = useId();
   const [isShown, show] = useState(false);
-  const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(' ') || undefined;
+  // What is wrong says more than the hint.
+  const described = error ? `${id}-error` : hint && `${id}-hint`;
   const common = {
     id, name, value, 'aria-describedby': described, 'aria-invalid': error ? true : undefined,
     'aria-required': isOptional ? undefined : true,
@@ -93,7 +94,7 @@ export function Field({ label, value, onValue, name, hint, error, type = 'text',
           )}
         </div>
       )}
-      {hint && <p class="hint" id={`${id}-hint`}>{hint}</p>}
+      {hint && !error && <p class="hint" id={`${id}-hint`}>{hint}</p>}
       {error && <p class="error" id={`${id}-error`}><Icon name="alert" size={16} />{error}</p>}
     </div>
   );
@@ -167,17 +168,18 @@ export function Switch({ label, hint, isOn, onChange }: { label: string; hint?: 
 export function Dialog({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const { current } = dialog;
     const before = document.activeElement;
     current?.showModal();
     return () => {
       current?.close();
-      if (before instanceof HTMLElement) before.focus();
+      // A browser does this itself, but for a dialog that goes away with its page's part.
+      setTimeout(() => document.activeElement === document.body && before instanceof HTMLElement && before.focus());
     };
   }, []);
   return (
-    <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose(); }}>
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>

@@ -1,11 +1,18 @@
 // Short notes at the edge of the window, and the words that are only read out.
 
+import { useEffect } from 'preact/hooks';
+import { place } from '../router';
 import { announcement, dismiss, toasts } from '../state/toasts';
 import { t } from '../strings';
 import { IconButton } from './basics';
 
 export function Toasts() {
   const { text, number } = announcement.value;
+  const { path } = place.value;
+  useEffect(() => {
+    // Whoever is where a note leads has seen what it is about.
+    for (const { href, number } of toasts.peek()) if (href === path) dismiss(number);
+  }, [path]);
   const [errors, others] = [true, false].map((isError) => toasts.value.filter((toast) => toast.isError === isError));
   return (
     <section class="toasts" aria-label={t.notes}>

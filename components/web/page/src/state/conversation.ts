@@ -116,12 +116,15 @@ export function prepend(conversation: Conversation, fetched: Fetched): Conversat
 
 /** A message that has just come: it is behind all that are sent and not later. */
 export function arrive(conversation: Conversation, message: Message): Conversation {
-  const known = conversation.messages.find((other) => isSame(other, message));
-  if (known && isSent(known)) {
-    return replace(conversation, known, united(known, message));
+  // Two where the history brought it before its sender was told of it: one by its id, one by its `clientId`.
+  const same = conversation.messages.filter((other) => isSame(other, message));
+  const news = same.reduceRight((all, other) => united(other, all), message);
+  const known = same.find(isSent);
+  if (known) {
+    const messages = conversation.messages.filter((other) => other === known || !same.includes(other));
+    return replace({ ...conversation, messages }, known, news);
   }
-  const rest = conversation.messages.filter((other) => other !== known);
-  const news = known ? united(known, message) : message;
+  const rest = conversation.messages.filter((other) => !same.includes(other));
   const behind = rest.findLastIndex((other) => isSent(other) && other.ts <= news.ts);
   return { ...conversation, messages: rest.toSpliced(behind + 1, 0, news) };
 }
@@ -207,7 +210,9 @@ function progress(conversation: Conversation, clientId: string, to: Progress): C
 /** The host has stored it. */
 export function acknowledged(conversation: Conversation, clientId: string, _id: string, ts: number): Conversation {
   const known = conversation.messages.find((message) => message.clientId === clientId);
-  return known ? arrive(conversation, { ...known, _id, ts, progress: 'sent' }) : conversation;
+  if (!known) return conversation;
+  const { problem: _, ...rest } = known;
+  return arrive(conversation, { ...rest, _id, ts, progress: 'sent' });
 }
 
 /** It was refused, or nobody answered. When an echo came first, it is sent nevertheless. */

@@ -58,7 +58,9 @@ function start(me: string): Running {
       if (notification.type === 'CONNECTION_REQUEST') stores.received.first.refresh();
       if (notification.type === 'CONNECTION_ACCEPTED') void stores.connections.load();
       if (notification.type?.startsWith('CONNECTION')) stores.sent.first.refresh();
-      if (!notification.readAt) toast(notification.message || t.notifications.unknown, { href: '/app/notifications' });
+      const [text, href] = [notification.message || t.notifications.unknown, '/app/notifications'];
+      if (place.peek().path === href) announce(text);
+      else if (!notification.readAt) toast(text, { href });
     },
     async hasSession() {
       try {

@@ -57,6 +57,8 @@ export function changed(user: OwnUser): void {
 /** The member has logged out, or the account is gone: nothing of it stays in this browser. */
 export function leave(): void {
   tab.clear();
+  // Other tabs see the empty one, and forget what they have as well; one that is gone says that a session has ended.
+  browser.set(MARK, '');
   browser.remove(MARK);
   close();
 }
@@ -91,7 +93,10 @@ routes.client.onNoSession = lost;
 export function followOtherTabs(): void {
   addEventListener('storage', ({ key, newValue }) => {
     if (key !== `devconnect.${MARK}`) return;
-    if (newValue === null) lost();
+    if (newValue === '') {
+      leave();
+      navigate('/', { replace: true });
+    } else if (newValue === null) lost();
     else if (newValue !== me.peek()?._id) void boot();
   });
 }
