@@ -1,4 +1,5 @@
-// A member who has a keyboard and nothing else: signs up, fills in a profile, asks somebody, answers, writes, and logs out.
+// A member who has a keyboard and nothing else: signs up, fills in a profile, asks somebody, answers, writes, and logs
+// out.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -15,11 +16,13 @@ after(async () => {
 });
 
 /** What has the focus: its name, as far as it has one, and where it is. */
-const focused = (window) => window.page.evaluate(() => {
-  const { activeElement: element } = document;
-  const label = element?.getAttribute('aria-label') ?? element?.labels?.[0]?.textContent ?? element?.textContent ?? '';
-  return { tag: element?.tagName ?? '', label: label.trim().replace(/\s+/g, ' ') };
-});
+const focused = (window) =>
+  window.page.evaluate(() => {
+    const { activeElement: element } = document;
+    const label =
+      element?.getAttribute('aria-label') ?? element?.labels?.[0]?.textContent ?? element?.textContent ?? '';
+    return { tag: element?.tagName ?? '', label: label.trim().replace(/\s+/g, ' ') };
+  });
 
 /** Presses Tab until something of this name has the focus. It has to be reached within a few, and to be seen. */
 async function tabTo(window, name, { most = 60, key = 'Tab' } = {}) {
@@ -31,7 +34,9 @@ async function tabTo(window, name, { most = 60, key = 'Tab' } = {}) {
     if (!name.test(label)) continue;
     const box = await window.page.evaluate(() => {
       const { x, y, width, height } = document.activeElement.getBoundingClientRect();
-      return { isSeen: width > 0 && height > 0 && x < innerWidth && y < innerHeight && x + width > 0 && y + height > 0 };
+      return {
+        isSeen: width > 0 && height > 0 && x < innerWidth && y < innerHeight && x + width > 0 && y + height > 0,
+      };
     });
     assert.ok(box.isSeen, `${label} has the focus and is not in the window`);
     return;
@@ -42,7 +47,9 @@ async function tabTo(window, name, { most = 60, key = 'Tab' } = {}) {
 /** The heading of a new page has the focus. */
 async function arrives(window, heading) {
   await window.sees(window.role('heading', heading, { level: 1 }));
-  await window.page.waitForFunction(() => document.activeElement?.tagName === 'H1' || document.activeElement?.tagName === 'TEXTAREA');
+  await window.page.waitForFunction(
+    () => document.activeElement?.tagName === 'H1' || document.activeElement?.tagName === 'TEXTAREA',
+  );
 }
 
 async function signUp(window, firstName) {
@@ -67,7 +74,8 @@ test('the whole way by keyboard alone', { timeout: 10 * PATIENCE }, async () => 
   try {
     await walk(ada, bob);
   } catch (error) {
-    for (const window of [ada, bob]) await window.picture(`failed-keyboard-${window.name.toLowerCase()}`).catch(() => undefined);
+    for (const window of [ada, bob])
+      await window.picture(`failed-keyboard-${window.name.toLowerCase()}`).catch(() => undefined);
     throw error;
   }
   ada.isClean();
@@ -111,14 +119,19 @@ async function walk(ada, bob) {
   await tabTo(ada, /^Everybody$/);
   await keyboard.press('Space');
   await ada.sees(ada.role('button', 'Connect with Bob').or(ada.role('button', 'Show more')));
-  const wanted = ada.role('article').filter({ hasText: `Bob ${mark}` }).getByRole('button', { name: 'Connect with Bob' });
+  const wanted = ada
+    .role('article')
+    .filter({ hasText: `Bob ${mark}` })
+    .getByRole('button', { name: 'Connect with Bob' });
   for (let pages = 0; pages < 50 && (await wanted.count()) === 0; pages += 1) {
     await tabTo(ada, /^Show more$/, { most: 400 });
     await keyboard.press('Enter');
     await ada.sees(wanted.or(ada.role('button', 'Show more')));
   }
   // Others of earlier tests may have his name; only the focus may be put before his button.
-  await wanted.evaluate((button) => button.previousElementSibling?.focus() ?? button.closest('article').querySelector('h2').focus());
+  await wanted.evaluate(
+    (button) => button.previousElementSibling?.focus() ?? button.closest('article').querySelector('h2').focus(),
+  );
   await tabTo(ada, /^Connect with Bob$/);
   await keyboard.press('Enter');
   await ada.seesNot(wanted);
@@ -153,7 +166,9 @@ async function walk(ada, bob) {
   await ada.sees(ada.role('dialog', 'Delete your account?'));
   for (let presses = 0; presses < 8; presses += 1) {
     await keyboard.press('Tab');
-    const isInside = await ada.page.evaluate(() => document.activeElement === document.body || document.activeElement.closest('dialog') !== null);
+    const isInside = await ada.page.evaluate(
+      () => document.activeElement === document.body || document.activeElement.closest('dialog') !== null,
+    );
     assert.ok(isInside, JSON.stringify(await focused(ada)));
   }
   await keyboard.press('Escape');

@@ -16,17 +16,19 @@ for (const size of ['desktop', 'phone']) {
     let browser, ada, bob;
     let failed = false;
     /** One step of the walk; none is tried after one that failed. */
-    const step = (name, walk) => test(name, async (context) => {
-      if (failed) return context.skip('a step before it failed');
-      failed = true;
-      try {
-        await walk();
-      } catch (error) {
-        for (const window of [ada, bob]) await window?.picture(`failed-${window.name.toLowerCase()}`).catch(() => undefined);
-        throw error;
-      }
-      failed = false;
-    });
+    const step = (name, walk) =>
+      test(name, async (context) => {
+        if (failed) return context.skip('a step before it failed');
+        failed = true;
+        try {
+          await walk();
+        } catch (error) {
+          for (const window of [ada, bob])
+            await window?.picture(`failed-${window.name.toLowerCase()}`).catch(() => undefined);
+          throw error;
+        }
+        failed = false;
+      });
     before(async () => {
       browser = await launch();
       ada = await Window.open(browser, 'Ada', { size });
@@ -82,9 +84,16 @@ for (const size of ['desktop', 'phone']) {
     });
 
     step('a profile is edited, and its preview follows', async () => {
-      for (const [window, skills, about] of [[ada, ['Rust', 'WebAssembly', 'TypeScript'], 'Notes on the engine.'], [bob, ['Rust', 'Kafka'], 'Clean code.']]) {
+      for (const [window, skills, about] of [
+        [ada, ['Rust', 'WebAssembly', 'TypeScript'], 'Notes on the engine.'],
+        [bob, ['Rust', 'Kafka'], 'Clean code.'],
+      ]) {
         await window.go('/app/profile');
-        await window.field('About you(optional)').or(window.page.getByLabel(/^About you/)).first().fill(about);
+        await window
+          .field('About you(optional)')
+          .or(window.page.getByLabel(/^About you/))
+          .first()
+          .fill(about);
         const input = window.page.getByRole('textbox', { name: /^Skills/ });
         for (const skill of skills) {
           await input.fill(skill);
@@ -129,7 +138,10 @@ for (const size of ['desktop', 'phone']) {
       await bob.visit('Notifications');
       await bob.sees(bob.role('link', /Ada sent you a connection request/));
       await bob.audit('notifications-dark');
-      await bob.role('main').getByRole('link', { name: /Ada sent you a connection request/ }).click();
+      await bob
+        .role('main')
+        .getByRole('link', { name: /Ada sent you a connection request/ })
+        .click();
       await bob.sees(bob.role('heading', 'Requests', { level: 1 }));
       await bob.sees(bob.text(`Ada ${mark}`));
       await bob.audit('requests-dark');
@@ -156,7 +168,10 @@ for (const size of ['desktop', 'phone']) {
       await bob.visit('Chats');
       await bob.sees(bob.role('main').getByText('1 unread message').first());
       await bob.audit('chats-dark');
-      await bob.role('main').getByRole('link', { name: new RegExp(`Ada ${mark}`) }).click();
+      await bob
+        .role('main')
+        .getByRole('link', { name: new RegExp(`Ada ${mark}`) })
+        .click();
       await bob.sees(bob.message('Hello Bob, are you there?'));
       await bob.page.bringToFront();
       await ada.sees(ada.text(/^Read$/));
@@ -251,7 +266,10 @@ for (const size of ['desktop', 'phone']) {
       await ada.sees(ada.role('button', /^End the session/));
       await ada.audit('sessions');
       await elsewhere.expecting(/status of 401|WebSocket/, async () => {
-        await ada.role('button', /^End the session/).first().click();
+        await ada
+          .role('button', /^End the session/)
+          .first()
+          .click();
         await elsewhere.sees(elsewhere.text(/Your session is over/));
         await logIn(PASSWORD);
         await elsewhere.sees(elsewhere.role('heading', 'Discover', { level: 1 }));
@@ -278,7 +296,11 @@ for (const size of ['desktop', 'phone']) {
       const logOut = bob.role('button', 'Log out');
       await logOut.first().click();
       await bob.sees(bob.role('heading', /find the developers/i));
-      const left = await bob.page.evaluate(() => [localStorage, sessionStorage].flatMap((kept) => Object.keys(kept)).filter((name) => name.startsWith('devconnect.')));
+      const left = await bob.page.evaluate(() =>
+        [localStorage, sessionStorage]
+          .flatMap((kept) => Object.keys(kept))
+          .filter((name) => name.startsWith('devconnect.')),
+      );
       assert.deepEqual(left, []);
     });
 

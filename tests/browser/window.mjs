@@ -13,8 +13,14 @@ export const PATIENCE = 30_000;
 const PICTURES = process.env.DEVCONNECT_PICTURES ?? fileURLToPath(new URL('../../target/browser/', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ARGUMENTS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ];
 
 export async function launch() {
@@ -27,10 +33,18 @@ export const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 36
 export class Window {
   /** Opens one, with a browser profile of its own. */
   static async open(browser, name, { size = 'desktop', colorScheme = 'light', context } = {}) {
-    const own = context ?? await browser.newContext({
-      viewport: SIZES[size], colorScheme, hasTouch: size === 'phone', isMobile: size === 'phone', reducedMotion: 'reduce',
-      locale: 'en-GB', acceptDownloads: true, baseURL: URL_OF_HOST,
-    });
+    const own =
+      context ??
+      (await browser.newContext({
+        viewport: SIZES[size],
+        colorScheme,
+        hasTouch: size === 'phone',
+        isMobile: size === 'phone',
+        reducedMotion: 'reduce',
+        locale: 'en-GB',
+        acceptDownloads: true,
+        baseURL: URL_OF_HOST,
+      }));
     own.setDefaultTimeout(PATIENCE);
     return new Window(own, await own.newPage(), name, size);
   }
@@ -38,13 +52,15 @@ export class Window {
   constructor(context, page, name, size) {
     Object.assign(this, { context, page, name, size, problems: [], expected: [] });
     page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') this.note(`${message.text()} (${message.location().url})`);
+      if (message.type() === 'error' || message.type() === 'warning')
+        this.note(`${message.text()} (${message.location().url})`);
     });
     page.on('pageerror', (error) => this.note(String(error)));
     page.on('request', (request) => {
       const { origin, protocol } = new URL(request.url());
       // A photo of a member is from wherever the member has it; these members have none.
-      if (protocol.startsWith('http') && origin !== new URL(URL_OF_HOST).origin) this.problems.push(`asks another host: ${request.url()}`);
+      if (protocol.startsWith('http') && origin !== new URL(URL_OF_HOST).origin)
+        this.problems.push(`asks another host: ${request.url()}`);
     });
   }
 
@@ -52,7 +68,10 @@ export class Window {
     if (!this.expected.some((pattern) => pattern.test(text))) this.problems.push(text);
   }
 
-  /** What is logged while `work` runs and matches is no problem: Chromium logs each refusal and each request without a network. */
+  /**
+   * What is logged while `work` runs and matches is no problem: Chromium logs each refusal and each request without a
+   * network.
+   */
   async expecting(pattern, work) {
     this.expected.push(pattern);
     try {
@@ -97,7 +116,9 @@ export class Window {
     const back = this.role('link', 'All chats');
     // While one writes on a phone, there is only the way back.
     if (this.size === 'phone' && (await back.isVisible())) await back.click();
-    const main = this.role('navigation', 'Main').getByRole('link', { name: new RegExp(`^(\\d+ [a-z ]+)?\\s*${name}$`, 'i') });
+    const main = this.role('navigation', 'Main').getByRole('link', {
+      name: new RegExp(`^(\\d+ [a-z ]+)?\\s*${name}$`, 'i'),
+    });
     if (this.size === 'phone' && !(await main.first().isVisible())) {
       await this.role('navigation', 'Main').getByRole('link', { name: 'You' }).click();
       await this.role('main').getByRole('link', { name }).click();
@@ -113,7 +134,10 @@ export class Window {
     await page.evaluate(AXE);
     const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
     const bad = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    const told = bad.map(({ id, help, nodes }) => `${id}: ${help}\n    ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('\n    ')}`);
+    const told = bad.map(
+      ({ id, help, nodes }) =>
+        `${id}: ${help}\n    ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('\n    ')}`,
+    );
     await this.picture(label);
     assert.deepEqual(told, [], `${this.name}, ${label}`);
     const [wide, inner] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);

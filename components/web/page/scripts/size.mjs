@@ -1,5 +1,5 @@
-// What a browser fetches before it shows the first page, compressed, is at most 100 KB: the page, and all scripts and styles
-// that it names. Fails the build otherwise.
+// What a browser fetches before it shows the first page, compressed, is at most 100 KB: the page, and all scripts and
+// styles that it names. Fails the build otherwise.
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
@@ -14,7 +14,7 @@ const total = sizes.reduce((sum, [, size]) => sum + size, 0);
 for (const [name, size] of sizes) console.log(`${String(size).padStart(7)} bytes compressed  ${name}`);
 console.log(`${String(total).padStart(7)} of ${MOST} for the first load`);
 if (/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/i.test(page.toString())) {
-  console.error('index.html has an inline script or style, which the page\'s policy forbids');
+  console.error("index.html has an inline script or style, which the page's policy forbids");
   process.exit(1);
 }
 if (total > MOST) {

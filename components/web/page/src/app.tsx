@@ -23,7 +23,12 @@ import { tab } from './state/storage';
 import { t } from './strings';
 
 export function App() {
-  return <><Content /><Toasts /></>;
+  return (
+    <>
+      <Content />
+      <Toasts />
+    </>
+  );
 }
 
 function Content() {
@@ -32,12 +37,21 @@ function Content() {
   const isEntrance = path === '/' || path === '/app/login' || path === '/app/signup';
   switch (phase.value) {
     case 'unknown':
-      return <main class="waiting" aria-busy="true"><Mark size={48} /><p class="hidden" role="status">{t.loading}</p></main>;
+      return (
+        <main class="waiting" aria-busy="true">
+          <Mark size={48} />
+          <p class="hidden" role="status">
+            {t.loading}
+          </p>
+        </main>
+      );
     case 'unreachable':
       return (
         <main class="waiting">
           <Mark size={48} />
-          <Notice kind="error" action={<Button onPress={() => void boot()}>{t.tryAgain}</Button>}>{t.problems.offline}</Notice>
+          <Notice kind="error" action={<Button onPress={() => void boot()}>{t.tryAgain}</Button>}>
+            {t.problems.offline}
+          </Notice>
         </main>
       );
     default:
@@ -57,18 +71,30 @@ function inside(path: string) {
   const isKnown = more.length === 0;
   if (isKnown && page === 'chat') return <ChatPage id={rest} />;
   switch (path) {
-    case '/app/feed': return <FeedPage />;
-    case '/app/requests': return <RequestsPage kind="received" key="received" />;
-    case '/app/requests/sent': return <RequestsPage kind="sent" key="sent" />;
-    case '/app/connections': return <ConnectionsPage />;
-    case '/app/notifications': return <NotificationsPage />;
-    case '/app/profile': return <ProfilePage />;
-    case '/app/membership': return <MembershipPage />;
-    case '/app/you': return <YouPage />;
-    case '/app/settings': return <MailPage />;
-    case '/app/settings/sessions': return <SessionsPage />;
-    case '/app/settings/account': return <AccountPage />;
-    default: return <MissingPage />;
+    case '/app/feed':
+      return <FeedPage />;
+    case '/app/requests':
+      return <RequestsPage kind="received" key="received" />;
+    case '/app/requests/sent':
+      return <RequestsPage kind="sent" key="sent" />;
+    case '/app/connections':
+      return <ConnectionsPage />;
+    case '/app/notifications':
+      return <NotificationsPage />;
+    case '/app/profile':
+      return <ProfilePage />;
+    case '/app/membership':
+      return <MembershipPage />;
+    case '/app/you':
+      return <YouPage />;
+    case '/app/settings':
+      return <MailPage />;
+    case '/app/settings/sessions':
+      return <SessionsPage />;
+    case '/app/settings/account':
+      return <AccountPage />;
+    default:
+      return <MissingPage />;
   }
 }
 

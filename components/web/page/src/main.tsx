@@ -6,6 +6,7 @@ import { startRouter } from './router';
 import { boot, followOtherTabs } from './state/session';
 import './styles/base.css';
 import './styles/parts.css';
+import './styles/people.css';
 import './styles/shell.css';
 import './styles/pages.css';
 import './styles/chat.css';

@@ -1,4 +1,5 @@
-// Which page is shown: the address as a signal, links that change it without loading anew, and where one was on each page.
+// Which page is shown: the address as a signal, links that change it without loading anew, and where one was on each
+// page.
 
 import { signal } from '@preact/signals';
 
@@ -54,7 +55,8 @@ export function navigate(to: string, { replace = false } = {}): void {
 
 /** A link to a page of ours changes the page; all others do what links do. */
 function follow(event: MouseEvent): void {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
   const link = (event.target as Element | null)?.closest?.('a[href]');
   if (!(link instanceof HTMLAnchorElement) || link.target || link.hasAttribute('download')) return;
   if (link.origin !== location.origin || link.getAttribute('href')?.startsWith('#')) return;

@@ -88,10 +88,17 @@ export const t = {
       isPremium: false,
       membershipTier: 'free',
       recommendationScore: 0.87,
-      recommendationReasoning: ['You both know Rust', 'Brings PostgreSQL to go with what you know', 'Is about as experienced as you'],
+      recommendationReasoning: [
+        'You both know Rust',
+        'Brings PostgreSQL to go with what you know',
+        'Is about as experienced as you',
+      ],
     },
     points: [
-      { title: 'See who fits', text: 'Each suggestion has a score and its reasons: what you share, and what they bring.' },
+      {
+        title: 'See who fits',
+        text: 'Each suggestion has a score and its reasons: what you share, and what they bring.',
+      },
       { title: 'Connect on equal terms', text: 'Nobody can write to you before you have both said yes.' },
       { title: 'Talk live', text: 'See who is there, what was read, and miss nothing when the line drops.' },
     ],
@@ -167,7 +174,10 @@ export const t = {
     notAnswered: (name: string) => `The request of ${name} still waits.`,
     pending: 'Waits for an answer',
     discover: 'Discover developers',
-    noneReceived: { title: 'No requests', text: 'Nobody waits for your answer. A good profile brings requests, and so does asking first.' },
+    noneReceived: {
+      title: 'No requests',
+      text: 'Nobody waits for your answer. A good profile brings requests, and so does asking first.',
+    },
     noneSent: { title: 'Nothing sent', text: 'None of your requests waits for an answer. Find somebody to ask.' },
   },
 
@@ -210,12 +220,19 @@ export const t = {
     placeholder: 'Write a message',
     send: 'Send',
     hint: 'Enter sends, Shift and Enter begins a new line.',
-    length: (count: number, most: number) => `${count.toLocaleString(LANGUAGE)} of ${most.toLocaleString(LANGUAGE)} characters`,
+    length: (count: number, most: number) =>
+      `${count.toLocaleString(LANGUAGE)} of ${most.toLocaleString(LANGUAGE)} characters`,
     failed: (why: string) => `Not sent. ${why}`,
     noAnswer: 'There was no answer.',
     discard: 'Discard',
     says: (name: string, text: string) => `${name}: ${text}`,
-    marks: { waiting: 'Waiting for a connection', sending: 'Sending', sent: 'Sent', delivered: 'Delivered', read: 'Read' },
+    marks: {
+      waiting: 'Waiting for a connection',
+      sending: 'Sending',
+      sent: 'Sent',
+      delivered: 'Delivered',
+      read: 'Read',
+    },
   },
 
   notifications: {
@@ -255,7 +272,10 @@ export const t = {
     tiers: {
       free: { name: 'Free', gains: ['10 requests a day', 'Suggestions with reasons', 'Live chat'] },
       silver: { name: 'Silver', gains: ['100 requests a day', 'Everything in Free', 'A silver mark on your card'] },
-      gold: { name: 'Gold', gains: ['As many requests as you like', 'Everything in Silver', 'A golden mark on your card'] },
+      gold: {
+        name: 'Gold',
+        gains: ['As many requests as you like', 'Everything in Silver', 'A golden mark on your card'],
+      },
     },
     once: 'once',
     current: 'Your membership',
@@ -311,7 +331,8 @@ export const t = {
     deleteNote: 'Your profile, connections and messages go for good.',
     deleteAct: 'Delete my account…',
     deleteAsk: 'Delete your account?',
-    deleteWarning: 'This can’t be undone. Your profile is gone at once, and with it your connections and messages. Type your password to go on.',
+    deleteWarning:
+      'This can’t be undone. Your profile is gone at once, and with it your connections and messages. Type your password to go on.',
     deleteForGood: 'Delete for good',
     deleting: 'Deleting…',
     deleted: 'Your account is deleted.',

@@ -91,7 +91,9 @@ export function problem(error: unknown): string {
     case error.status === 401:
       return t.problems.session;
     case error.status === 429:
-      return [words || t.problems.limited, error.retryAfter && t.problems.again(wait(error.retryAfter))].filter(Boolean).join(' ');
+      return [words || t.problems.limited, error.retryAfter && t.problems.again(wait(error.retryAfter))]
+        .filter(Boolean)
+        .join(' ');
     case error.status === 413:
       return t.problems.large;
     case error.status === 503 && words !== '':
@@ -105,8 +107,11 @@ export function problem(error: unknown): string {
 
 /** The host's words as a sentence, with fields as the forms name them. */
 export function sentence(text: string): string {
-  const named = text.trim().replace(/\b(firstName|lastName|emailId|photoUrl|currentPassword|newPassword)\b/g, (field) =>
-    t.fields[field as keyof typeof t.fields].toLocaleLowerCase(LANGUAGE));
+  const named = text
+    .trim()
+    .replace(/\b(firstName|lastName|emailId|photoUrl|currentPassword|newPassword)\b/g, (field) =>
+      t.fields[field as keyof typeof t.fields].toLocaleLowerCase(LANGUAGE),
+    );
   if (named === '') return '';
   return capital(/[.!?…]$/.test(named) ? named : `${named}.`);
 }

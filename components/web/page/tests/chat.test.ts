@@ -44,15 +44,31 @@ const settled = async () => {
 
 class Tab {
   private readonly kept = new Map<string, string>();
-  get length() { return this.kept.size; }
-  key(at: number) { return [...this.kept.keys()][at] ?? null; }
-  getItem(name: string) { return this.kept.get(name) ?? null; }
-  setItem(name: string, value: string) { this.kept.set(name, value); }
-  removeItem(name: string) { this.kept.delete(name); }
+  get length() {
+    return this.kept.size;
+  }
+  key(at: number) {
+    return [...this.kept.keys()][at] ?? null;
+  }
+  getItem(name: string) {
+    return this.kept.get(name) ?? null;
+  }
+  setItem(name: string, value: string) {
+    this.kept.set(name, value);
+  }
+  removeItem(name: string) {
+    this.kept.delete(name);
+  }
 }
 
-const stored = (n: number, more: Partial<StoredMessage> = {}): StoredMessage =>
-  ({ _id: `m${n}`, fromUserId: 'bob', toUserId: 'ada', text: `text ${n}`, ts: new Date(n * 1_000).toISOString(), ...more });
+const stored = (n: number, more: Partial<StoredMessage> = {}): StoredMessage => ({
+  _id: `m${n}`,
+  fromUserId: 'bob',
+  toUserId: 'ada',
+  text: `text ${n}`,
+  ts: new Date(n * 1_000).toISOString(),
+  ...more,
+});
 
 function begin(more: Partial<Surroundings> = {}) {
   const line = new Line();
@@ -74,8 +90,16 @@ function begin(more: Partial<Surroundings> = {}) {
     ...more,
   };
   const chat = new Chat(around);
-  const texts = () => chat.with('bob').peek().messages.map(({ text }) => text);
-  const progress = () => chat.with('bob').peek().messages.map((message) => message.progress);
+  const texts = () =>
+    chat
+      .with('bob')
+      .peek()
+      .messages.map(({ text }) => text);
+  const progress = () =>
+    chat
+      .with('bob')
+      .peek()
+      .messages.map((message) => message.progress);
   return { line, history, tab, around, chat, texts, progress };
 }
 

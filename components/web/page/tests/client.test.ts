@@ -5,8 +5,11 @@ import { ApiError, Client, seconds } from '../src/api/client';
 import { gather } from '../src/download';
 import { problem, sentence } from '../src/words';
 
-const answers = (status: number, body: string, headers: Record<string, string> = { 'content-type': 'application/json' }) =>
-  vi.fn(async () => new Response(body, { status, headers }));
+const answers = (
+  status: number,
+  body: string,
+  headers: Record<string, string> = { 'content-type': 'application/json' },
+) => vi.fn(async () => new Response(body, { status, headers }));
 const refused = async (call: Promise<unknown>) => {
   try {
     await call;
@@ -26,11 +29,13 @@ test('JSON goes out and comes in, and queries are written', async () => {
   const [path, init] = fetch.mock.calls[0] as unknown as [string, RequestInit];
   expect(path).toBe('/x?page=2&q=%C3%A4%26');
   expect(init).toMatchObject({ method: 'POST', body: '{"b":2}', credentials: 'same-origin' });
-  expect(await new Client(answers(200, 'Logout successfull', { 'content-type': 'text/plain' })).post('/logout')).toBe('Logout successfull');
+  expect(await new Client(answers(200, 'Logout successfull', { 'content-type': 'text/plain' })).post('/logout')).toBe(
+    'Logout successfull',
+  );
 });
 
 describe('refusals', () => {
-  test('have the host\'s words, its fields and when to come again', async () => {
+  test("have the host's words, its fields and when to come again", async () => {
     const body = '{"message":"You have reached the limit","limit":10}';
     const error = await refused(new Client(answers(429, body, { 'retry-after': '90' })).get('/x'));
     expect(error).toMatchObject({ failure: 'refused', status: 429, retryAfter: 90, body: { limit: 10 } });
@@ -53,12 +58,20 @@ describe('refusals', () => {
 });
 
 test('no answer in time, no network, and a call that was given up', async () => {
-  const never = vi.fn((_: unknown, init?: RequestInit) => new Promise<Response>((_, fail) =>
-    init?.signal?.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError')))));
+  const never = vi.fn(
+    (_: unknown, init?: RequestInit) =>
+      new Promise<Response>((_, fail) =>
+        init?.signal?.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError'))),
+      ),
+  );
   const waiting = refused(new Client(never).get('/x', { patience: 1_000 }));
   await vi.advanceTimersByTimeAsync(1_001);
   expect(await waiting).toMatchObject({ failure: 'timeout' });
-  const offline = new Client(vi.fn(async () => { throw new TypeError('failed to fetch'); }));
+  const offline = new Client(
+    vi.fn(async () => {
+      throw new TypeError('failed to fetch');
+    }),
+  );
   expect(await refused(offline.get('/x'))).toMatchObject({ failure: 'offline' });
   const given = new AbortController();
   const call = refused(new Client(never).get('/x', { signal: given.signal }));
@@ -68,12 +81,21 @@ test('no answer in time, no network, and a call that was given up', async () => 
 
 test('Retry-After is seconds or a date', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
-  expect([seconds('5'), seconds('0'), seconds('-3'), seconds(null), seconds(''), seconds('soon')]).toEqual([5, 0, 0, undefined, undefined, undefined]);
+  expect([seconds('5'), seconds('0'), seconds('-3'), seconds(null), seconds(''), seconds('soon')]).toEqual([
+    5,
+    0,
+    0,
+    undefined,
+    undefined,
+    undefined,
+  ]);
   expect(seconds('Thu, 01 Jan 2026 00:01:00 GMT', now)).toBe(60);
 });
 
-test('the host\'s words name fields as the forms do', () => {
-  expect(sentence('firstName must have 1 to 50 characters; emailId is required')).toBe('First name must have 1 to 50 characters; e-mail address is required.');
+test("the host's words name fields as the forms do", () => {
+  expect(sentence('firstName must have 1 to 50 characters; emailId is required')).toBe(
+    'First name must have 1 to 50 characters; e-mail address is required.',
+  );
   expect(sentence('Invalid credentials')).toBe('Invalid credentials.');
   expect(sentence(' ')).toBe('');
 });
@@ -84,6 +106,11 @@ test('an export of several parts is one', async () => {
     p2: { exportedAt: 'b', sent: [3], received: [4], next: 'p3' },
     p3: { exportedAt: 'c', received: [5] },
   };
-  expect(await gather(async (cursor = '') => parts[cursor] ?? {})).toEqual({ exportedAt: 'a', profile: { x: 1 }, sent: [1, 2, 3], received: [4, 5] });
+  expect(await gather(async (cursor = '') => parts[cursor] ?? {})).toEqual({
+    exportedAt: 'a',
+    profile: { x: 1 },
+    sent: [1, 2, 3],
+    received: [4, 5],
+  });
   await expect(gather(async () => ({ next: 'again' }))).rejects.toThrow('does not end');
 });

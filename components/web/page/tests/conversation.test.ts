@@ -4,19 +4,35 @@ import { describe, expect, test } from 'vitest';
 import * as conversation from '../src/state/conversation';
 import { EMPTY, MOST_MISSED, type Conversation, type Message } from '../src/state/conversation';
 
-const message = (id: string, ts: number, more: Partial<Message> = {}): Message =>
-  ({ _id: id, fromUserId: 'bob', toUserId: 'ada', text: `text of ${id}`, ts, progress: 'sent', ...more });
-const mine = (clientId: string, ts: number, more: Partial<Message> = {}): Message =>
-  ({ clientId, fromUserId: 'ada', toUserId: 'bob', text: `text of ${clientId}`, ts, progress: 'waiting', ...more });
+const message = (id: string, ts: number, more: Partial<Message> = {}): Message => ({
+  _id: id,
+  fromUserId: 'bob',
+  toUserId: 'ada',
+  text: `text of ${id}`,
+  ts,
+  progress: 'sent',
+  ...more,
+});
+const mine = (clientId: string, ts: number, more: Partial<Message> = {}): Message => ({
+  clientId,
+  fromUserId: 'ada',
+  toUserId: 'bob',
+  text: `text of ${clientId}`,
+  ts,
+  progress: 'waiting',
+  ...more,
+});
 const ids = ({ messages }: Conversation) => messages.map(({ _id, clientId }) => _id ?? clientId);
 const all = (from: number, to: number, ts = (n: number) => n) =>
   Array.from({ length: to - from + 1 }, (_, at) => message(`m${from + at}`, ts(from + at)));
 /** A host with a history of its own. */
-const host = (messages: () => readonly Message[]): conversation.FetchPage => async (before, limit) => {
-  const known = messages();
-  const end = before === undefined ? known.length : known.findIndex(({ _id }) => _id === before);
-  return known.slice(Math.max(0, end - limit), end);
-};
+const host =
+  (messages: () => readonly Message[]): conversation.FetchPage =>
+  async (before, limit) => {
+    const known = messages();
+    const end = before === undefined ? known.length : known.findIndex(({ _id }) => _id === before);
+    return known.slice(Math.max(0, end - limit), end);
+  };
 
 describe('order', () => {
   test('messages of one moment keep the order of the host', () => {
@@ -54,9 +70,19 @@ describe('each message once', () => {
   test('the echo, the acknowledgement and the history of one message, in any order', () => {
     const echo = (now: Conversation) => conversation.arrive(now, { ...mine('c1', 7), _id: 'm1', progress: 'sent' });
     const ack = (now: Conversation) => conversation.acknowledged(now, 'c1', 'm1', 7);
-    const page = (now: Conversation) => conversation.load(now, { messages: [{ ...message('m1', 7), fromUserId: 'ada', toUserId: 'bob' }], hasOlder: false });
+    const page = (now: Conversation) =>
+      conversation.load(now, {
+        messages: [{ ...message('m1', 7), fromUserId: 'ada', toUserId: 'bob' }],
+        hasOlder: false,
+      });
     // The history does not tell the clientId, so it is known only after one of the others.
-    for (const steps of [[echo, ack, page], [ack, echo, page], [echo, page, ack], [ack, page, echo], [echo, echo, ack, ack]]) {
+    for (const steps of [
+      [echo, ack, page],
+      [ack, echo, page],
+      [echo, page, ack],
+      [ack, page, echo],
+      [echo, echo, ack, ack],
+    ]) {
       const start = conversation.sending(conversation.compose(EMPTY, mine('c1', 3)), 'c1');
       const end = steps.reduce((now, step) => step(now), start);
       expect(end.messages).toHaveLength(1);
@@ -66,7 +92,10 @@ describe('each message once', () => {
 
   test('the history comes before the acknowledgement', () => {
     let now = conversation.sending(conversation.compose(EMPTY, mine('c1', 3)), 'c1');
-    now = conversation.load(now, { messages: [{ ...message('m1', 7), fromUserId: 'ada', toUserId: 'bob' }], hasOlder: false });
+    now = conversation.load(now, {
+      messages: [{ ...message('m1', 7), fromUserId: 'ada', toUserId: 'bob' }],
+      hasOlder: false,
+    });
     now = conversation.acknowledged(now, 'c1', 'm1', 7);
     expect(now.messages).toHaveLength(1);
   });
@@ -98,13 +127,21 @@ describe('failing', () => {
 
   test('an answer that is too late does not undo what is sent', () => {
     const sent = conversation.acknowledged(start, 'c1', 'm1', 8);
-    for (const late of [conversation.failed(sent, 'c1', 'late'), conversation.waiting(sent, 'c1'), conversation.discard(sent, 'c1')]) {
+    for (const late of [
+      conversation.failed(sent, 'c1', 'late'),
+      conversation.waiting(sent, 'c1'),
+      conversation.discard(sent, 'c1'),
+    ]) {
       expect(late.messages).toMatchObject([{ _id: 'm1', progress: 'sent' }]);
     }
   });
 
   test('the echo of a failed one says that it is sent', () => {
-    const now = conversation.arrive(conversation.failed(start, 'c1', 'no answer'), { ...mine('c1', 9), _id: 'm1', progress: 'sent' });
+    const now = conversation.arrive(conversation.failed(start, 'c1', 'no answer'), {
+      ...mine('c1', 9),
+      _id: 'm1',
+      progress: 'sent',
+    });
     expect(now.messages).toHaveLength(1);
     expect(now.messages[0]).toEqual(expect.not.objectContaining({ problem: expect.anything() }));
     expect(now.messages[0]?.progress).toBe('sent');
@@ -116,7 +153,13 @@ describe('catching up', () => {
 
   async function missed(now: Conversation, history: readonly Message[]): Promise<Conversation> {
     const lost = conversation.lose(now);
-    return conversation.catchUp(lost, await conversation.fetchMissed(lost.missed ?? {}, host(() => history)));
+    return conversation.catchUp(
+      lost,
+      await conversation.fetchMissed(
+        lost.missed ?? {},
+        host(() => history),
+      ),
+    );
   }
 
   test.each([0, 1, 49, 50, 51, 249, 250, 251, 1_000])('%i missed messages leave no hole', async (count) => {
@@ -131,7 +174,13 @@ describe('catching up', () => {
     // Lost a second time: the first point holds.
     now = conversation.lose(now);
     expect(now.missed).toEqual({ after: 'm50' });
-    now = conversation.catchUp(now, await conversation.fetchMissed(now.missed ?? {}, host(() => history)));
+    now = conversation.catchUp(
+      now,
+      await conversation.fetchMissed(
+        now.missed ?? {},
+        host(() => history),
+      ),
+    );
     now = conversation.arrive(now, message('m401', 401));
     expect(ids(now)).toEqual(all(1, 401).map(({ _id }) => _id));
     expect(now.missed).toBeUndefined();
@@ -170,7 +219,10 @@ describe('catching up', () => {
 });
 
 test('unread are those that came to the member', () => {
-  let now = conversation.load(EMPTY, { messages: [message('m1', 1), message('m2', 2, { readAt: 3 })], hasOlder: false });
+  let now = conversation.load(EMPTY, {
+    messages: [message('m1', 1), message('m2', 2, { readAt: 3 })],
+    hasOlder: false,
+  });
   now = conversation.compose(now, mine('c1', 4));
   expect(conversation.unread(now, 'ada')).toBe(1);
   expect(conversation.unread(now, 'bob')).toBe(0);

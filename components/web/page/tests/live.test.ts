@@ -51,8 +51,14 @@ class Line {
 function begin(listener: Partial<Listener> = {}) {
   const line = new Line();
   const all: Listener = {
-    connected: vi.fn(), lost: vi.fn(), message: vi.fn(), stamped: vi.fn(), typing: vi.fn(), notification: vi.fn(),
-    hasSession: vi.fn(async () => true), ...listener,
+    connected: vi.fn(),
+    lost: vi.fn(),
+    message: vi.fn(),
+    stamped: vi.fn(),
+    typing: vi.fn(),
+    notification: vi.fn(),
+    hasSession: vi.fn(async () => true),
+    ...listener,
   };
   return { line, listener: all, live: new Live('ada', all, line as unknown as Socket) };
 }
@@ -95,7 +101,8 @@ test('a registration that is refused or not answered is tried again, for this co
 
 test('who is there', async () => {
   const { line, live } = begin();
-  line.answer = (event, payload) => (event === 'presence:query' ? { ok: true, ...(payload as object), online: true } : { ok: true });
+  line.answer = (event, payload) =>
+    event === 'presence:query' ? { ok: true, ...(payload as object), online: true } : { ok: true };
   live.watch(['bob']);
   await line.connects('1');
   expect([...live.online.peek()]).toEqual(['bob']);
@@ -119,7 +126,7 @@ test('a connection that the host ends or refuses comes back while there is a ses
   expect([vi.mocked(listener.hasSession).mock.calls.length, line.connect.mock.calls.length]).toEqual([2, 1]);
 });
 
-test('a line that breaks is the client\'s own business', async () => {
+test("a line that breaks is the client's own business", async () => {
   const { line, listener } = begin();
   await line.connects('1');
   await line.breaks();

@@ -13,7 +13,11 @@ const now = new Date(2026, 5, 15, 12, 0).getTime();
 const HOUR = 3_600_000;
 
 test('moments', () => {
-  expect([ago(now - 5_000, now), ago(now - 5 * 60_000, now), ago(now - 3 * HOUR, now)]).toEqual(['just now', '5 minutes ago', '3 hours ago']);
+  expect([ago(now - 5_000, now), ago(now - 5 * 60_000, now), ago(now - 3 * HOUR, now)]).toEqual([
+    'just now',
+    '5 minutes ago',
+    '3 hours ago',
+  ]);
   expect(ago(now - 26 * HOUR, now)).toBe('yesterday');
   expect(ago(now - 400 * 24 * HOUR, now)).toMatch(/2025/);
   expect([day(now, now), day(now - 13 * HOUR, now)]).toEqual(['Today', 'Yesterday']);
@@ -22,33 +26,74 @@ test('moments', () => {
 });
 
 test('waits are never shorter than they are', () => {
-  expect([wait(0), wait(1), wait(59), wait(60), wait(61), wait(7_200), wait(7_201)]).toEqual(
-    ['1 second', '1 second', '59 seconds', '1 minute', '2 minutes', '2 hours', '3 hours']);
+  expect([wait(0), wait(1), wait(59), wait(60), wait(61), wait(7_200), wait(7_201)]).toEqual([
+    '1 second',
+    '1 second',
+    '59 seconds',
+    '1 minute',
+    '2 minutes',
+    '2 hours',
+    '3 hours',
+  ]);
 });
 
 test('names, letters, parts and prices', () => {
   expect([fullName({ firstName: 'Ada', lastName: null }), fullName(undefined)]).toEqual(['Ada', 'Somebody']);
-  expect([initials({ firstName: 'ada', lastName: 'lovelace' }), initials({ firstName: '👩‍💻', lastName: '' }), initials({})]).toEqual(['AL', '👩', '?']);
+  expect([
+    initials({ firstName: 'ada', lastName: 'lovelace' }),
+    initials({ firstName: '👩‍💻', lastName: '' }),
+    initials({}),
+  ]).toEqual(['AL', '👩', '?']);
   expect([percent(0.876), percent(2), percent(-1)]).toEqual(['88%', '100%', '0%']);
   expect(price(9_900)).toBe('₹99');
-  expect([tierOf({ membershipTier: 'gold' }), tierOf({ membershipTier: 'Gold' }), tierOf(undefined)]).toEqual(['gold', 'free', 'free']);
+  expect([tierOf({ membershipTier: 'gold' }), tierOf({ membershipTier: 'Gold' }), tierOf(undefined)]).toEqual([
+    'gold',
+    'free',
+    'free',
+  ]);
 });
 
 describe('rules', () => {
   test('are those of the contract', () => {
     expect([rules.name('李'), rules.name(' '), rules.name('x'.repeat(51))].map(Boolean)).toEqual([false, true, true]);
-    expect([rules.email('josé@münchen.de'), rules.email('a@b'), rules.email('a b@c'), rules.email('@')].map(Boolean)).toEqual([false, false, true, true]);
-    for (const weak of ['', 'Pa0!', 'passw0rd!', 'PASSW0RD!', 'Password!', 'Passw0rdd']) expect(rules.password(weak), weak).toBeTruthy();
+    expect(
+      [rules.email('josé@münchen.de'), rules.email('a@b'), rules.email('a b@c'), rules.email('@')].map(Boolean),
+    ).toEqual([false, false, true, true]);
+    for (const weak of ['', 'Pa0!', 'passw0rd!', 'PASSW0RD!', 'Password!', 'Passw0rdd'])
+      expect(rules.password(weak), weak).toBeTruthy();
     expect(rules.password('Passw0rd!')).toBeUndefined();
     expect(rules.password(`Aa1!${'a'.repeat(1_021)}`)).toBeTruthy();
-    expect([rules.age(''), rules.age('18'), rules.age('17'), rules.age('18.5'), rules.age('x')].map(Boolean)).toEqual([false, false, true, true, true]);
-    expect([rules.photo(''), rules.photo('https://a.b/c.png'), rules.photo('javascript:alert(1)'), rules.photo('https://')].map(Boolean)).toEqual([false, false, true, true]);
+    expect([rules.age(''), rules.age('18'), rules.age('17'), rules.age('18.5'), rules.age('x')].map(Boolean)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+    expect(
+      [
+        rules.photo(''),
+        rules.photo('https://a.b/c.png'),
+        rules.photo('javascript:alert(1)'),
+        rules.photo('https://'),
+      ].map(Boolean),
+    ).toEqual([false, false, true, true]);
     expect(rules.skill('x', Array.from({ length: 50 }, String))).toBeTruthy();
   });
 
   test('one comes back to pages of ours only', () => {
     expect([ownPath('/app/chat/1'), ownPath('/app'), ownPath('/app?x=1')]).toEqual(['/app/chat/1', '/app', '/app?x=1']);
-    for (const foreign of [null, '', '/', 'https://evil.example', '//evil.example', '/app//evil', '/app\\evil', '/application', '/logout']) {
+    for (const foreign of [
+      null,
+      '',
+      '/',
+      'https://evil.example',
+      '//evil.example',
+      '/app//evil',
+      '/app\\evil',
+      '/application',
+      '/logout',
+    ]) {
       expect(ownPath(foreign), String(foreign)).toBeUndefined();
     }
   });
@@ -64,7 +109,12 @@ describe('a change that the host refuses', () => {
   test('is lifted off', async () => {
     const overlay = new Overlay<boolean>();
     const work = defer();
-    const done = overlay.during('a', true, () => work.promise, () => undefined);
+    const done = overlay.during(
+      'a',
+      true,
+      () => work.promise,
+      () => undefined,
+    );
     expect(overlay.has('a')).toBe(true);
     work.reject(new Error('no'));
     await expect(done).rejects.toThrow('no');
@@ -75,8 +125,18 @@ describe('a change that the host refuses', () => {
     const overlay = new Overlay<number>();
     const [first, second] = [defer(), defer()];
     let settled = 0;
-    const one = overlay.during('a', 1, () => first.promise, () => (settled = 1));
-    const two = overlay.during('a', 2, () => second.promise, () => (settled = 2));
+    const one = overlay.during(
+      'a',
+      1,
+      () => first.promise,
+      () => (settled = 1),
+    );
+    const two = overlay.during(
+      'a',
+      2,
+      () => second.promise,
+      () => (settled = 2),
+    );
     first.reject(new Error('no'));
     await expect(one).rejects.toThrow();
     expect(overlay.changes.value.get('a')).toBe(2);
@@ -121,8 +181,31 @@ test('a browser that keeps nothing is as good as an empty one', () => {
 
 test('what is changed of a profile is what is different', async () => {
   const { changesOf } = await import('../src/pages/profile');
-  const user = { _id: '1', firstName: 'Ada', lastName: 'L', emailId: 'a@b.c', age: 36, gender: 'female', photoUrl: null, about: null, skills: ['Rust', null] } as unknown as OwnUser;
-  const values = { firstName: 'Ada ', lastName: 'Lovelace', emailId: 'a@b.c', photoUrl: '', age: '37', gender: '', about: '' };
+  const user = {
+    _id: '1',
+    firstName: 'Ada',
+    lastName: 'L',
+    emailId: 'a@b.c',
+    age: 36,
+    gender: 'female',
+    photoUrl: null,
+    about: null,
+    skills: ['Rust', null],
+  } as unknown as OwnUser;
+  const values = {
+    firstName: 'Ada ',
+    lastName: 'Lovelace',
+    emailId: 'a@b.c',
+    photoUrl: '',
+    age: '37',
+    gender: '',
+    about: '',
+  };
   expect(changesOf(user, values, ['Rust'])).toEqual({ lastName: 'Lovelace', age: 37 });
-  expect(changesOf(user, { ...values, about: 'x' }, [])).toEqual({ lastName: 'Lovelace', age: 37, about: 'x', skills: [] });
+  expect(changesOf(user, { ...values, about: 'x' }, [])).toEqual({
+    lastName: 'Lovelace',
+    age: 37,
+    about: 'x',
+    skills: [],
+  });
 });

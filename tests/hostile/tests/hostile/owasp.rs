@@ -507,7 +507,6 @@ async fn nothing_is_there_that_is_not_documented() {
     let host = HOST.get().await;
     let ada = host.member("Ada").await;
     for path in [
-        "/",
         "/v1",
         "/v1/",
         "/v2/feed",

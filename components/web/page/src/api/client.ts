@@ -1,5 +1,5 @@
-// Asking the host over HTTP: JSON in and out, a deadline for each call, and one kind of error, which says what went wrong. Knows
-// no route and no page.
+// Asking the host over HTTP: JSON in and out, a deadline for each call, and one kind of error, which says what went
+// wrong. Knows no route and no page.
 
 /** How long a call may take unless it says otherwise, in milliseconds. */
 const PATIENCE = 20_000;
@@ -85,7 +85,7 @@ export class Client {
     } catch (error) {
       if (error instanceof ApiError || call.signal?.aborted) throw error;
       if (deadline.signal.aborted) throw new ApiError('timeout', 0, 'The host did not answer in time');
-      throw new ApiError('offline', 0, 'The host can\'t be reached');
+      throw new ApiError('offline', 0, "The host can't be reached");
     } finally {
       clearTimeout(timer);
       call.signal?.removeEventListener('abort', stop);

@@ -2,8 +2,20 @@
 
 import { Client } from './client';
 import type {
-  ConnectionRequest, EmailPreferences, Exported, Feed, Notification, OwnUser, Page, ProfileChanges, ReceivedRequest, SafeUser,
-  SentRequest, Session, StoredMessage, Tier,
+  ConnectionRequest,
+  EmailPreferences,
+  Exported,
+  Feed,
+  Notification,
+  OwnUser,
+  Page,
+  ProfileChanges,
+  ReceivedRequest,
+  SafeUser,
+  SentRequest,
+  Session,
+  StoredMessage,
+  Tier,
 } from './types';
 
 export const client = new Client();

@@ -29,15 +29,40 @@ export function ChatPage({ id }: { id: string | undefined }) {
         {error !== undefined && <Failed error={error} again={() => void connections.load()} />}
         {value === undefined && isLoading && <Skeleton kind="row" />}
         {value?.length === 0 && (
-          <Empty icon="chat" title={t.chat.nobody} action={<a class="button primary" href="/app/feed">{t.requests.discover}</a>}>{t.chat.nobodyText}</Empty>
+          <Empty
+            icon="chat"
+            title={t.chat.nobody}
+            action={
+              <a class="button primary" href="/app/feed">
+                {t.requests.discover}
+              </a>
+            }
+          >
+            {t.chat.nobodyText}
+          </Empty>
         )}
         {value !== undefined && value.length > 0 && <List users={value} open={id} />}
       </section>
       <section class="talk" aria-label={id ? t.chat.with(fullName(user)) : t.chat.noneOpen}>
-        {id === undefined ? <p class="pick">{value?.length === 0 ? '' : t.chat.pick}</p>
-          : user ? <Conversation user={user} key={id} />
-          : value === undefined ? <Skeleton kind="message" />
-          : <Empty icon="chat" title={t.chat.stranger} action={<a class="button primary" href="/app/chat">{t.chat.toAll}</a>}>{t.chat.strangerText}</Empty>}
+        {id === undefined ? (
+          <p class="pick">{value?.length === 0 ? '' : t.chat.pick}</p>
+        ) : user ? (
+          <Conversation user={user} key={id} />
+        ) : value === undefined ? (
+          <Skeleton kind="message" />
+        ) : (
+          <Empty
+            icon="chat"
+            title={t.chat.stranger}
+            action={
+              <a class="button primary" href="/app/chat">
+                {t.chat.toAll}
+              </a>
+            }
+          >
+            {t.chat.strangerText}
+          </Empty>
+        )}
       </section>
     </div>
   );
@@ -54,9 +79,17 @@ function List({ users, open }: { users: SafeUser[]; open: string | undefined }) 
   return (
     <>
       <ul class="rows">
-        {shown.map((user) => <li key={user._id}><Row user={user} isOpen={user._id === open} /></li>)}
+        {shown.map((user) => (
+          <li key={user._id}>
+            <Row user={user} isOpen={user._id === open} />
+          </li>
+        ))}
       </ul>
-      {sorted.length > count && <div class="more"><Button onPress={() => setCount(count + ROWS)}>{t.more}</Button></div>}
+      {sorted.length > count && (
+        <div class="more">
+          <Button onPress={() => setCount(count + ROWS)}>{t.more}</Button>
+        </div>
+      )}
     </>
   );
 }
@@ -75,11 +108,23 @@ function Row({ user, isOpen }: { user: SafeUser; isOpen: boolean }) {
       <span class="who">
         <span class="name">{fullName(user)}</span>
         <span class="note last">
-          {isTyping ? <em>{t.chat.typing}</em> : last ? `${last.fromUserId === mine ? `${t.chat.you}: ` : ''}${last.text}` : conversation?.isLoaded ? t.chat.nothingYet : ' '}
+          {isTyping ? (
+            <em>{t.chat.typing}</em>
+          ) : last ? (
+            `${last.fromUserId === mine ? `${t.chat.you}: ` : ''}${last.text}`
+          ) : conversation?.isLoaded ? (
+            t.chat.nothingYet
+          ) : (
+            ' '
+          )}
         </span>
       </span>
       <span class="side-note">
-        {last && <time class="note" dateTime={new Date(last.ts).toISOString()}>{brief(last.ts, Date.now())}</time>}
+        {last && (
+          <time class="note" dateTime={new Date(last.ts).toISOString()}>
+            {brief(last.ts, Date.now())}
+          </time>
+        )}
         <Badge count={count} label={t.chat.unread(count)} />
       </span>
     </a>

@@ -20,17 +20,27 @@ export function LogInPage() {
   const isOver = place.value.query.has('over');
   const { form, submit, field, isBusy, failure } = useForm({
     initial: { emailId: '', password: '' },
-    check: (values) => found({ emailId: rules.required(values.emailId.trim()), password: rules.required(values.password) }),
+    check: (values) =>
+      found({ emailId: rules.required(values.emailId.trim()), password: rules.required(values.password) }),
     send: async ({ emailId, password }) => enter(await routes.logIn(emailId.trim(), password)),
   });
   return (
-    <Entrance title={t.logIn.title} other={<>{t.logIn.isNew} <a href={withNext('/app/signup')}>{t.signUp.title}</a></>}>
+    <Entrance
+      title={t.logIn.title}
+      other={
+        <>
+          {t.logIn.isNew} <a href={withNext('/app/signup')}>{t.signUp.title}</a>
+        </>
+      }
+    >
       {isOver && !failure && <Notice kind="info">{t.logIn.over}</Notice>}
       {failure && <Notice kind="error">{failure}</Notice>}
       <form ref={form} onSubmit={submit} noValidate>
         <Field {...field('emailId')} label={t.fields.emailId} type="email" inputMode="email" autoComplete="username" />
         <Field {...field('password')} label={t.fields.password} type="password" autoComplete="current-password" />
-        <Button type="submit" kind="primary" isBusy={isBusy}>{isBusy ? t.logIn.busy : t.logIn.act}</Button>
+        <Button type="submit" kind="primary" isBusy={isBusy}>
+          {isBusy ? t.logIn.busy : t.logIn.act}
+        </Button>
       </form>
     </Entrance>
   );
@@ -39,10 +49,13 @@ export function LogInPage() {
 export function SignUpPage() {
   const { form, submit, field, isBusy, failure } = useForm({
     initial: { firstName: '', lastName: '', emailId: '', password: '' },
-    check: (values) => found({
-      firstName: rules.name(values.firstName), lastName: rules.name(values.lastName),
-      emailId: rules.email(values.emailId), password: rules.password(values.password),
-    }),
+    check: (values) =>
+      found({
+        firstName: rules.name(values.firstName),
+        lastName: rules.name(values.lastName),
+        emailId: rules.email(values.emailId),
+        password: rules.password(values.password),
+      }),
     send: async ({ firstName, lastName, emailId, password }) => {
       const trimmed = { firstName: firstName.trim(), lastName: lastName.trim(), emailId: emailId.trim() };
       const { data } = await routes.signUp({ ...trimmed, password });
@@ -51,7 +64,14 @@ export function SignUpPage() {
     },
   });
   return (
-    <Entrance title={t.signUp.title} other={<>{t.signUp.isKnown} <a href={withNext('/app/login')}>{t.logIn.title}</a></>}>
+    <Entrance
+      title={t.signUp.title}
+      other={
+        <>
+          {t.signUp.isKnown} <a href={withNext('/app/login')}>{t.logIn.title}</a>
+        </>
+      }
+    >
       {failure && <Notice kind="error">{failure}</Notice>}
       <form ref={form} onSubmit={submit} noValidate>
         <div class="pair">
@@ -59,8 +79,16 @@ export function SignUpPage() {
           <Field {...field('lastName')} label={t.fields.lastName} autoComplete="family-name" />
         </div>
         <Field {...field('emailId')} label={t.fields.emailId} type="email" inputMode="email" autoComplete="username" />
-        <Field {...field('password')} label={t.fields.password} type="password" autoComplete="new-password" hint={t.rules.passwordHint} />
-        <Button type="submit" kind="primary" isBusy={isBusy}>{isBusy ? t.signUp.busy : t.signUp.act}</Button>
+        <Field
+          {...field('password')}
+          label={t.fields.password}
+          type="password"
+          autoComplete="new-password"
+          hint={t.rules.passwordHint}
+        />
+        <Button type="submit" kind="primary" isBusy={isBusy}>
+          {isBusy ? t.signUp.busy : t.signUp.act}
+        </Button>
       </form>
     </Entrance>
   );
@@ -71,7 +99,15 @@ function withNext(path: string): string {
   return next ? `${path}?${new URLSearchParams({ next })}` : path;
 }
 
-function Entrance({ title, children, other }: { title: string; children: ComponentChildren; other: ComponentChildren }) {
+function Entrance({
+  title,
+  children,
+  other,
+}: {
+  title: string;
+  children: ComponentChildren;
+  other: ComponentChildren;
+}) {
   useEffect(() => {
     document.title = `${title} · ${t.product}`;
   }, [title]);
@@ -80,7 +116,10 @@ function Entrance({ title, children, other }: { title: string; children: Compone
   }, [place.value.visit]);
   return (
     <main class="entrance">
-      <a class="brand" href="/"><Mark size={36} /><span>{t.product}</span></a>
+      <a class="brand" href="/">
+        <Mark size={36} />
+        <span>{t.product}</span>
+      </a>
       <div class="card">
         <h1 tabIndex={-1}>{title}</h1>
         {children}

@@ -61,7 +61,8 @@ export function MembershipPage() {
     try {
       const { url, txnId } = await routes.createPayment(tier);
       const target = new URL(url, location.href);
-      if (target.protocol !== 'https:' && target.protocol !== 'http:') throw new Error('the payment has no web address');
+      if (target.protocol !== 'https:' && target.protocol !== 'http:')
+        throw new Error('the payment has no web address');
       tab.set(PAYMENT, txnId);
       location.assign(target.href);
     } catch (error) {
@@ -74,7 +75,27 @@ export function MembershipPage() {
       {isPaid && <Notice kind="good">{t.membership.paid(t.membership.tiers[current].name)}</Notice>}
       {isChecking && <Notice kind="info">{t.membership.checking}</Notice>}
       {failure && (
-        <Notice kind="error" action={open ? <div class="row"><Button isBusy={isChecking} onPress={() => void confirm(open)}>{t.membership.check}</Button><Button kind="quiet" onPress={() => { forget(); setFailure(''); }}>{t.membership.forget}</Button></div> : undefined}>
+        <Notice
+          kind="error"
+          action={
+            open ? (
+              <div class="row">
+                <Button isBusy={isChecking} onPress={() => void confirm(open)}>
+                  {t.membership.check}
+                </Button>
+                <Button
+                  kind="quiet"
+                  onPress={() => {
+                    forget();
+                    setFailure('');
+                  }}
+                >
+                  {t.membership.forget}
+                </Button>
+              </div>
+            ) : undefined
+          }
+        >
           {failure} {open && t.membership.notYet}
         </Notice>
       )}
@@ -85,12 +106,28 @@ export function MembershipPage() {
           return (
             <li key={tier} class={`card tier-card ${tier} ${isCurrent ? 'current' : ''}`}>
               <h2>{name}</h2>
-              <p class="price"><strong>{price(PRICES[tier])}</strong>{tier !== 'free' && <span> {t.membership.once}</span>}</p>
-              <ul>{gains.map((gain) => <li key={gain}><Icon name="check" size={18} />{gain}</li>)}</ul>
-              {isCurrent ? <p class="now">{t.membership.current}</p>
-                : tier !== 'free' && TIERS.indexOf(tier) > TIERS.indexOf(current) && (
-                  <Button kind="primary" isBusy={busy !== undefined} onPress={() => void buy(tier)}>{busy === tier ? t.membership.going : t.membership.get(name)}</Button>
-                )}
+              <p class="price">
+                <strong>{price(PRICES[tier])}</strong>
+                {tier !== 'free' && <span> {t.membership.once}</span>}
+              </p>
+              <ul>
+                {gains.map((gain) => (
+                  <li key={gain}>
+                    <Icon name="check" size={18} />
+                    {gain}
+                  </li>
+                ))}
+              </ul>
+              {isCurrent ? (
+                <p class="now">{t.membership.current}</p>
+              ) : (
+                tier !== 'free' &&
+                TIERS.indexOf(tier) > TIERS.indexOf(current) && (
+                  <Button kind="primary" isBusy={busy !== undefined} onPress={() => void buy(tier)}>
+                    {busy === tier ? t.membership.going : t.membership.get(name)}
+                  </Button>
+                )
+              )}
             </li>
           );
         })}

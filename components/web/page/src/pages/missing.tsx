@@ -7,7 +7,17 @@ import { t } from '../strings';
 export function MissingPage() {
   return (
     <Page title={t.missing.title}>
-      <Empty icon="discover" title={t.missing.what} action={<a class="button primary" href="/app/feed">{t.missing.back}</a>}>{t.missing.text}</Empty>
+      <Empty
+        icon="discover"
+        title={t.missing.what}
+        action={
+          <a class="button primary" href="/app/feed">
+            {t.missing.back}
+          </a>
+        }
+      >
+        {t.missing.text}
+      </Empty>
     </Page>
   );
 }

@@ -14,7 +14,10 @@ import { ago, moment, problem } from '../words';
 function leads({ type, fromUserId }: Notification): { href: string; icon: IconName } {
   if (type === 'CONNECTION_REQUEST') return { href: '/app/requests', icon: 'requests' };
   if (type === 'CONNECTION_ACCEPTED' || type === 'MESSAGE_SENT') {
-    return { href: fromUserId ? `/app/chat/${fromUserId}` : '/app/chat', icon: type === 'MESSAGE_SENT' ? 'chat' : 'people' };
+    return {
+      href: fromUserId ? `/app/chat/${fromUserId}` : '/app/chat',
+      icon: type === 'MESSAGE_SENT' ? 'chat' : 'people',
+    };
   }
   return { href: '/app/notifications', icon: 'bell' };
 }
@@ -37,12 +40,31 @@ export function NotificationsPage() {
   const now = Date.now();
   return (
     <Page
-      title={t.notifications.title} class="narrow"
-      actions={unreadNotices.value > 0 || isBusy ? <Button isBusy={isBusy} onPress={() => void readAll()}>{t.notifications.readAll}</Button> : undefined}
+      title={t.notifications.title}
+      class="narrow"
+      actions={
+        unreadNotices.value > 0 || isBusy ? (
+          <Button isBusy={isBusy} onPress={() => void readAll()}>
+            {t.notifications.readAll}
+          </Button>
+        ) : undefined
+      }
     >
       {error !== undefined && <Failed error={error} again={() => void notices.load()} />}
       {rows === undefined && isLoading && <Skeleton kind="row" />}
-      {rows?.length === 0 && <Empty icon="bell" title={t.notifications.none} action={<a class="button primary" href="/app/feed">{t.requests.discover}</a>}>{t.notifications.noneText}</Empty>}
+      {rows?.length === 0 && (
+        <Empty
+          icon="bell"
+          title={t.notifications.none}
+          action={
+            <a class="button primary" href="/app/feed">
+              {t.requests.discover}
+            </a>
+          }
+        >
+          {t.notifications.noneText}
+        </Empty>
+      )}
       <ul class="rows notices">
         {rows?.map((row) => {
           const { href, icon } = leads(row);
@@ -50,10 +72,19 @@ export function NotificationsPage() {
           return (
             <li key={row._id} class={row.readAt ? '' : 'new'}>
               <a href={href} onClick={() => void readNotice(row).catch(fail)}>
-                <span class="round small"><Icon name={icon} /></span>
+                <span class="round small">
+                  <Icon name={icon} />
+                </span>
                 <span class="who">
-                  <span class="name">{!row.readAt && <span class="hidden">{t.notifications.isNew} </span>}{row.message || t.notifications.unknown}</span>
-                  {at !== undefined && <time class="note" dateTime={row.createdAt ?? ''} title={moment(at)}>{ago(at, now)}</time>}
+                  <span class="name">
+                    {!row.readAt && <span class="hidden">{t.notifications.isNew} </span>}
+                    {row.message || t.notifications.unknown}
+                  </span>
+                  {at !== undefined && (
+                    <time class="note" dateTime={row.createdAt ?? ''} title={moment(at)}>
+                      {ago(at, now)}
+                    </time>
+                  )}
                 </span>
               </a>
             </li>
@@ -61,7 +92,11 @@ export function NotificationsPage() {
         })}
       </ul>
       {value?.next !== undefined && (
-        <div class="more"><Button isBusy={isLoadingNotices.value} onPress={() => void moreNotices().catch(fail)}>{t.more}</Button></div>
+        <div class="more">
+          <Button isBusy={isLoadingNotices.value} onPress={() => void moreNotices().catch(fail)}>
+            {t.more}
+          </Button>
+        </div>
       )}
     </Page>
   );

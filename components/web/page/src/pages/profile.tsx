@@ -25,8 +25,13 @@ function valuesOf(user: OwnUser): Values {
   const { firstName, lastName, emailId, photoUrl, age, gender, about } = user;
   const known = gender && gender in t.genders ? gender : '';
   return {
-    firstName: firstName ?? '', lastName: lastName ?? '', emailId, photoUrl: photoUrl ?? '',
-    age: age === null || age === undefined ? '' : String(age), gender: known, about: about ?? '',
+    firstName: firstName ?? '',
+    lastName: lastName ?? '',
+    emailId,
+    photoUrl: photoUrl ?? '',
+    age: age === null || age === undefined ? '' : String(age),
+    gender: known,
+    about: about ?? '',
   };
 }
 
@@ -56,8 +61,13 @@ function Editor({ user }: { user: OwnUser }) {
   const [skills, setSkills] = useState(skillsOf(user));
   const check = (values: Values): Errors<Name> => {
     const all: Record<Name, string | undefined> = {
-      firstName: rules.name(values.firstName), lastName: rules.name(values.lastName), emailId: rules.email(values.emailId),
-      photoUrl: rules.photo(values.photoUrl), age: rules.age(values.age), gender: undefined, about: rules.about(values.about),
+      firstName: rules.name(values.firstName),
+      lastName: rules.name(values.lastName),
+      emailId: rules.email(values.emailId),
+      photoUrl: rules.photo(values.photoUrl),
+      age: rules.age(values.age),
+      gender: undefined,
+      about: rules.about(values.about),
     };
     for (const name of STAYS) if (values[name].trim() === '' && before[name] !== '') all[name] = t.profile.stays;
     return Object.fromEntries(Object.entries(all).filter(([, error]) => error)) as Errors<Name>;
@@ -89,7 +99,10 @@ function Editor({ user }: { user: OwnUser }) {
   }, [isChanged]);
   const age = Number(values.age);
   const preview = {
-    ...user, ...values, skills, age: values.age && Number.isFinite(age) ? age : null,
+    ...user,
+    ...values,
+    skills,
+    age: values.age && Number.isFinite(age) ? age : null,
     photoUrl: rules.photo(values.photoUrl) ? '' : values.photoUrl.trim(),
   };
   return (
@@ -100,22 +113,56 @@ function Editor({ user }: { user: OwnUser }) {
             <Field {...field('firstName')} label={t.fields.firstName} autoComplete="given-name" />
             <Field {...field('lastName')} label={t.fields.lastName} autoComplete="family-name" />
           </div>
-          <Field {...field('about')} label={t.fields.about} rows={4} isOptional hint={t.profile.aboutHint([...values.about.trim()].length)} />
+          <Field
+            {...field('about')}
+            label={t.fields.about}
+            rows={4}
+            isOptional
+            hint={t.profile.aboutHint([...values.about.trim()].length)}
+          />
           <SkillsInput skills={skills} onSkills={setSkills} />
           <div class="pair">
             <Field {...field('age')} label={t.fields.age} inputMode="numeric" isOptional />
             <Field {...field('gender')} label={t.fields.gender} options={GENDERS} isOptional />
           </div>
-          <Field {...field('photoUrl')} label={t.fields.photoUrl} type="url" inputMode="url" isOptional hint={t.profile.photoHint} />
-          <Field {...field('emailId')} label={t.fields.emailId} type="email" inputMode="email" autoComplete="email" hint={t.profile.emailHint} />
+          <Field
+            {...field('photoUrl')}
+            label={t.fields.photoUrl}
+            type="url"
+            inputMode="url"
+            isOptional
+            hint={t.profile.photoHint}
+          />
+          <Field
+            {...field('emailId')}
+            label={t.fields.emailId}
+            type="email"
+            inputMode="email"
+            autoComplete="email"
+            hint={t.profile.emailHint}
+          />
           {failure && <Notice kind="error">{failure}</Notice>}
           <div class="row">
-            <Button type="submit" kind="primary" isBusy={isBusy}>{isBusy ? t.saving : t.save}</Button>
-            {isChanged && <Button kind="quiet" onPress={() => { reset(before); setSkills(skillsOf(user)); }}>{t.profile.undo}</Button>}
+            <Button type="submit" kind="primary" isBusy={isBusy}>
+              {isBusy ? t.saving : t.save}
+            </Button>
+            {isChanged && (
+              <Button
+                kind="quiet"
+                onPress={() => {
+                  reset(before);
+                  setSkills(skillsOf(user));
+                }}
+              >
+                {t.profile.undo}
+              </Button>
+            )}
           </div>
         </form>
         <section class="preview" aria-label={t.profile.preview}>
-          <p class="label" aria-hidden="true">{t.profile.preview}</p>
+          <p class="label" aria-hidden="true">
+            {t.profile.preview}
+          </p>
           <PersonCard user={preview} />
         </section>
       </div>
@@ -163,23 +210,45 @@ function SkillsInput({ skills, onSkills }: { skills: string[]; onSkills: (skills
   };
   return (
     <div class="field">
-      <label for={id}>{t.fields.skills}<span class="optional"> {t.optional}</span></label>
+      <label for={id}>
+        {t.fields.skills}
+        <span class="optional"> {t.optional}</span>
+      </label>
       <div class="tags">
         {skills.length > 0 && (
           <ul aria-label={t.fields.skills}>
             {skills.map((skill) => (
-              <li key={skill}>{skill}<button type="button" aria-label={t.profile.removeSkill(skill)} onClick={() => remove(skill)}><Icon name="close" size={14} /></button></li>
+              <li key={skill}>
+                {skill}
+                <button type="button" aria-label={t.profile.removeSkill(skill)} onClick={() => remove(skill)}>
+                  <Icon name="close" size={14} />
+                </button>
+              </li>
             ))}
           </ul>
         )}
         <input
-          id={id} ref={input} value={text} maxLength={200} autoComplete="off" aria-describedby={`${id}-hint${error ? ` ${id}-error` : ''}`}
+          id={id}
+          ref={input}
+          value={text}
+          maxLength={200}
+          autoComplete="off"
+          aria-describedby={`${id}-hint${error ? ` ${id}-error` : ''}`}
           aria-invalid={error ? true : undefined}
-          onInput={(event) => type(event.currentTarget.value)} onKeyDown={press} onBlur={() => text.trim() !== '' && add([text])}
+          onInput={(event) => type(event.currentTarget.value)}
+          onKeyDown={press}
+          onBlur={() => text.trim() !== '' && add([text])}
         />
       </div>
-      <p class="hint" id={`${id}-hint`}>{t.profile.skillsHint}</p>
-      {error && <p class="error" id={`${id}-error`}><Icon name="alert" size={16} />{error}</p>}
+      <p class="hint" id={`${id}-hint`}>
+        {t.profile.skillsHint}
+      </p>
+      {error && (
+        <p class="error" id={`${id}-error`}>
+          <Icon name="alert" size={16} />
+          {error}
+        </p>
+      )}
     </div>
   );
 }

@@ -24,27 +24,57 @@ export function RequestsPage({ kind }: { kind: 'received' | 'sent' }) {
   const now = Date.now();
   return (
     <Page
-      title={t.requests.title} class="narrow"
+      title={t.requests.title}
+      class="narrow"
       actions={
         <nav class="segments" aria-label={t.requests.title}>
-          {KINDS.map((tab) => <a key={tab.kind} href={tab.href} aria-current={tab.kind === kind ? 'page' : undefined}>{tab.text}</a>)}
+          {KINDS.map((tab) => (
+            <a key={tab.kind} href={tab.href} aria-current={tab.kind === kind ? 'page' : undefined}>
+              {tab.text}
+            </a>
+          ))}
         </nav>
       }
     >
       {error !== undefined && <Failed error={error} again={() => void pages.first.load()} />}
       {rows === undefined && isLoading && <Skeleton kind="row" />}
       {rows?.length === 0 && !value?.hasMore && (
-        <Empty icon="requests" title={words.title} action={<a class="button primary" href="/app/feed">{t.requests.discover}</a>}>{words.text}</Empty>
+        <Empty
+          icon="requests"
+          title={words.title}
+          action={
+            <a class="button primary" href="/app/feed">
+              {t.requests.discover}
+            </a>
+          }
+        >
+          {words.text}
+        </Empty>
       )}
       <ul class="rows">
         {kind === 'received'
-          ? received.rows.value?.map((request) => <li key={request._id}><Received request={request} now={now} /></li>)
+          ? received.rows.value?.map((request) => (
+              <li key={request._id}>
+                <Received request={request} now={now} />
+              </li>
+            ))
           : sent.rows.value?.map(({ _id, toUserId, createdAt }) => (
-            <li key={_id}><PersonRow user={toUserId} note={since(createdAt, now)}><span class="note">{t.requests.pending}</span></PersonRow></li>
-          ))}
+              <li key={_id}>
+                <PersonRow user={toUserId} note={since(createdAt, now)}>
+                  <span class="note">{t.requests.pending}</span>
+                </PersonRow>
+              </li>
+            ))}
       </ul>
       {value?.hasMore && (
-        <div class="more"><Button isBusy={pages.isLoadingMore.value} onPress={() => void pages.more().catch((error) => toast(problem(error), { isError: true }))}>{t.more}</Button></div>
+        <div class="more">
+          <Button
+            isBusy={pages.isLoadingMore.value}
+            onPress={() => void pages.more().catch((error) => toast(problem(error), { isError: true }))}
+          >
+            {t.more}
+          </Button>
+        </div>
       )}
     </Page>
   );
@@ -58,7 +88,8 @@ function Received({ request, now }: { request: ReceivedRequest; now: number }) {
   const answer = async (action: 'accept' | 'reject', event: MouseEvent) => {
     const item = (event.currentTarget as Element).closest('li');
     const beside = item?.nextElementSibling ?? item?.previousElementSibling;
-    const target = beside?.querySelector<HTMLElement>('button') ?? item?.closest('.page')?.querySelector<HTMLElement>('h1');
+    const target =
+      beside?.querySelector<HTMLElement>('button') ?? item?.closest('.page')?.querySelector<HTMLElement>('h1');
     setBusy(true);
     const done = respond(request._id, action);
     target?.focus();
@@ -73,8 +104,22 @@ function Received({ request, now }: { request: ReceivedRequest; now: number }) {
   };
   return (
     <PersonRow user={request.fromUserId} note={since(request.createdAt, now)}>
-      <Button kind="primary" isBusy={busy} label={t.requests.acceptOf(name)} onPress={(event) => void answer('accept', event)}>{t.requests.accept}</Button>
-      <Button kind="plain" isBusy={busy} label={t.requests.declineOf(name)} onPress={(event) => void answer('reject', event)}>{t.requests.decline}</Button>
+      <Button
+        kind="primary"
+        isBusy={busy}
+        label={t.requests.acceptOf(name)}
+        onPress={(event) => void answer('accept', event)}
+      >
+        {t.requests.accept}
+      </Button>
+      <Button
+        kind="plain"
+        isBusy={busy}
+        label={t.requests.declineOf(name)}
+        onPress={(event) => void answer('reject', event)}
+      >
+        {t.requests.decline}
+      </Button>
     </PersonRow>
   );
 }

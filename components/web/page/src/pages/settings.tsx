@@ -27,10 +27,15 @@ function Settings({ title, children }: { title: string; children: ComponentChild
   const { path } = place.value;
   return (
     <Page
-      title={title} class="narrow"
+      title={title}
+      class="narrow"
       actions={
         <nav class="segments" aria-label={t.settings.nav}>
-          {TABS.map(({ href, text }) => <a key={href} href={href} aria-current={href === path ? 'page' : undefined}>{text}</a>)}
+          {TABS.map(({ href, text }) => (
+            <a key={href} href={href} aria-current={href === path ? 'page' : undefined}>
+              {text}
+            </a>
+          ))}
         </nav>
       }
     >
@@ -54,7 +59,13 @@ export function MailPage() {
       {shown && (
         <div class="card switches">
           {KINDS.map((kind) => (
-            <Switch key={kind} label={t.mail.kinds[kind].label} hint={t.mail.kinds[kind].hint} isOn={shown[kind]} onChange={(isOn) => pick(kind, isOn)} />
+            <Switch
+              key={kind}
+              label={t.mail.kinds[kind].label}
+              hint={t.mail.kinds[kind].hint}
+              isOn={shown[kind]}
+              onChange={(isOn) => pick(kind, isOn)}
+            />
           ))}
         </div>
       )}
@@ -63,7 +74,10 @@ export function MailPage() {
 }
 
 const sessions = new Resource<Session[]>(async () => (await routes.sessions()).data);
-during(() => undefined, () => sessions.reset());
+during(
+  () => undefined,
+  () => sessions.reset(),
+);
 
 export function SessionsPage() {
   useEffect(() => void sessions.load(), []);
@@ -93,18 +107,35 @@ export function SessionsPage() {
           <li key={session.id}>
             <div class="person">
               <div class="who">
-                <p class="name">{session.current ? t.sessions.here : t.sessions.since(moment(Date.parse(session.createdAt)))}</p>
-                <p class="note">{t.sessions.began(ago(Date.parse(session.createdAt), now))} · {t.sessions.until(moment(Date.parse(session.expiresAt)))}</p>
+                <p class="name">
+                  {session.current ? t.sessions.here : t.sessions.since(moment(Date.parse(session.createdAt)))}
+                </p>
+                <p class="note">
+                  {t.sessions.began(ago(Date.parse(session.createdAt), now))} ·{' '}
+                  {t.sessions.until(moment(Date.parse(session.expiresAt)))}
+                </p>
               </div>
               {!session.current && (
-                <div class="acts"><Button isBusy={busy !== undefined} label={t.sessions.endOf(moment(Date.parse(session.createdAt)))} onPress={() => void end(session.id)}>{t.sessions.end}</Button></div>
+                <div class="acts">
+                  <Button
+                    isBusy={busy !== undefined}
+                    label={t.sessions.endOf(moment(Date.parse(session.createdAt)))}
+                    onPress={() => void end(session.id)}
+                  >
+                    {t.sessions.end}
+                  </Button>
+                </div>
               )}
             </div>
           </li>
         ))}
       </ul>
       {(value?.filter((session) => !session.current).length ?? 0) > 1 && (
-        <div class="row"><Button kind="plain" isBusy={busy !== undefined} onPress={() => void end('others')}>{t.sessions.endOthers}</Button></div>
+        <div class="row">
+          <Button kind="plain" isBusy={busy !== undefined} onPress={() => void end('others')}>
+            {t.sessions.endOthers}
+          </Button>
+        </div>
       )}
     </Settings>
   );
@@ -143,11 +174,26 @@ function ChangePassword() {
       <h2>{t.account.password}</h2>
       <p class="note">{t.account.passwordNote}</p>
       <form ref={form} onSubmit={submit} noValidate>
-        <Field {...field('currentPassword')} label={t.fields.currentPassword} type="password" autoComplete="current-password" />
-        <Field {...field('newPassword')} label={t.fields.newPassword} type="password" autoComplete="new-password" hint={t.rules.passwordHint} />
+        <Field
+          {...field('currentPassword')}
+          label={t.fields.currentPassword}
+          type="password"
+          autoComplete="current-password"
+        />
+        <Field
+          {...field('newPassword')}
+          label={t.fields.newPassword}
+          type="password"
+          autoComplete="new-password"
+          hint={t.rules.passwordHint}
+        />
         {failure && <Notice kind="error">{failure}</Notice>}
         {isDone && <Notice kind="good">{t.account.passwordChanged}</Notice>}
-        <div class="row"><Button type="submit" kind="primary" isBusy={isBusy}>{isBusy ? t.saving : t.account.changePassword}</Button></div>
+        <div class="row">
+          <Button type="submit" kind="primary" isBusy={isBusy}>
+            {isBusy ? t.saving : t.account.changePassword}
+          </Button>
+        </div>
       </form>
     </section>
   );
@@ -170,7 +216,11 @@ function Export() {
     <section class="card">
       <h2>{t.account.export}</h2>
       <p class="note">{t.account.exportNote}</p>
-      <div class="row"><Button isBusy={isBusy} onPress={() => void run()}>{isBusy ? t.account.exporting : t.account.exportAct}</Button></div>
+      <div class="row">
+        <Button isBusy={isBusy} onPress={() => void run()}>
+          {isBusy ? t.account.exporting : t.account.exportAct}
+        </Button>
+      </div>
     </section>
   );
 }
@@ -198,7 +248,11 @@ function Delete() {
     <section class="card danger-card">
       <h2>{t.account.delete}</h2>
       <p class="note">{t.account.deleteNote}</p>
-      <div class="row"><Button kind="danger" onPress={() => setOpen(true)}>{t.account.deleteAct}</Button></div>
+      <div class="row">
+        <Button kind="danger" onPress={() => setOpen(true)}>
+          {t.account.deleteAct}
+        </Button>
+      </div>
       {isOpen && (
         <Dialog title={t.account.deleteAsk} onClose={close}>
           <p>{t.account.deleteWarning}</p>
@@ -206,8 +260,12 @@ function Delete() {
             <Field {...field('password')} label={t.fields.password} type="password" autoComplete="current-password" />
             {failure && <Notice kind="error">{failure}</Notice>}
             <div class="row">
-              <Button type="submit" kind="danger" isBusy={isBusy}>{isBusy ? t.account.deleting : t.account.deleteForGood}</Button>
-              <Button kind="quiet" onPress={close}>{t.cancel}</Button>
+              <Button type="submit" kind="danger" isBusy={isBusy}>
+                {isBusy ? t.account.deleting : t.account.deleteForGood}
+              </Button>
+              <Button kind="quiet" onPress={close}>
+                {t.cancel}
+              </Button>
             </div>
           </form>
         </Dialog>

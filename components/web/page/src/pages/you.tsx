@@ -21,11 +21,24 @@ export function YouPage() {
     <Page title={t.you.title} class="narrow">
       <div class="person own-head">
         <Avatar user={user} size="large" />
-        <div class="who"><p class="name">{fullName(user)}</p><p class="note">{user?.emailId} · {t.membership.tiers[tierOf(user)].name}</p></div>
+        <div class="who">
+          <p class="name">{fullName(user)}</p>
+          <p class="note">
+            {user?.emailId} · {t.membership.tiers[tierOf(user)].name}
+          </p>
+        </div>
       </div>
       <ul class="rows links">
         {LINKS.map(({ href, icon, text }) => (
-          <li key={href}><a href={href}><span class="round small"><Icon name={icon} /></span><span class="who">{text}</span><Icon name="right" size={18} /></a></li>
+          <li key={href}>
+            <a href={href}>
+              <span class="round small">
+                <Icon name={icon} />
+              </span>
+              <span class="who">{text}</span>
+              <Icon name="right" size={18} />
+            </a>
+          </li>
         ))}
       </ul>
       <LogOut kind="plain" />

@@ -22,16 +22,32 @@ interface ButtonProps {
   pressed?: boolean;
 }
 
-export function Button({ children, onPress, isBusy = false, kind = 'plain', type = 'button', icon, label, describedBy, pressed, ...rest }: ButtonProps) {
+export function Button({
+  children,
+  onPress,
+  isBusy = false,
+  kind = 'plain',
+  type = 'button',
+  icon,
+  label,
+  describedBy,
+  pressed,
+  ...rest
+}: ButtonProps) {
   const press = (event: Press) => {
     if (isBusy) event.preventDefault();
     else onPress?.(event);
   };
   return (
     <button
-      type={type} class={`button ${kind} ${rest.class ?? ''}`} onClick={press}
-      aria-disabled={isBusy || undefined} aria-busy={isBusy || undefined}
-      aria-label={label} aria-describedby={describedBy} aria-pressed={pressed}
+      type={type}
+      class={`button ${kind} ${rest.class ?? ''}`}
+      onClick={press}
+      aria-disabled={isBusy || undefined}
+      aria-busy={isBusy || undefined}
+      aria-label={label}
+      aria-describedby={describedBy}
+      aria-pressed={pressed}
     >
       {icon && <Icon name={icon} size={20} />}
       <span>{children}</span>
@@ -40,7 +56,17 @@ export function Button({ children, onPress, isBusy = false, kind = 'plain', type
 }
 
 /** A button with nothing but an icon. */
-export function IconButton({ icon, label, onPress, class: name = '' }: { icon: IconName; label: string; onPress: (event: Press) => void; class?: string }) {
+export function IconButton({
+  icon,
+  label,
+  onPress,
+  class: name = '',
+}: {
+  icon: IconName;
+  label: string;
+  onPress: (event: Press) => void;
+  class?: string;
+}) {
   return (
     <button type="button" class={`icon-button ${name}`} aria-label={label} title={label} onClick={onPress}>
       <Icon name={icon} />
@@ -66,49 +92,110 @@ interface FieldProps {
 }
 
 /** An input with its label, a hint, and what is wrong with it. */
-export function Field({ label, value, onValue, name, hint, error, type = 'text', rows, options, isOptional = false, ...rest }: FieldProps) {
+export function Field({
+  label,
+  value,
+  onValue,
+  name,
+  hint,
+  error,
+  type = 'text',
+  rows,
+  options,
+  isOptional = false,
+  ...rest
+}: FieldProps) {
   const id = useId();
   const [isShown, show] = useState(false);
   // What is wrong says more than the hint.
   const described = error ? `${id}-error` : hint && `${id}-hint`;
   const common = {
-    id, name, value, 'aria-describedby': described, 'aria-invalid': error ? true : undefined,
+    id,
+    name,
+    value,
+    'aria-describedby': described,
+    'aria-invalid': error ? true : undefined,
     'aria-required': isOptional ? undefined : true,
-    onInput: (event: TargetedInputEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>) => onValue(event.currentTarget.value),
+    onInput: (event: TargetedInputEvent<HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement>) =>
+      onValue(event.currentTarget.value),
   };
   const isPassword = type === 'password';
   return (
     <div class="field">
-      <label for={id}>{label}{isOptional && <span class="optional"> {t.optional}</span>}</label>
+      <label for={id}>
+        {label}
+        {isOptional && <span class="optional"> {t.optional}</span>}
+      </label>
       {options ? (
-        <div class="select"><select {...common}>{options.map(([option, text]) => <option value={option} key={option}>{text}</option>)}</select><Icon name="down" size={18} /></div>
+        <div class="select">
+          <select {...common}>
+            {options.map(([option, text]) => (
+              <option value={option} key={option}>
+                {text}
+              </option>
+            ))}
+          </select>
+          <Icon name="down" size={18} />
+        </div>
       ) : rows ? (
         <textarea {...common} {...rest} rows={rows} />
       ) : (
         <div class={isPassword ? 'with-button' : ''}>
-          <input {...common} {...rest} type={(isPassword && isShown ? 'text' : type) as 'text'} spellcheck={isPassword ? false : undefined} />
+          <input
+            {...common}
+            {...rest}
+            type={(isPassword && isShown ? 'text' : type) as 'text'}
+            spellcheck={isPassword ? false : undefined}
+          />
           {isPassword && (
-            <button type="button" class="show" aria-pressed={isShown} aria-label={t.showPassword(label)} onClick={() => show(!isShown)}>
+            <button
+              type="button"
+              class="show"
+              aria-pressed={isShown}
+              aria-label={t.showPassword(label)}
+              onClick={() => show(!isShown)}
+            >
               {isShown ? t.hide : t.show}
             </button>
           )}
         </div>
       )}
-      {hint && !error && <p class="hint" id={`${id}-hint`}>{hint}</p>}
-      {error && <p class="error" id={`${id}-error`}><Icon name="alert" size={16} />{error}</p>}
+      {hint && !error && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+      {error && (
+        <p class="error" id={`${id}-error`}>
+          <Icon name="alert" size={16} />
+          {error}
+        </p>
+      )}
     </div>
   );
 }
 
 /** Moves the focus to the first input that is wrong, once there is one. */
-export function useFirstError(form: RefObject<HTMLElement | null>, errors: Record<string, string | undefined>, tries: number): void {
+export function useFirstError(
+  form: RefObject<HTMLElement | null>,
+  errors: Record<string, string | undefined>,
+  tries: number,
+): void {
   useEffect(() => {
     if (tries > 0) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
   }, [tries, Object.keys(errors).length]);
 }
 
 /** A note on the page. Errors are read out at once. */
-export function Notice({ kind, children, action }: { kind: 'error' | 'info' | 'good'; children: ComponentChildren; action?: ComponentChildren }) {
+export function Notice({
+  kind,
+  children,
+  action,
+}: {
+  kind: 'error' | 'info' | 'good';
+  children: ComponentChildren;
+  action?: ComponentChildren;
+}) {
   return (
     <div class={`notice ${kind}`} role={kind === 'error' ? 'alert' : 'status'}>
       {kind === 'error' && <Icon name="alert" size={20} />}
@@ -121,14 +208,30 @@ export function Notice({ kind, children, action }: { kind: 'error' | 'info' | 'g
 
 /** What went wrong with loading something, and the way to try again. */
 export function Failed({ error, again }: { error: unknown; again: () => void }) {
-  return <Notice kind="error" action={<Button onPress={again}>{t.tryAgain}</Button>}>{problem(error)}</Notice>;
+  return (
+    <Notice kind="error" action={<Button onPress={again}>{t.tryAgain}</Button>}>
+      {problem(error)}
+    </Notice>
+  );
 }
 
 /** A list without rows: why, and what to do next. */
-export function Empty({ icon, title, children, action }: { icon: IconName; title: string; children: ComponentChildren; action?: ComponentChildren }) {
+export function Empty({
+  icon,
+  title,
+  children,
+  action,
+}: {
+  icon: IconName;
+  title: string;
+  children: ComponentChildren;
+  action?: ComponentChildren;
+}) {
   return (
     <div class="empty">
-      <span class="round"><Icon name={icon} size={28} /></span>
+      <span class="round">
+        <Icon name={icon} size={28} />
+      </span>
       <h2>{title}</h2>
       <p>{children}</p>
       {action}
@@ -141,31 +244,66 @@ export function Skeleton({ kind, count = 3 }: { kind: 'card' | 'row' | 'message'
   return (
     <div class={`skeletons ${kind}s`} role="status" aria-label={t.loading}>
       {Array.from({ length: count }, (_, at) => (
-        <div class={`skeleton ${kind}`} key={at} aria-hidden="true"><i /><b /><b /><b /></div>
+        <div class={`skeleton ${kind}`} key={at} aria-hidden="true">
+          <i />
+          <b />
+          <b />
+          <b />
+        </div>
       ))}
     </div>
   );
 }
 
 /** A switch. */
-export function Switch({ label, hint, isOn, onChange }: { label: string; hint?: string; isOn: boolean; onChange: (isOn: boolean) => void }) {
+export function Switch({
+  label,
+  hint,
+  isOn,
+  onChange,
+}: {
+  label: string;
+  hint?: string;
+  isOn: boolean;
+  onChange: (isOn: boolean) => void;
+}) {
   const id = useId();
   return (
     <div class="switch">
       <div>
-        <span id={`${id}-label`} class="label">{label}</span>
-        {hint && <p id={`${id}-hint`} class="hint">{hint}</p>}
+        <span id={`${id}-label`} class="label">
+          {label}
+        </span>
+        {hint && (
+          <p id={`${id}-hint`} class="hint">
+            {hint}
+          </p>
+        )}
       </div>
       <button
-        type="button" role="switch" aria-checked={isOn} aria-labelledby={`${id}-label`}
-        aria-describedby={hint ? `${id}-hint` : undefined} onClick={() => onChange(!isOn)}
-      ><i /></button>
+        type="button"
+        role="switch"
+        aria-checked={isOn}
+        aria-labelledby={`${id}-label`}
+        aria-describedby={hint ? `${id}-hint` : undefined}
+        onClick={() => onChange(!isOn)}
+      >
+        <i />
+      </button>
     </div>
   );
 }
 
 /** A question in front of the page. The browser keeps the focus in it, and gives it back. */
-export function Dialog({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
+export function Dialog({
+  title,
+  children,
+  onClose,
+}: {
+  title: string;
+  children: ComponentChildren;
+  onClose: () => void;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
@@ -189,5 +327,10 @@ export function Dialog({ title, children, onClose }: { title: string; children: 
 /** A count on top of an icon. */
 export function Badge({ count, label }: { count: number; label: string }) {
   if (count === 0) return null;
-  return <span class="badge"><span aria-hidden="true">{count > 99 ? '99+' : count}</span><span class="hidden">{label}</span></span>;
+  return (
+    <span class="badge">
+      <span aria-hidden="true">{count > 99 ? '99+' : count}</span>
+      <span class="hidden">{label}</span>
+    </span>
+  );
 }

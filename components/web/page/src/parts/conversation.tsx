@@ -1,4 +1,5 @@
-// One conversation: its messages from the oldest that was asked for to those that are on their way, and where one writes.
+// One conversation: its messages from the oldest that was asked for to those that are on their way, and where one
+// writes.
 
 import { Fragment } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
@@ -18,7 +19,10 @@ const NEAR = 80;
 const LONGEST = 5_000;
 /** What was begun to be written, by conversation. */
 const drafts = new Map<string, string>();
-during(() => undefined, () => drafts.clear());
+during(
+  () => undefined,
+  () => drafts.clear(),
+);
 
 export function Conversation({ user }: { user: SafeUser }) {
   const now = chat.value;
@@ -96,22 +100,52 @@ function Talk({ user, chat }: { user: SafeUser; chat: Chat }) {
   return (
     <>
       <header class="talk-head">
-        <a class="icon-button back" href="/app/chat" aria-label={t.chat.toAll}><Icon name="back" /></a>
+        <a class="icon-button back" href="/app/chat" aria-label={t.chat.toAll}>
+          <Icon name="back" />
+        </a>
         <Avatar user={user} />
         <div class="who">
-          <h1 tabIndex={-1} class="name">{fullName(user)}</h1>
-          <p class="note" role="status">{isTyping ? t.chat.isTyping(name) : connection.value === 'connected' ? (online.value.has(id) ? t.online : t.offline) : t.chat.noConnection}</p>
+          <h1 tabIndex={-1} class="name">
+            {fullName(user)}
+          </h1>
+          <p class="note" role="status">
+            {isTyping
+              ? t.chat.isTyping(name)
+              : connection.value === 'connected'
+                ? online.value.has(id)
+                  ? t.online
+                  : t.offline
+                : t.chat.noConnection}
+          </p>
         </div>
       </header>
       <div class="messages" ref={scroller} onScroll={scroll} tabIndex={0} role="region" aria-label={t.chat.messages}>
-        {failure !== undefined && <Failed error={failure} again={() => (conversation.isLoaded ? void older() : load())} />}
+        {failure !== undefined && (
+          <Failed error={failure} again={() => (conversation.isLoaded ? void older() : load())} />
+        )}
         {!conversation.isLoaded && failure === undefined && <Skeleton kind="message" />}
-        {conversation.isLoaded && conversation.hasOlder && <div class="more"><Button kind="quiet" isBusy={isOlder} onPress={() => void older()}>{isOlder ? t.loading : t.chat.older}</Button></div>}
-        {conversation.isLoaded && !conversation.hasOlder && <p class="beginning note">{conversation.messages.length === 0 ? t.chat.empty(name) : t.chat.beginning}</p>}
+        {conversation.isLoaded && conversation.hasOlder && (
+          <div class="more">
+            <Button kind="quiet" isBusy={isOlder} onPress={() => void older()}>
+              {isOlder ? t.loading : t.chat.older}
+            </Button>
+          </div>
+        )}
+        {conversation.isLoaded && !conversation.hasOlder && (
+          <p class="beginning note">{conversation.messages.length === 0 ? t.chat.empty(name) : t.chat.beginning}</p>
+        )}
         <Messages messages={conversation.messages} user={user} chat={chat} />
-        {conversation.missed && conversation.isLoaded && connection.value === 'connected' && <p class="note catching">{t.chat.catchingUp}</p>}
+        {conversation.missed && conversation.isLoaded && connection.value === 'connected' && (
+          <p class="note catching">{t.chat.catchingUp}</p>
+        )}
       </div>
-      {below > 0 && <div class="below"><Button icon="down" onPress={toEnd}>{t.chat.below(below)}</Button></div>}
+      {below > 0 && (
+        <div class="below">
+          <Button icon="down" onPress={toEnd}>
+            {t.chat.below(below)}
+          </Button>
+        </div>
+      )}
       <Composer user={user} chat={chat} />
     </>
   );
@@ -124,7 +158,11 @@ function useLook(chat: Chat, id: string): void {
   useEffect(() => {
     const look = () => chat.look(document.visibilityState === 'visible' && document.hasFocus() ? id : undefined);
     look();
-    const events: [EventTarget, string][] = [[document, 'visibilitychange'], [window, 'focus'], [window, 'blur']];
+    const events: [EventTarget, string][] = [
+      [document, 'visibilitychange'],
+      [window, 'focus'],
+      [window, 'blur'],
+    ];
     for (const [target, event] of events) target.addEventListener(event, look);
     return () => {
       for (const [target, event] of events) target.removeEventListener(event, look);
@@ -147,16 +185,23 @@ function Messages({ messages, user, chat }: { messages: readonly Message[]; user
         const follows = isFollowing(previous, message);
         // The last one of several has their time.
         const next = messages[at + 1];
-        const isTimed = message.progress !== 'sent' || next === undefined || !isFollowing(message, next) || next.progress !== 'sent';
+        const isTimed =
+          message.progress !== 'sent' || next === undefined || !isFollowing(message, next) || next.progress !== 'sent';
         const isMine = message.fromUserId === mine;
         return (
           <Fragment key={key(message)}>
-            {isNewDay && <li class="day"><span>{day(message.ts, now)}</span></li>}
+            {isNewDay && (
+              <li class="day">
+                <span>{day(message.ts, now)}</span>
+              </li>
+            )}
             <li class={`message ${isMine ? 'mine' : 'theirs'} ${message.progress} ${follows ? 'follows' : ''}`}>
               <span class="hidden">{isMine ? t.chat.you : firstName(user)}: </span>
               <p class="bubble">{message.text}</p>
               <p class={isTimed ? 'meta' : 'hidden'}>
-                <time dateTime={new Date(message.ts).toISOString()} title={moment(message.ts)}>{time(message.ts)}</time>
+                <time dateTime={new Date(message.ts).toISOString()} title={moment(message.ts)}>
+                  {time(message.ts)}
+                </time>
                 {isMine && <Mark message={message} isShown={message === lastSent || message === lastRead} />}
               </p>
               {message.progress === 'failed' && <Retry message={message} chat={chat} />}
@@ -176,19 +221,38 @@ function isFollowing(previous: Message | undefined, message: Message): boolean {
 
 /** What became of an own message. */
 function Mark({ message, isShown }: { message: Message; isShown: boolean }) {
-  const state = message.progress !== 'sent' ? message.progress : message.readAt !== undefined ? 'read' : message.deliveredAt !== undefined ? 'delivered' : 'sent';
+  const state =
+    message.progress !== 'sent'
+      ? message.progress
+      : message.readAt !== undefined
+        ? 'read'
+        : message.deliveredAt !== undefined
+          ? 'delivered'
+          : 'sent';
   if (state === 'failed') return null;
   const icon = state === 'waiting' || state === 'sending' ? 'waiting' : state === 'sent' ? 'check' : 'checks';
-  return <span class={`mark-of ${state}`}><Icon name={icon} size={16} /><span class={isShown ? '' : 'hidden'}>{t.chat.marks[state]}</span></span>;
+  return (
+    <span class={`mark-of ${state}`}>
+      <Icon name={icon} size={16} />
+      <span class={isShown ? '' : 'hidden'}>{t.chat.marks[state]}</span>
+    </span>
+  );
 }
 
 function Retry({ message, chat }: { message: Message; chat: Chat }) {
   const { clientId = '', toUserId, problem: why } = message;
   return (
     <div class="retry" role="alert">
-      <p><Icon name="alert" size={16} />{t.chat.failed(why ?? '')}</p>
-      <Button kind="plain" onPress={() => chat.again(toUserId, clientId)}>{t.tryAgain}</Button>
-      <Button kind="quiet" onPress={() => chat.discard(toUserId, clientId)}>{t.chat.discard}</Button>
+      <p>
+        <Icon name="alert" size={16} />
+        {t.chat.failed(why ?? '')}
+      </p>
+      <Button kind="plain" onPress={() => chat.again(toUserId, clientId)}>
+        {t.tryAgain}
+      </Button>
+      <Button kind="quiet" onPress={() => chat.discard(toUserId, clientId)}>
+        {t.chat.discard}
+      </Button>
     </div>
   );
 }
@@ -226,15 +290,32 @@ function Composer({ user, chat }: { user: SafeUser; chat: Chat }) {
   return (
     <form class="composer" onSubmit={send}>
       <textarea
-        ref={area} rows={1} value={text} aria-label={t.chat.messageTo(firstName(user))} placeholder={t.chat.placeholder}
-        aria-describedby="composer-hint" enterkeyhint="send" data-first-focus={isFine || undefined}
-        onInput={(event) => change(event.currentTarget.value)} onKeyDown={press}
+        ref={area}
+        rows={1}
+        value={text}
+        aria-label={t.chat.messageTo(firstName(user))}
+        placeholder={t.chat.placeholder}
+        aria-describedby="composer-hint"
+        enterkeyhint="send"
+        data-first-focus={isFine || undefined}
+        onInput={(event) => change(event.currentTarget.value)}
+        onKeyDown={press}
       />
-      <button type="submit" class="send" aria-label={t.chat.send} aria-disabled={count === 0 || count > LONGEST || undefined}><Icon name="send" /></button>
-      <p id="composer-hint" class={count > LONGEST - 200 ? (count > LONGEST ? 'error' : 'hint') : 'hidden'} role={count > LONGEST ? 'alert' : undefined}>
+      <button
+        type="submit"
+        class="send"
+        aria-label={t.chat.send}
+        aria-disabled={count === 0 || count > LONGEST || undefined}
+      >
+        <Icon name="send" />
+      </button>
+      <p
+        id="composer-hint"
+        class={count > LONGEST - 200 ? (count > LONGEST ? 'error' : 'hint') : 'hidden'}
+        role={count > LONGEST ? 'alert' : undefined}
+      >
         {count > LONGEST - 200 ? t.chat.length(count, LONGEST) : t.chat.hint}
       </p>
     </form>
   );
 }
-

@@ -36,11 +36,19 @@ export function useForm<Name extends string>({ initial, check, send }: Form<Name
     }
   };
   return {
-    form, values, isBusy, failure,
+    form,
+    values,
+    isBusy,
+    failure,
     submit: (event: Event) => void submit(event),
-    reset: (to: Record<Name, string>) => { setValues(to); setTries(0); },
+    reset: (to: Record<Name, string>) => {
+      setValues(to);
+      setTries(0);
+    },
     field: (name: Name) => ({
-      name, value: values[name], error: (errors as Errors<Name>)[name],
+      name,
+      value: values[name],
+      error: (errors as Errors<Name>)[name],
       onValue: (value: string) => setValues((now) => ({ ...now, [name]: value })),
     }),
   };

@@ -27,5 +27,9 @@ export function LogOut({ kind = 'quiet' }: { kind?: 'quiet' | 'plain' }) {
     leave();
     navigate('/', { replace: true });
   };
-  return <Button kind={kind} icon="logout" isBusy={isBusy} onPress={() => void logOut()}>{t.logOut}</Button>;
+  return (
+    <Button kind={kind} icon="logout" isBusy={isBusy} onPress={() => void logOut()}>
+      {t.logOut}
+    </Button>
+  );
 }

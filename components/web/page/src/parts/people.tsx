@@ -8,16 +8,37 @@ import { t } from '../strings';
 import { fullName, initials, percent, tierOf } from '../words';
 
 /** Their photo, or their letters where there is none. Says nothing: the name stands beside it. */
-export function Avatar({ user, size = 'medium', presence = false }: { user: Person | undefined; size?: 'small' | 'medium' | 'large'; presence?: boolean }) {
+export function Avatar({
+  user,
+  size = 'medium',
+  presence = false,
+}: {
+  user: Person | undefined;
+  size?: 'small' | 'medium' | 'large';
+  presence?: boolean;
+}) {
   const [broken, setBroken] = useState<string>();
   const url = user?.photoUrl;
   const isThere = presence && user !== undefined && online.value.has(user._id);
   return (
     <span class={`avatar ${size} hue-${hue(user?._id)}`}>
-      {url && url !== broken
-        ? <img src={url} alt="" loading="lazy" decoding="async" referrerpolicy="no-referrer" onError={() => setBroken(url)} />
-        : <span aria-hidden="true">{initials(user)}</span>}
-      {isThere && <span class="dot" title={t.online}><span class="hidden">{t.online}</span></span>}
+      {url && url !== broken ? (
+        <img
+          src={url}
+          alt=""
+          loading="lazy"
+          decoding="async"
+          referrerpolicy="no-referrer"
+          onError={() => setBroken(url)}
+        />
+      ) : (
+        <span aria-hidden="true">{initials(user)}</span>
+      )}
+      {isThere && (
+        <span class="dot" title={t.online}>
+          <span class="hidden">{t.online}</span>
+        </span>
+      )}
     </span>
   );
 }
@@ -28,7 +49,19 @@ function hue(id: string | undefined): number {
 }
 
 /** A member in a list. */
-export function PersonRow({ user, note, children, presence = false, href }: { user: Person | undefined; note?: ComponentChildren; children?: ComponentChildren; presence?: boolean; href?: string }) {
+export function PersonRow({
+  user,
+  note,
+  children,
+  presence = false,
+  href,
+}: {
+  user: Person | undefined;
+  note?: ComponentChildren;
+  children?: ComponentChildren;
+  presence?: boolean;
+  href?: string;
+}) {
   const name = fullName(user);
   return (
     <div class="person">
@@ -45,7 +78,13 @@ export function PersonRow({ user, note, children, presence = false, href }: { us
 export function Skills({ skills }: { skills: readonly (string | null)[] }) {
   const named = skills.filter((skill): skill is string => Boolean(skill));
   if (named.length === 0) return null;
-  return <ul class="skills" aria-label={t.fields.skills}>{named.map((skill) => <li key={skill}>{skill}</li>)}</ul>;
+  return (
+    <ul class="skills" aria-label={t.fields.skills}>
+      {named.map((skill) => (
+        <li key={skill}>{skill}</li>
+      ))}
+    </ul>
+  );
 }
 
 /** A short line of what is known besides the name. */
@@ -55,7 +94,15 @@ export function about(user: SafeUser): string {
 }
 
 /** A member as the feed shows one. */
-export function PersonCard({ user, heading = 'h2', children }: { user: FeedUser; heading?: 'h2' | 'h3'; children?: ComponentChildren }) {
+export function PersonCard({
+  user,
+  heading = 'h2',
+  children,
+}: {
+  user: FeedUser;
+  heading?: 'h2' | 'h3';
+  children?: ComponentChildren;
+}) {
   const tier = tierOf(user);
   const Heading = heading;
   const { recommendationScore: score, recommendationReasoning: reasons = [], scoreBreakdown: parts } = user;
@@ -65,10 +112,16 @@ export function PersonCard({ user, heading = 'h2', children }: { user: FeedUser;
         <Avatar user={user} size="large" />
         <div class="who">
           <Heading tabIndex={-1}>{fullName(user)}</Heading>
-          <p class="note">{about(user)}{tier !== 'free' && <span class={`tier ${tier}`}>{t.membership.tiers[tier].name}</span>}</p>
+          <p class="note">
+            {about(user)}
+            {tier !== 'free' && <span class={`tier ${tier}`}>{t.membership.tiers[tier].name}</span>}
+          </p>
         </div>
         {score !== undefined && (
-          <p class={`score ${score >= 0.7 ? 'high' : ''}`}><strong>{percent(score)}</strong><span>{t.feed.match}</span></p>
+          <p class={`score ${score >= 0.7 ? 'high' : ''}`}>
+            <strong>{percent(score)}</strong>
+            <span>{t.feed.match}</span>
+          </p>
         )}
       </header>
       {user.about && <p class="about">{user.about}</p>}
@@ -76,7 +129,11 @@ export function PersonCard({ user, heading = 'h2', children }: { user: FeedUser;
       {reasons.length > 0 && (
         <div class="reasons">
           <p class="label">{t.feed.why}</p>
-          <ul>{reasons.map((reason) => <li key={reason}>{reason}</li>)}</ul>
+          <ul>
+            {reasons.map((reason) => (
+              <li key={reason}>{reason}</li>
+            ))}
+          </ul>
         </div>
       )}
       {parts && (
@@ -86,7 +143,10 @@ export function PersonCard({ user, heading = 'h2', children }: { user: FeedUser;
             {(Object.keys(t.feed.parts) as (keyof typeof t.feed.parts)[]).map((part) => (
               <div key={part}>
                 <dt>{t.feed.parts[part]}</dt>
-                <dd><Meter part={parts[part] ?? 0} /><span>{percent(parts[part] ?? 0)}</span></dd>
+                <dd>
+                  <Meter part={parts[part] ?? 0} />
+                  <span>{percent(parts[part] ?? 0)}</span>
+                </dd>
               </div>
             ))}
           </dl>
@@ -99,5 +159,9 @@ export function PersonCard({ user, heading = 'h2', children }: { user: FeedUser;
 
 /** A bar; the number stands beside it. */
 function Meter({ part }: { part: number }) {
-  return <span class="meter" aria-hidden="true"><i style={{ width: percent(part) }} /></span>;
+  return (
+    <span class="meter" aria-hidden="true">
+      <i style={{ width: percent(part) }} />
+    </span>
+  );
 }

@@ -1,5 +1,5 @@
-// What is around each page of a member: the way to the others, the state of the connection, and where the focus goes when the page
-// changes.
+// What is around each page of a member: the way to the others, the state of the connection, and where the focus goes
+// when the page changes.
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
@@ -28,9 +28,30 @@ interface Entry {
 
 const ENTRIES: Entry[] = [
   { href: '/app/feed', icon: 'discover', text: t.feed.nav, isMain: true },
-  { href: '/app/requests', icon: 'requests', text: t.requests.nav, isMain: true, badge: () => received.rows.value?.length ?? 0, badgeText: t.requests.waiting },
-  { href: '/app/chat', icon: 'chat', text: t.chat.nav, isMain: true, badge: () => unreadMessages.value, badgeText: t.chat.unread },
-  { href: '/app/notifications', icon: 'bell', text: t.notifications.nav, isMain: true, badge: () => unreadNotices.value, badgeText: t.notifications.unread },
+  {
+    href: '/app/requests',
+    icon: 'requests',
+    text: t.requests.nav,
+    isMain: true,
+    badge: () => received.rows.value?.length ?? 0,
+    badgeText: t.requests.waiting,
+  },
+  {
+    href: '/app/chat',
+    icon: 'chat',
+    text: t.chat.nav,
+    isMain: true,
+    badge: () => unreadMessages.value,
+    badgeText: t.chat.unread,
+  },
+  {
+    href: '/app/notifications',
+    icon: 'bell',
+    text: t.notifications.nav,
+    isMain: true,
+    badge: () => unreadNotices.value,
+    badgeText: t.notifications.unread,
+  },
   { href: '/app/connections', icon: 'people', text: t.connections.nav },
   { href: '/app/membership', icon: 'star', text: t.membership.nav },
   { href: '/app/settings', icon: 'settings', text: t.settings.nav },
@@ -47,7 +68,9 @@ export function Shell({ children }: { children: ComponentChildren }) {
     // A new page begins at its heading, for eyes, keyboards and screen readers. The first one begins as all pages do.
     if (visit === first.current) return;
     const { current } = main;
-    (current?.querySelector<HTMLElement>('[data-first-focus]') ?? current?.querySelector('h1') ?? current)?.focus({ preventScroll: true });
+    (current?.querySelector<HTMLElement>('[data-first-focus]') ?? current?.querySelector('h1') ?? current)?.focus({
+      preventScroll: true,
+    });
   }, [visit]);
   const skip = (event: MouseEvent) => {
     event.preventDefault();
@@ -56,16 +79,28 @@ export function Shell({ children }: { children: ComponentChildren }) {
   };
   return (
     <div class={`shell ${path.startsWith('/app/chat') ? 'tall' : ''} ${/^\/app\/chat\/./.test(path) ? 'no-bar' : ''}`}>
-      <a class="skip" href="#main" onClick={skip}>{t.skip}</a>
+      <a class="skip" href="#main" onClick={skip}>
+        {t.skip}
+      </a>
       <header class="side">
-        <a class="brand" href="/app/feed"><Mark size={30} /><span>{t.product}</span></a>
+        <a class="brand" href="/app/feed">
+          <Mark size={30} />
+          <span>{t.product}</span>
+        </a>
         <nav aria-label={t.mainNavigation}>
-          <ul>{ENTRIES.map((entry) => <NavEntry entry={entry} path={path} key={entry.href} />)}</ul>
+          <ul>
+            {ENTRIES.map((entry) => (
+              <NavEntry entry={entry} path={path} key={entry.href} />
+            ))}
+          </ul>
         </nav>
         <div class="own">
           <a href="/app/profile" aria-current={path === '/app/profile' ? 'page' : undefined}>
             <Avatar user={me.value} size="small" />
-            <span><b>{fullName(me.value)}</b><span class="note">{t.profile.nav}</span></span>
+            <span>
+              <b>{fullName(me.value)}</b>
+              <span class="note">{t.profile.nav}</span>
+            </span>
           </a>
           <LogOut />
         </div>
@@ -85,7 +120,10 @@ function NavEntry({ entry, path }: { entry: Entry; path: string }) {
   return (
     <li class={`${isMain ? '' : 'wide-only'} ${isSmall ? 'small-only' : ''}`}>
       <a href={href} aria-current={isHere ? (path === href ? 'page' : 'true') : undefined}>
-        <span class="with-badge"><Icon name={icon} />{badgeText && <Badge count={count} label={badgeText(count)} />}</span>
+        <span class="with-badge">
+          <Icon name={icon} />
+          {badgeText && <Badge count={count} label={badgeText(count)} />}
+        </span>
         <span>{text}</span>
       </a>
     </li>
@@ -99,12 +137,27 @@ function Connection() {
 }
 
 /** A page of a member: its heading, and the window's title. */
-export function Page({ title, children, actions, note, class: name = '' }: { title: string; children: ComponentChildren; actions?: ComponentChildren; note?: ComponentChildren; class?: string }) {
+export function Page({
+  title,
+  children,
+  actions,
+  note,
+  class: name = '',
+}: {
+  title: string;
+  children: ComponentChildren;
+  actions?: ComponentChildren;
+  note?: ComponentChildren;
+  class?: string;
+}) {
   useTitle(title);
   return (
     <div class={`page ${name}`}>
       <div class="page-head">
-        <div><h1 tabIndex={-1}>{title}</h1>{note && <p class="note">{note}</p>}</div>
+        <div>
+          <h1 tabIndex={-1}>{title}</h1>
+          {note && <p class="note">{note}</p>}
+        </div>
         {actions}
       </div>
       {children}

@@ -18,7 +18,10 @@ export function Toasts() {
     <section class="toasts" aria-label={t.notes}>
       <div role="alert">{errors?.map(show)}</div>
       <div role="status">{others?.map(show)}</div>
-      <p class="hidden" role="status" key="announcement">{text}{number % 2 === 0 ? '' : ' '}</p>
+      <p class="hidden" role="status" key="announcement">
+        {text}
+        {number % 2 === 0 ? '' : ' '}
+      </p>
     </section>
   );
 }
@@ -26,7 +29,15 @@ export function Toasts() {
 function show({ number, text, isError, href }: (typeof toasts.value)[number]) {
   return (
     <div class={`toast ${isError ? 'error' : ''}`} key={number}>
-      <p>{href ? <a href={href} onClick={() => dismiss(number)}>{text}</a> : text}</p>
+      <p>
+        {href ? (
+          <a href={href} onClick={() => dismiss(number)}>
+            {text}
+          </a>
+        ) : (
+          text
+        )}
+      </p>
       <IconButton icon="close" label={t.close} onPress={() => dismiss(number)} />
     </div>
   );

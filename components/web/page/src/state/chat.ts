@@ -1,5 +1,5 @@
-// The member's conversations: loads and pages them, sends, receives, stamps, and closes the gaps of a lost connection. Reaches the
-// host by the `Wire` and the `History` that it is given; what is not sent yet lasts in the tab's storage.
+// The member's conversations: loads and pages them, sends, receives, stamps, and closes the gaps of a lost connection.
+// Reaches the host by the `Wire` and the `History` that it is given; what is not sent yet lasts in the tab's storage.
 
 import { signal, type Signal } from '@preact/signals';
 import type { Ack, LiveMessage, StoredMessage } from '../api/types';
@@ -15,7 +15,10 @@ export interface Wire {
 }
 
 /** A page of the history, oldest first. */
-export type History = (id: string, query: { limit: number; before?: string | undefined }) => Promise<{ data: StoredMessage[] }>;
+export type History = (
+  id: string,
+  query: { limit: number; before?: string | undefined },
+) => Promise<{ data: StoredMessage[] }>;
 
 export interface Surroundings {
   me: string;
@@ -69,7 +72,11 @@ export class Chat {
     const kept = around.shelf.json<Kept[]>(this.place);
     for (const { toUserId, text, clientId, ts, problem } of Array.isArray(kept) ? kept : []) {
       const message: Message = {
-        clientId, fromUserId: around.me, toUserId, text, ts,
+        clientId,
+        fromUserId: around.me,
+        toUserId,
+        text,
+        ts,
         progress: problem === undefined ? 'waiting' : 'failed',
         ...(problem !== undefined && { problem }),
       };
@@ -110,7 +117,8 @@ export class Chat {
     if (!known.hasOlder || from === undefined) return;
     const page = await this.page(id, PAGE, from);
     // Meanwhile what was in front may have been fetched otherwise.
-    if (conversation.oldest(this.with(id).peek())?._id === from) this.change(id, (now) => conversation.prepend(now, page));
+    if (conversation.oldest(this.with(id).peek())?._id === from)
+      this.change(id, (now) => conversation.prepend(now, page));
   }
 
   private async page(id: string, limit: number, before: string | undefined): Promise<Fetched> {
@@ -176,7 +184,9 @@ export class Chat {
 
   /** Sends one that failed once more, as the same message. */
   again(toUserId: string, clientId: string): void {
-    const found = this.with(toUserId).peek().messages.find((message) => message.clientId === clientId);
+    const found = this.with(toUserId)
+      .peek()
+      .messages.find((message) => message.clientId === clientId);
     if (found?.progress !== 'failed') return;
     this.change(toUserId, (known) => conversation.waiting(known, clientId));
     this.keep();
@@ -192,8 +202,11 @@ export class Chat {
   /** What waits, in the order in which it was written. */
   private flush(): void {
     const all = [...this.all].flatMap(([id, { value }]) => value.messages.map((message) => ({ id, message })));
-    const open = all.filter(({ message }) => message.progress === 'waiting').sort((a, b) => a.message.ts - b.message.ts);
-    for (const { id, message } of open) if (message.clientId !== undefined) void this.post(id, message.clientId, message.text);
+    const open = all
+      .filter(({ message }) => message.progress === 'waiting')
+      .sort((a, b) => a.message.ts - b.message.ts);
+    for (const { id, message } of open)
+      if (message.clientId !== undefined) void this.post(id, message.clientId, message.text);
   }
 
   private async post(toUserId: string, clientId: string, text: string): Promise<void> {
@@ -216,7 +229,9 @@ export class Chat {
   /** The connection was lost before there was an answer. */
   private unanswered(toUserId: string, clientId: string, text: string): void {
     this.change(toUserId, (known) => conversation.waiting(known, clientId));
-    const found = this.with(toUserId).peek().messages.find((message) => message.clientId === clientId);
+    const found = this.with(toUserId)
+      .peek()
+      .messages.find((message) => message.clientId === clientId);
     if (found?.progress === 'waiting') void this.post(toUserId, clientId, text);
   }
 
@@ -226,9 +241,15 @@ export class Chat {
   }
 
   private keep(): void {
-    const unsent = [...this.all.values()].flatMap(({ value }) => value.messages.filter((message) => !conversation.isSent(message)));
+    const unsent = [...this.all.values()].flatMap(({ value }) =>
+      value.messages.filter((message) => !conversation.isSent(message)),
+    );
     const kept: Kept[] = unsent.map(({ toUserId, text, clientId, ts, problem }) => ({
-      toUserId, text, ts, clientId: clientId ?? '', ...(problem !== undefined && { problem }),
+      toUserId,
+      text,
+      ts,
+      clientId: clientId ?? '',
+      ...(problem !== undefined && { problem }),
     }));
     if (kept.length === 0) this.around.shelf.remove(this.place);
     else this.around.shelf.set(this.place, JSON.stringify(kept));
@@ -241,7 +262,9 @@ export class Chat {
     const { me } = this.around;
     const message = conversation.fromLive(live);
     const other = message.fromUserId === me ? message.toUserId : message.fromUserId;
-    const isNew = !this.with(other).peek().messages.some((known) => known._id === message._id);
+    const isNew = !this.with(other)
+      .peek()
+      .messages.some((known) => known._id === message._id);
     this.change(other, (known) => conversation.arrive(known, message));
     if (message.fromUserId === me) {
       this.keep();

@@ -1,8 +1,8 @@
-// A conversation as it is shown: its messages in order, each once, with what is still on its way. Pure functions over plain
-// values: no socket, no clock, no storage.
+// A conversation as it is shown: its messages in order, each once, with what is still on its way. Pure functions over
+// plain values: no socket, no clock, no storage.
 //
-// The host says in which order messages are: by `ts`, and where that is equal by their place in a page of the history or the order
-// of arrival. What is not sent yet comes behind all that is.
+// The host says in which order messages are: by `ts`, and where that is equal by their place in a page of the history
+// or the order of arrival. What is not sent yet comes behind all that is.
 
 import type { LiveMessage, StoredMessage } from '../api/types';
 
@@ -33,8 +33,8 @@ export interface Conversation {
   /** There may be older messages than those that are known. */
   hasOlder: boolean;
   /**
-   * The connection was lost since: `after` is the last message that was known then (none: there was none), and what came behind
-   * it is still to be fetched.
+   * The connection was lost since: `after` is the last message that was known then (none: there was none), and what
+   * came behind it is still to be fetched.
    */
   missed?: { after?: string };
 }
@@ -50,7 +50,14 @@ export interface Fetched {
 
 export function fromStored(message: StoredMessage): Message {
   const { _id, fromUserId, toUserId } = message;
-  const read: Message = { _id, fromUserId, toUserId, text: message.text ?? '', ts: millis(message.ts) ?? 0, progress: 'sent' };
+  const read: Message = {
+    _id,
+    fromUserId,
+    toUserId,
+    text: message.text ?? '',
+    ts: millis(message.ts) ?? 0,
+    progress: 'sent',
+  };
   const [deliveredAt, readAt] = [millis(message.deliveredAt), millis(message.readAt)];
   return { ...read, ...(deliveredAt !== undefined && { deliveredAt }), ...(readAt !== undefined && { readAt }) };
 }
@@ -92,7 +99,8 @@ function merged(known: readonly Message[], news: readonly Message[], isNewest: b
   for (const message of united_) {
     for (let other = sent[at]; other !== undefined; other = sent[at]) {
       // Of the same moment: in front of the newest page, and behind an older one.
-      const isBefore = other.ts < message.ts || (other.ts === message.ts && isNewest && other.ts === from && from !== to);
+      const isBefore =
+        other.ts < message.ts || (other.ts === message.ts && isNewest && other.ts === from && from !== to);
       if (!isBefore) break;
       all.push(other);
       at += 1;
@@ -111,7 +119,11 @@ export function load(conversation: Conversation, fetched: Fetched): Conversation
 
 /** A page of the history in front of the oldest message that is known. */
 export function prepend(conversation: Conversation, fetched: Fetched): Conversation {
-  return { ...conversation, messages: merged(conversation.messages, fetched.messages, false), hasOlder: fetched.hasOlder };
+  return {
+    ...conversation,
+    messages: merged(conversation.messages, fetched.messages, false),
+    hasOlder: fetched.hasOlder,
+  };
 }
 
 /** A message that has just come: it is behind all that are sent and not later. */
@@ -147,13 +159,19 @@ export function lose(conversation: Conversation): Conversation {
 /** How one page of the history is asked for; answered oldest first. */
 export type FetchPage = (before: string | undefined, limit: number) => Promise<readonly Message[]>;
 
-/** The most messages that are fetched to close a gap. With more than these the part before it is given up and paged to again. */
+/**
+ * The most messages that are fetched to close a gap. With more than these the part before it is given up and paged to
+ * again.
+ */
 export const MOST_MISSED = 2_000;
 const FIRST_PAGE = 50;
 const NEXT_PAGES = 200;
 
 /** What was missed, page by page from the newest message back to the one that was known. */
-export async function fetchMissed(missed: { after?: string }, fetchPage: FetchPage): Promise<Fetched & { meets: boolean }> {
+export async function fetchMissed(
+  missed: { after?: string },
+  fetchPage: FetchPage,
+): Promise<Fetched & { meets: boolean }> {
   let all: readonly Message[] = [];
   for (;;) {
     const limit = all.length === 0 ? FIRST_PAGE : NEXT_PAGES;
@@ -218,7 +236,8 @@ export function acknowledged(conversation: Conversation, clientId: string, _id: 
 /** It was refused, or nobody answered. When an echo came first, it is sent nevertheless. */
 export function failed(conversation: Conversation, clientId: string, problem: string): Conversation {
   return change(conversation, clientId, (message) =>
-    isSent(message) ? message : { ...message, progress: 'failed', problem });
+    isSent(message) ? message : { ...message, progress: 'failed', problem },
+  );
 }
 
 /** The member takes back one that was not sent. */
@@ -228,7 +247,12 @@ export function discard(conversation: Conversation, clientId: string): Conversat
 }
 
 /** A message arrived at, or was read by, the one it went to. The first stamp stays. */
-export function stamp(conversation: Conversation, _id: string, what: 'deliveredAt' | 'readAt', at: number): Conversation {
+export function stamp(
+  conversation: Conversation,
+  _id: string,
+  what: 'deliveredAt' | 'readAt',
+  at: number,
+): Conversation {
   const known = conversation.messages.find((message) => message._id === _id);
   if (!known || known[what] !== undefined) return conversation;
   return replace(conversation, known, { ...known, [what]: at });

@@ -100,7 +100,9 @@ function start(me: string): Running {
   void stores.connections.need();
   void stores.received.first.need();
   return {
-    me, chat, live,
+    me,
+    chat,
+    live,
     stop() {
       unwatch();
       live.close();

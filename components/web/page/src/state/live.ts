@@ -1,5 +1,5 @@
-// The connection to the host's Socket.IO server: opens it, registers on each connection, watches who is there, and says what
-// comes. Comes back by itself after whatever ended it but the end of the session.
+// The connection to the host's Socket.IO server: opens it, registers on each connection, watches who is there, and says
+// what comes. Comes back by itself after whatever ended it but the end of the session.
 
 import { signal } from '@preact/signals';
 import { io, type Socket } from 'socket.io-client';
@@ -36,17 +36,23 @@ export class Live implements Wire {
   private refusals = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly me: string, private readonly listener: Listener, socket?: Socket) {
-    this.socket = socket ?? io({
-      path: '/socket.io/',
-      // Where a proxy lets no WebSocket through, polling does.
-      transports: ['websocket', 'polling'],
-      tryAllTransports: true,
-      reconnectionDelay: 500,
-      reconnectionDelayMax: 10_000,
-      timeout: 15_000,
-      autoConnect: false,
-    });
+  constructor(
+    private readonly me: string,
+    private readonly listener: Listener,
+    socket?: Socket,
+  ) {
+    this.socket =
+      socket ??
+      io({
+        path: '/socket.io/',
+        // Where a proxy lets no WebSocket through, polling does.
+        transports: ['websocket', 'polling'],
+        tryAllTransports: true,
+        reconnectionDelay: 500,
+        reconnectionDelayMax: 10_000,
+        timeout: 15_000,
+        autoConnect: false,
+      });
     this.listen();
   }
 

@@ -1,5 +1,5 @@
-// What a member has just changed and the host has not answered yet, shown over what the host said. When the host refuses, the
-// change is lifted off, unless the member has changed the same thing again since.
+// What a member has just changed and the host has not answered yet, shown over what the host said. When the host
+// refuses, the change is lifted off, unless the member has changed the same thing again since.
 
 import { signal } from '@preact/signals';
 
@@ -13,7 +13,12 @@ export class Overlay<Value> {
   }
 
   /** Shows `value` while `work` runs; `settle` takes it over when it succeeded. Fails as `work` does. */
-  async during<Answer>(name: string, value: Value, work: () => Promise<Answer>, settle: (answer: Answer) => void): Promise<Answer> {
+  async during<Answer>(
+    name: string,
+    value: Value,
+    work: () => Promise<Answer>,
+    settle: (answer: Answer) => void,
+  ): Promise<Answer> {
     this.count += 1;
     const number = this.count;
     this.numbers.set(name, number);

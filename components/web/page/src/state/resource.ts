@@ -1,4 +1,5 @@
-// Something that the host has and a page shows: loading, there, or failed. Of several loads at once the last one counts.
+// Something that the host has and a page shows: loading, there, or failed. Of several loads at once the last one
+// counts.
 
 import { signal } from '@preact/signals';
 

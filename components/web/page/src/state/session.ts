@@ -1,5 +1,5 @@
-// Who is logged in. The session itself is a cookie that no script sees; this knows whether there is one, and ends what was shown
-// when there is none any more.
+// Who is logged in. The session itself is a cookie that no script sees; this knows whether there is one, and ends what
+// was shown when there is none any more.
 
 import { signal } from '@preact/signals';
 import { ApiError } from '../api/client';

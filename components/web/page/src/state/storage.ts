@@ -1,5 +1,5 @@
-// What is kept in the browser, under names that begin with `devconnect.`. A browser that keeps nothing (private windows, a full
-// disk) is as good as an empty one.
+// What is kept in the browser, under names that begin with `devconnect.`. A browser that keeps nothing (private
+// windows, a full disk) is as good as an empty one.
 
 const PREFIX = 'devconnect.';
 

@@ -1,5 +1,5 @@
-// What a member sees of others: connections, requests, the feed, notifications, mail preferences. Each is loaded when a page wants
-// it, refreshed when something tells of a change, and forgotten when the member leaves.
+// What a member sees of others: connections, requests, the feed, notifications, mail preferences. Each is loaded when a
+// page wants it, refreshed when something tells of a change, and forgotten when the member leaves.
 
 import { computed, signal } from '@preact/signals';
 import * as routes from '../api/routes';
@@ -100,7 +100,9 @@ export async function moreCards(): Promise<void> {
     const { data, recommendations } = await routes.feed(Math.floor(shown / CARDS) + 1, CARDS, ranked);
     if (ranked !== isRanked.peek()) return;
     feed.update(({ cards }) => ({
-      cards: union(cards, data), total: recommendations.totalAvailable, hasMore: recommendations.hasMore,
+      cards: union(cards, data),
+      total: recommendations.totalAvailable,
+      hasMore: recommendations.hasMore,
     }));
   } finally {
     isLoadingCards.value = false;
@@ -110,7 +112,11 @@ export async function moreCards(): Promise<void> {
 /** Asks to connect, or never shows somebody again. */
 export async function judge(user: SafeUser, status: 'interested' | 'ignore'): Promise<void> {
   const drop = () => {
-    feed.update((known) => ({ ...known, cards: known.cards.filter((card) => card._id !== user._id), total: Math.max(0, known.total - 1) }));
+    feed.update((known) => ({
+      ...known,
+      cards: known.cards.filter((card) => card._id !== user._id),
+      total: Math.max(0, known.total - 1),
+    }));
     if (status === 'interested') sent.first.refresh();
   };
   await judged.during(user._id, true, () => routes.sendRequest(status, user._id), drop);
@@ -140,7 +146,10 @@ export async function moreNotices(): Promise<void> {
   isLoadingNotices.value = true;
   try {
     const page = await routes.notifications(next);
-    notices.update(({ rows }) => ({ rows: union(rows, page.data), ...(page.next !== undefined && { next: page.next }) }));
+    notices.update(({ rows }) => ({
+      rows: union(rows, page.data),
+      ...(page.next !== undefined && { next: page.next }),
+    }));
   } finally {
     isLoadingNotices.value = false;
   }
@@ -157,15 +166,19 @@ export function noticeCame(news: Notification): boolean {
 export async function readNotice({ _id, readAt }: Notification): Promise<void> {
   if (readAt || reading.changes.peek().has(_id)) return;
   const at = new Date().toISOString();
-  const settle = () => notices.update(({ rows, ...rest }) => ({
-    ...rest, rows: rows.map((row) => (row._id === _id ? { ...row, readAt: at } : row)),
-  }));
+  const settle = () =>
+    notices.update(({ rows, ...rest }) => ({
+      ...rest,
+      rows: rows.map((row) => (row._id === _id ? { ...row, readAt: at } : row)),
+    }));
   await reading.during(_id, at, () => routes.readNotification(_id), settle);
 }
 
 // Mail preferences.
 
-export const preferences = new Resource<EmailPreferences>(async () => (await routes.emailPreferences()).emailPreferences);
+export const preferences = new Resource<EmailPreferences>(
+  async () => (await routes.emailPreferences()).emailPreferences,
+);
 const choosing = new Overlay<boolean>();
 export const chosen = computed(() => {
   const known = preferences.value;
