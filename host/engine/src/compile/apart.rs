@@ -4,7 +4,7 @@
 //! same program, without the host's environment: it reads a key, compiled functions and a component, and writes the key's tag,
 //! the machine code and the functions that it compiled. So nothing that was cut short, or that something else wrote, is loaded.
 
-use std::io::{BufWriter, Read as _, Write as _};
+use std::io::{BufWriter, Read as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
