@@ -73,7 +73,12 @@ pub(super) const SUITES: &[Suite] = &[
     needed("build", "host, tools and tests build", 50, Work::Build),
     suite("lint", "clippy", 15, Work::Lint),
     suite("examples", "the examples in doc comments", 6, Work::Examples),
-    suite("units", "host, SDK and tools", 8, Work::Host(&["devconnect-sdk", "model", "xtask", "harness", "fuzzing"])),
+    suite(
+        "units",
+        "host, SDK and tools",
+        8,
+        Work::Host(&["devconnect-sdk", "model", "xtask", "harness", "fuzzing", "demo"]),
+    ),
     suite(
         "handlers",
         "each component's rules",

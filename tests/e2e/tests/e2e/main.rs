@@ -8,6 +8,7 @@ mod canary;
 mod clients;
 mod consumers;
 mod contract;
+mod demo;
 mod deploy;
 mod described;
 mod draining;
