@@ -16,9 +16,11 @@ const OF_BUSY: usize = 24;
 const OF_MIDDLE: usize = 8;
 /// Requests that wait for those who are shown.
 const WAITING: [(usize, usize); 3] = [(BUSY, 6), (MIDDLE, 3), (NEW, 2)];
-/// Skills in common count as much, against so much chance: now and then chance wins.
+/// A skill in common counts as much, against so much chance.
 const COMMON: usize = 10;
 const NOISE: usize = 26;
+/// Of a hundred others, those who are known from elsewhere, and what that counts.
+const ELSEWHERE: (usize, usize) = (6, 40);
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +96,14 @@ impl Plan<'_> {
     /// Connects each with those who fit best, chance being part of it.
     fn connect(&mut self) {
         let mut chance = Chance::of("network", 0);
+        // In a small network nobody knows everybody, so that there are some left who ask.
+        let most = self.people.len() / 2;
         let targets: Vec<usize> = (0..self.people.len())
             .map(|number| match number {
-                BUSY => OF_BUSY,
-                MIDDLE => OF_MIDDLE,
+                BUSY => OF_BUSY.min(most),
+                MIDDLE => OF_MIDDLE.min(most),
                 NEW => 0,
-                _ => 2 + chance.below(7) + chance.below(7),
+                _ => (2 + chance.below(7) + chance.below(7)).min(most),
             })
             .collect();
         let mut order: Vec<usize> =
@@ -136,7 +140,9 @@ impl Plan<'_> {
             .filter(|other| *other != number && *other != NEW)
             .map(|other| {
                 let common = skills(other).iter().filter(|skill| own.contains(skill)).count();
-                (Reverse(common * COMMON + chance.below(NOISE)), other)
+                let by_chance = chance.below(NOISE);
+                let elsewhere = if chance.percent(ELSEWHERE.0) { ELSEWHERE.1 } else { 0 };
+                (Reverse(common * COMMON + by_chance + elsewhere), other)
             })
             .collect();
         scored.sort_unstable();

@@ -28,7 +28,7 @@ const HAIR: [&str; 7] = ["#22191a", "#3a2a22", "#5b3b28", "#8a5a34", "#b98a4e", 
 const CLOTHES: [&str; 8] = ["#3d5a80", "#6b4e71", "#2a6f63", "#9c4a3c", "#404a5c", "#b07d2b", "#58745a", "#7a3e57"];
 
 /// Hair that is behind the head, and hair that is on it.
-const STYLES: [(&str, &str); 9] = [
+const STYLES: [(&str, &str); 8] = [
     // Short, parted.
     ("", "M27 45c-2-17 8-26 21-26s23 9 21 26c-3-8-9-12-17-13-11 0-20 3-25 13z"),
     // Cropped.
@@ -52,17 +52,12 @@ const STYLES: [(&str, &str); 9] = [
         "M22 46a9 9 0 0 1 5-15a10 10 0 0 1 13-12a10 10 0 0 1 16 0a10 10 0 0 1 13 12a9 9 0 0 1 5 15a9 9 0 0 1-7 14H29a9 9 0 0 1-7-14z",
         "M29 42a8 8 0 0 1 8-14a9 9 0 0 1 15-3a9 9 0 0 1 14 5a8 8 0 0 1 1 12c-9-7-28-8-38 0z",
     ),
-    // A scarf over the hair.
-    (
-        "M24 46c0-18 10-28 24-28s24 10 24 28c0 14-3 27-6 32H30c-3-5-6-18-6-32z",
-        "M28 47c0-15 8-24 20-24s20 9 20 24c-4-8-11-13-20-13s-16 5-20 13z",
-    ),
     // None.
     ("", ""),
 ];
 /// Which of them women and men have, the more often the more.
 const OF_WOMEN: [usize; 10] = [3, 3, 3, 4, 4, 5, 5, 6, 6, 1];
-const OF_MEN: [usize; 10] = [0, 0, 0, 1, 1, 2, 2, 6, 8, 3];
+const OF_MEN: [usize; 10] = [0, 0, 0, 1, 1, 2, 2, 6, 7, 3];
 /// Mouths.
 const MOUTHS: [&str; 4] = ["M41 60q7 6 14 0", "M42 60q6 4 12 0", "M41 59q7 8 14 0z", "M43 61q6 2 11-1"];
 

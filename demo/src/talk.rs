@@ -10,7 +10,7 @@ use topics::{By, CLOSINGS, LATER, Line, OPENINGS, OPENINGS_IN_COMMON, TOPICS};
 /// The shortest and the longest conversation, in messages.
 const LENGTH: std::ops::RangeInclusive<usize> = 2..=30;
 /// Of a hundred connections, those with a conversation.
-const TALKING: usize = 30;
+const TALKING: usize = 24;
 /// Conversations of those who are shown, and how many of them end with something that waits to be read.
 const OF_BUSY: (usize, usize) = (14, 6);
 const OF_MIDDLE: (usize, usize) = (5, 2);
@@ -82,8 +82,8 @@ fn conversation(people: &[Person], between: [usize; 2], reader: Option<usize>, c
     }
     // Most are short.
     let wanted = match chance.below(10) {
-        0 | 1 => *LENGTH.start(),
-        2..=7 => 5 + chance.below(8),
+        0..=2 => *LENGTH.start(),
+        3..=8 => 4 + chance.below(7),
         _ => 12 + chance.below(19),
     };
     let mut said = Vec::new();
