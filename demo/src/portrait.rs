@@ -143,7 +143,7 @@ pub(crate) fn draw(number: usize, person: &Person) -> String {
 pub(crate) fn file_name(person: &Person, svg: &str) -> String {
     let name = person.email.split('@').next().unwrap_or_default().replace('.', "-");
     let hash = hex::encode(Sha256::digest(svg));
-    format!("{name}-{}.svg", hash.get(..16).unwrap_or_default())
+    format!("{name}-{}.svg", hash.get(..24).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
             let hash = name.strip_suffix(".svg").and_then(|name| name.rsplit('-').next()).unwrap();
             let [letters, digits] =
                 [u8::is_ascii_alphabetic, u8::is_ascii_digit].map(|kind| hash.as_bytes().iter().any(kind));
-            assert!(hash.len() == 16 && letters && digits, "the host takes {name} for one without a hash");
+            assert!(hash.len() == 24 && letters && digits, "the host takes {name} for one without a hash");
         }
     }
 

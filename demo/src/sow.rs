@@ -337,3 +337,28 @@ fn waiting(received: &Value) -> BTreeMap<&str, &str> {
 fn sender_and_id(request: &Value) -> Option<(&str, &str)> {
     Some((request.pointer("/fromUserId/_id")?.as_str()?, request.get("_id")?.as_str()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_wait_are_found_by_who_sent_them() {
+        let received = json!({ "data": [
+            { "_id": "r1", "fromUserId": { "_id": "u1", "firstName": "Ada" } },
+            { "_id": "r2", "fromUserId": null },
+            { "fromUserId": { "_id": "u3" } },
+        ] });
+        assert_eq!(waiting(&received), BTreeMap::from([("u1", "r1")]));
+        assert!(waiting(&Value::Null).is_empty());
+    }
+
+    #[test]
+    fn only_a_profile_with_skills_is_one() {
+        let session = |user| Session { id: String::new(), cookie: String::new(), user };
+        assert!(has_profile(&session(json!({ "skills": ["Rust"] }))));
+        for user in [json!({}), json!({ "skills": [] }), json!({ "skills": null }), json!({ "about": "x" })] {
+            assert!(!has_profile(&session(user)));
+        }
+    }
+}
