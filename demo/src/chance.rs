@@ -6,8 +6,8 @@
 pub(crate) struct Chance(u64);
 
 impl Chance {
-    /// The chance of a matter, such as the people or who knows whom. Each matter, and each part of it, has its own, so that
-    /// more of one changes nothing of another.
+    /// The chance of a matter, such as the people or who knows whom. Each matter, and each part of it, has its own, so
+    /// that more of one changes nothing of another.
     pub(crate) fn of(matter: &str, part: usize) -> Self {
         let mixed = matter.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -1,8 +1,9 @@
-//! People for a host that is shown to somebody: they sign up, fill in their profiles, ask to connect, answer and write to each
-//! other, all through the host's public interface, as members do. Nothing is put into a store.
+//! People for a host that is shown to somebody: they sign up, fill in their profiles, ask to connect, answer and write
+//! to each other, all through the host's public interface, as members do. Nothing is put into a store.
 //!
-//! A run that was interrupted is completed by the next one: who is there logs in, requests and messages that are there are not
-//! sent again. What is done last is the profile of the one who has just joined; by that a finished run is known.
+//! A run that was interrupted is completed by the next one: who is there logs in, requests and messages that are there
+//! are not sent again. What is done last is the profile of the one who has just joined; by that a finished run is
+//! known.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Who knows whom: communities of people with the same skills, some ties between them, and requests that wait, were declined,
-//! or are of people who don't want to see somebody. Touches nothing.
+//! Who knows whom: communities of people with the same skills, some ties between them, and requests that wait, were
+//! declined, or are of people who don't want to see somebody. Touches nothing.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! The picture of somebody: a face out of a few shapes, drawn as SVG. Each has its own ground, so that it looks the same on a
-//! light and on a dark page; nothing in it runs or is fetched. Touches nothing.
+//! The picture of somebody: a face out of a few shapes, drawn as SVG. Each has its own ground, so that it looks the
+//! same on a light and on a dark page; nothing in it runs or is fetched. Touches nothing.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! The pictures, served by the host: a component that is nothing but files. It is bundled and deployed by the host's own
-//! commands, as any other is. Touches one folder, which it makes, and starts these commands.
+//! The pictures, served by the host: a component that is nothing but files. It is bundled and deployed by the host's
+//! own commands, as any other is. Touches one folder, which it makes, and starts these commands.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -79,8 +79,8 @@ fn write(folder: &Path, empty: &Path, bundle: &Path, people: &[Person]) -> std::
 
 fn manifest() -> String {
     format!(
-        "[component]\nname = \"portraits\"\nversion = \"1.0.0\"\ndescription = \"Pictures of the people of the demo\"\n\n\
-         [assets]\ndir = \"dist\"\nprefix = \"{PREFIX}\"\n"
+        "[component]\nname = \"portraits\"\nversion = \"1.0.0\"\n\
+         description = \"Pictures of the people of the demo\"\n\n[assets]\ndir = \"dist\"\nprefix = \"{PREFIX}\"\n"
     )
 }
 

@@ -1,5 +1,5 @@
-//! What the person in front of it sees meanwhile: on a terminal one line that changes, elsewhere a line when something is done.
-//! Touches standard output.
+//! What the person in front of it sees meanwhile: on a terminal one line that changes, elsewhere a line when something
+//! is done. Touches standard output.
 
 #![expect(clippy::print_stdout, reason = "a command line talks to its user")]
 

@@ -54,7 +54,8 @@ enum Chore {
         /// Compile the host's own crates soon instead of well: for those who change it.
         #[arg(long, conflicts_with = "host")]
         quick: bool,
-        /// Have 200 people sign up who know each other and talk, and print three log-ins. Once: later runs print them again.
+        /// Have 200 people sign up who know each other and talk, and print three log-ins. Once: later runs print them
+        /// again.
         #[arg(long)]
         demo: bool,
     },

@@ -1,8 +1,8 @@
-//! What developers talk about: pieces of conversation whose lines follow one another, whichever wording is taken of each.
-//! Touches nothing.
+//! What developers talk about: pieces of conversation whose lines follow one another, whichever wording is taken of
+//! each. Touches nothing.
 //!
-//! `{a}` and `{b}` are the first names of the two, of whom `a` begins; `{skill}` is something that both know, or that `a`
-//! knows; `{builds}` is what `a` builds; `{town}` is where `b` lives.
+//! `{a}` and `{b}` are the first names of the two, of whom `a` begins; `{skill}` is something that both know, or that
+//! `a` knows; `{builds}` is what `a` builds; `{town}` is where `b` lives.
 
 /// Who says a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! `run --demo`: the program that has people come, beside the host, once it serves. It touches the host as its members do, and
-//! deploys their pictures.
+//! `run --demo`: the program that has people come, beside the host, once it serves. It touches the host as its members
+//! do, and deploys their pictures.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,5 @@
-//! The people of `cargo xtask run --demo`, a few of them: they come once, also when a run was interrupted, and those who are
-//! shown have what is said of them.
+//! The people of `cargo xtask run --demo`, a few of them: they come once, also when a run was interrupted, and those
+//! who are shown have what is said of them.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
@@ -28,7 +28,8 @@ async fn shown(server: &Server, outcome: &Outcome) -> Vec<Member> {
     members
 }
 
-/// Everybody's connections, and what each has to answer, are those of the plan, and so is every conversation of the busy one.
+/// Everybody's connections, and what each has to answer, are those of the plan, and so is every conversation of the
+/// busy one.
 async fn is_complete(server: &Server) {
     let all: Vec<Person> = people(PEOPLE);
     let planned = requests(&all);
