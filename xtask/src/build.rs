@@ -39,16 +39,22 @@ pub(crate) fn components(root: &Path, names: &[String], all: bool) -> Result<Exi
 
 /// Builds the host and answers its file. `quick`: its own crates are compiled soon instead of well.
 pub(crate) fn host(workspace: &Workspace, quick: bool) -> Result<PathBuf> {
+    programs(workspace, quick, &["devconnect"])?;
+    Ok(workspace.host_file())
+}
+
+/// Builds programs of the workspace; the host is the one that takes long.
+pub(crate) fn programs(workspace: &Workspace, quick: bool, names: &[&str]) -> Result<()> {
     eprintln!("building the host (minutes the first time, seconds later)");
     let mut command = cargo(&workspace.root);
     // The whole workspace decides on features, as in `test`: nothing is compiled twice for the sake of another set.
-    command.args(["build", "--release", "--workspace", "--bin", "devconnect"]);
+    command.args(["build", "--release", "--workspace"]).args(names.iter().flat_map(|name| ["--bin", name]));
     if quick {
         command.args(workspace.quick());
     }
     let status = command.status().context("cargo can't be run")?;
     ensure!(status.success(), "the host does not compile; what cargo said is above");
-    Ok(workspace.host_file())
+    Ok(())
 }
 
 /// A line for each component.

@@ -54,6 +54,10 @@ enum Chore {
         /// Compile the host's own crates soon instead of well: for those who change it.
         #[arg(long, conflicts_with = "host")]
         quick: bool,
+        /// Have 200 people sign up who know each other and talk, and print three log-ins. Once: later runs print them
+        /// again.
+        #[arg(long)]
+        demo: bool,
     },
     /// Run every test, or the named suites, and say how many passed.
     Test {
@@ -159,8 +163,8 @@ fn soak(minutes: u64, real: bool) -> Result<ExitCode> {
 fn perform(chore: Chore) -> Result<ExitCode> {
     let root = workspace::root()?;
     match chore {
-        Chore::Run { port, admin_port, data, host, no_watch, quick } => {
-            let options = run::Options { port, admin_port, data, host, watch: !no_watch, quick };
+        Chore::Run { port, admin_port, data, host, no_watch, quick, demo } => {
+            let options = run::Options { port, admin_port, data, host, watch: !no_watch, quick, demo };
             run::run(&Workspace::read(root)?, options)
         }
         Chore::Test { list: true, .. } => Ok(test::list()),

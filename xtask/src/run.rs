@@ -1,5 +1,6 @@
 //! `run`: build, serve, and from then on build and deploy each component that changes.
 
+mod demo;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use xtask::guests::{self, Built, Selection};
 
 use crate::build;
 use crate::workspace::Workspace;
+use demo::Demo;
 use sources::Sources;
 
 /// Between two looks at the sources and at the host.
@@ -33,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) watch: bool,
     /// The host's own crates are compiled soon instead of well.
     pub(crate) quick: bool,
+    /// Fill the network with people.
+    pub(crate) demo: bool,
 }
 
 /// A host that runs, and how it is reached.
@@ -44,14 +48,28 @@ struct Running<'a> {
     child: Child,
     /// What this has deployed: when each file was written.
     deployed: BTreeMap<PathBuf, SystemTime>,
+    /// The people who come when it serves.
+    demo: Option<Demo>,
 }
 
 /// Serves until Ctrl-C; the exit code is the host's own.
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
+    if options.demo {
+        demo::check(options.port)?;
+    }
     let sources = Sources::of(&workspace.root);
     let built = guests::build(&workspace.root, Selection::Application)?;
     build::report(&workspace.root, &built);
-    let host = options.host.map_or_else(|| build::host(workspace, options.quick), Ok)?;
+    let programs: &[&str] = match (&options.host, options.demo) {
+        (None, true) => &["devconnect", Demo::PROGRAM],
+        (None, false) => &["devconnect"],
+        (Some(_), true) => &[Demo::PROGRAM],
+        (Some(_), false) => &[],
+    };
+    if !programs.is_empty() {
+        build::programs(workspace, options.quick, programs)?;
+    }
+    let host = options.host.unwrap_or_else(|| workspace.host_file());
     // Both come to the whole group from a terminal: the host drains, and this waits for it.
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -65,9 +83,14 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     if let Some(port) = options.port {
         serve.arg("--port").arg(port.to_string());
     }
+    let demo = options.demo.then(|| Demo::of(workspace, &host, &data, options.port, admin_port));
     let child = serve.spawn().with_context(|| format!("{} can't be run", host.display()))?;
-    let mut running = Running { workspace, host, data, admin_port, child, deployed: BTreeMap::new() };
-    running.follow(sources, built, &asked, options.watch)
+    let mut running = Running { workspace, host, data, admin_port, child, deployed: BTreeMap::new(), demo };
+    let code = running.follow(sources, built, &asked, options.watch);
+    if let Some(demo) = &mut running.demo {
+        demo.end();
+    }
+    code
 }
 
 impl Running<'_> {
@@ -93,6 +116,13 @@ impl Running<'_> {
             }
             if !waiting.is_empty() && self.serves() {
                 waiting.drain(..).for_each(|component| self.deploy(component));
+            }
+            if waiting.is_empty()
+                && self.demo.as_ref().is_some_and(Demo::is_to_begin)
+                && self.serves()
+                && let Some(demo) = &mut self.demo
+            {
+                demo.begin();
             }
             if watch && sources.changed() {
                 // It has all that waited, as it is now.

@@ -77,7 +77,7 @@ pub(super) const SUITES: &[Suite] = &[
         "units",
         "host, SDK and tools",
         8,
-        Work::Host(&["devconnect-sdk", "model", "xtask", "harness", "fuzzing", "behaviours"]),
+        Work::Host(&["devconnect-sdk", "model", "xtask", "harness", "fuzzing", "behaviours", "demo"]),
     ),
     suite(
         "handlers",

@@ -10,6 +10,7 @@ mod canary;
 mod clients;
 mod consumers;
 mod contract;
+mod demo;
 mod deploy;
 mod deploying_again;
 mod described;
