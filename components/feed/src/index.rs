@@ -140,13 +140,13 @@ impl Change {
     pub(crate) fn write(&self) -> Result<(), Failure> {
         let id = |skill: u64| format!("{skill:016x}{}", self.member.to_hex());
         let mut commits = vec![self.write_known()];
-        let mut count = 1;
         let added = self.added().map(|skill| (id(skill), true));
-        for (id, is_new) in added.chain(self.gone().map(|skill| (id(skill), false))) {
+        let all = added.chain(self.gone().map(|skill| (id(skill), false)));
+        // The first commit has the other document, too.
+        for (count, (id, is_new)) in (1..).zip(all) {
             if count % AT_ONCE == 0 {
                 commits.push(Commit::new());
             }
-            count += 1;
             let Some(commit) = commits.pop() else { continue };
             let filter = doc! { "_id": id };
             commits.push(if is_new {

@@ -24,9 +24,8 @@ pub(crate) struct Built {
 impl Built {
     /// As the cache has it under [`KEY`], at which this call has looked; otherwise as the documents do.
     pub(crate) fn of(kept: Option<Vec<u8>>) -> Result<Self, Error> {
-        match kept.as_deref() {
-            Some([index, model]) => return Ok(Self { index: *index == 1, model: *model == 1 }),
-            Some(_) | None => {}
+        if let Some([index, model]) = kept.as_deref() {
+            return Ok(Self { index: *index == 1, model: *model == 1 });
         }
         let state = State::read()?;
         let built = Self { index: state.index.is_some(), model: state.model.is_some_and(|model| model.is_built) };

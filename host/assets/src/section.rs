@@ -243,7 +243,7 @@ mod tests {
             (line("a", "a/b", ",\"zstd\":1"), b"01234567890".to_vec(), "unknown field"),
             (line("a", "a/b", ",\"br\":18446744073709551615"), data.to_vec(), "and there are 10"),
             ("{}".to_owned(), Vec::new(), "its index"),
-            (format!("[{}]", vec!["1"; 9].join(",")), Vec::new(), "its index"),
+            (format!("[{}]", ["1"; 9].join(",")), Vec::new(), "its index"),
         ] {
             let error = read(&section(&index, &data)).unwrap_err().to_string();
             assert!(error.contains(why), "{index}: {error}");

@@ -221,8 +221,8 @@ impl Operator {
     async fn roll_back(&self, times: usize) -> anyhow::Result<Spread> {
         let shown = self.client.get(format!("{}/{COMPONENT}", self.components)).bearer_auth(&self.token).send().await?;
         let shown: Value = shown.error_for_status()?.json().await?;
-        let versions = shown["versions"].as_array().context("no versions are shown")?;
-        let hashes: Vec<&str> = versions.iter().filter_map(|version| version["sha256"].as_str()).take(2).collect();
+        let versions = shown.get("versions").and_then(Value::as_array).context("no versions are shown")?;
+        let hashes: Vec<&str> = versions.iter().filter_map(|version| version.get("sha256")?.as_str()).take(2).collect();
         ensure!(hashes.len() == 2, "there are two versions to go back to");
         let mut spread = Vec::with_capacity(times);
         for to in hashes.iter().rev().cycle().take(times) {
@@ -242,7 +242,7 @@ impl Operator {
         let (time, status, text) = answered.await??;
         ensure!(status.is_success(), "the host answered {status}: {text}");
         let answer: Value = serde_json::from_str(&text)?;
-        ensure!(answer["changed"] == true, "nothing changed: {text}");
+        ensure!(answer.get("changed") == Some(&Value::Bool(true)), "nothing changed: {text}");
         Ok((time, answer))
     }
 }

@@ -30,12 +30,11 @@ fn module(module: &[u8], every: usize, number: u32) -> anyhow::Result<Vec<u8>> {
     })
 }
 
+/// The other content of a section, by its number and content; none: it stays.
+type Changed<'a> = dyn FnMut(u8, &[u8]) -> anyhow::Result<Option<Vec<u8>>> + 'a;
+
 /// Copies all sections, but those for which there is another content.
-fn sections(
-    bytes: &[u8],
-    beginning: &[u8],
-    changed: &mut dyn FnMut(u8, &[u8]) -> anyhow::Result<Option<Vec<u8>>>,
-) -> anyhow::Result<Vec<u8>> {
+fn sections(bytes: &[u8], beginning: &[u8], changed: &mut Changed<'_>) -> anyhow::Result<Vec<u8>> {
     let mut rest = bytes.strip_prefix(beginning).context("neither a component nor a module")?;
     let mut written = beginning.to_vec();
     while let Some((id, after)) = rest.split_first() {

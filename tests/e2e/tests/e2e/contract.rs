@@ -187,7 +187,7 @@ async fn every_route_answers_as_its_line_says(stack: Stack) {
     let ada_again = json!({ "emailId": ada.email, "password": PASSWORD });
     let form = json!({ "firstName": "Dora", "lastName": "Test", "emailId": "dora@example.com", "password": PASSWORD });
     let (history, token) = (format!("/chat/{}/history", bob.id), "00".repeat(32));
-    let rows: [(&str, Asked, u16, Value); 19] = [
+    let rows: [(&str, Asked, u16, Value); 20] = [
         ("POST /signup", nobody.post("/signup").json(&form), 200, json!({ "message": "User added successfully" })),
         (
             "POST /login",
