@@ -10,11 +10,14 @@ use tokio::sync::Semaphore;
 /// How many names are looked up at a time. Each takes a thread, and a resolver can take its time.
 const LOOKUPS: usize = 32;
 
+/// The addresses of a name. It may block.
+type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
 /// Looks up names.
 #[derive(Clone)]
 pub(crate) struct Lookups {
     places: Arc<Semaphore>,
-    lookup: Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>,
+    lookup: Arc<Lookup>,
 }
 
 impl Lookups {
