@@ -57,7 +57,7 @@ impl Signing {
         let Key { secret, scheme } = self.0.get(secret)?;
         Some(match scheme {
             Scheme::HmacSha256 => mac(secret, message)?.verify_slice(signature).is_ok(),
-            Scheme::Sha256Suffix => suffixed(secret, message).ct_eq(signature).into(),
+            Scheme::Sha256Suffix => suffixed(secret, message).as_slice().ct_eq(signature).into(),
         })
     }
 

@@ -68,9 +68,9 @@ impl Grant {
 
     /// Whether requests to the server are granted; the error is the line that would.
     pub(super) fn check_server(&self, server: &Server, settings: &Settings) -> Result<(), String> {
-        let of_settings = self.settings.iter().filter_map(|name| settings.get(name)?.parse::<Target>().ok());
+        let mut of_settings = self.settings.iter().filter_map(|name| settings.get(name)?.parse::<Target>().ok());
         let granted = self.hosts.iter().any(|pattern| pattern.covers(server))
-            || of_settings.into_iter().any(|target| target.server == *server);
+            || of_settings.any(|target| target.server == *server);
         if granted {
             return Ok(());
         }
