@@ -112,9 +112,7 @@ mod tests {
     fn mean(behaviour: Behaviour) -> Precision {
         let all = SEEDS.map(|seed| precision(behaviour, seed).unwrap());
         let mean = |of: fn(&Precision) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
-        let mean = Precision { formula: mean(|found| found.formula), model: mean(|found| found.model) };
-        println!("{behaviour:?}: {all:?}\n mean {mean:?}");
-        mean
+        Precision { formula: mean(|found| found.formula), model: mean(|found| found.model) }
     }
 
     #[test]
