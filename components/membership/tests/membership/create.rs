@@ -2,7 +2,7 @@
 
 use harness::{App, StandIn, Value, doc, json};
 
-use crate::shop::{BASE, MERCHANT, PAGE, Shop, amount, decoded, member};
+use crate::shop::{BASE, MERCHANT, PAGE, SALT_KEY, Shop, amount, decoded, member};
 
 /// In milliseconds.
 const DAY: u64 = 86_400_000;
@@ -85,7 +85,7 @@ fn nobody_pays_for_what_they_have() {
 
 #[test]
 fn without_a_payment_server_there_are_no_payments_and_the_rest_is_there() {
-    let complete = [("PHONEPE_BASE_URL", BASE), ("PHONEPE_MERCHANT_ID", MERCHANT), ("PHONEPE_SALT_KEY", KEY)];
+    let complete = [("PHONEPE_BASE_URL", BASE), ("PHONEPE_MERCHANT_ID", MERCHANT), ("PHONEPE_SALT_KEY", SALT_KEY)];
     for missing in ["PHONEPE_BASE_URL", "PHONEPE_MERCHANT_ID", "PHONEPE_SALT_KEY", ""] {
         let mut setup = App::setup(&["membership"]);
         for (name, value) in complete.iter().filter(|(name, _)| !missing.is_empty() && *name != missing) {

@@ -6,7 +6,7 @@ use harness::{App, Bson, Document, ObjectId, Reply, Request, StandIn, Value, doc
 
 pub(crate) const BASE: &str = "https://pay.example/apis/pg";
 pub(crate) const MERCHANT: &str = "M1";
-const SALT_KEY: &str = "8f14e45f-ceea-467f-a1d1-6e0b2c3d9a57";
+pub(crate) const SALT_KEY: &str = "8f14e45f-ceea-467f-a1d1-6e0b2c3d9a57";
 pub(crate) const PAGE: &str = "https://pay.example/page?token=abc";
 
 /// What became of a payment, by the payment server's word.
