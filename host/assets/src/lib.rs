@@ -170,7 +170,7 @@ impl Assets {
 
     /// The file at the decoded path of a URL.
     pub fn find(&self, path: &str) -> Option<&Arc<Asset>> {
-        let shorter = path.strip_suffix('/').filter(|shorter| !shorter.is_empty());
+        let shorter = path.strip_suffix('/').filter(|shorter| !shorter.is_empty() && !shorter.ends_with('/'));
         let entry = match shorter {
             Some(shorter) => self.paths.get(shorter).filter(|entry| entry.is_folder),
             None => self.paths.get(path),
