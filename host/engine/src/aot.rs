@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::ErrorKind::NotFound;
 use std::path::PathBuf;
 
 use wasmtime::component::Component;
@@ -61,7 +62,8 @@ impl CodeCache {
                 }
             }
         });
-        if let Err(error) = deleted {
+        // There is no folder until something is stored.
+        if let Err(error) = deleted.or_else(|error| if error.kind() == NotFound { Ok(()) } else { Err(error) }) {
             tracing::warn!(%error, "compiled code of old versions is not deleted");
         }
     }

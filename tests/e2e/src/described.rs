@@ -257,8 +257,11 @@ fn conforming_text(schema: &Value, text: &str, at: &str) -> Result<(), String> {
     }
     let is_pattern = match schema["pattern"].as_str() {
         None => true,
-        // Of the patterns that the SDK makes, this is the one of answers.
+        // Of the patterns that the SDK makes, these are those of answers.
         Some("^[0-9a-fA-F]{24}$") => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        Some("^[0-9a-f]{32}$") => {
+            text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        }
         Some(other) => return Err(format!("{at}: nobody can check the pattern {other:?}")),
     };
     let shape = match schema["format"].as_str() {

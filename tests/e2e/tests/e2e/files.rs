@@ -65,6 +65,8 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
 /// A host with the first build deployed.
 async fn with_first_build(site: &Site) -> Server {
     let server = site.start("host").await;
+    // Its files are everywhere that the others' are not.
+    site.well(&server, &["remove", "web"]);
     let said = site.well(&server, &["deploy", path(&first_build()), "--accept-grants"]);
     for line in [
         "+ serve files under /pages, pages with scripts too",
