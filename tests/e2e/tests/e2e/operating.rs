@@ -183,7 +183,7 @@ async fn production_starts_with_what_nobody_guesses_and_with_nothing_else() {
         ("JWT_SECRET", "secret", "JWT_SECRET is too short: it needs at least 32 bytes"),
         ("JWT_SECRET", "changeme-changeme-changeme-changeme", "JWT_SECRET can be guessed"),
         ("UNSUBSCRIBE_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "UNSUBSCRIBE_SECRET can be guessed"),
-        ("UNSUBSCRIBE_SECRET", session_secret, "UNSUBSCRIBE_SECRET and JWT_SECRET are the same"),
+        ("UNSUBSCRIBE_SECRET", session_secret, "JWT_SECRET and UNSUBSCRIBE_SECRET are the same"),
         ("DEVCONNECT_ADMIN_TOKEN", "a", "DEVCONNECT_ADMIN_TOKEN is too short: it needs at least 24 bytes"),
         ("DEVCONNECT_ADMIN_TOKEN", "devconnect-admin-password-2026", "DEVCONNECT_ADMIN_TOKEN can be guessed"),
         ("PUBLIC_URL", "", "PUBLIC_URL is not set"),
