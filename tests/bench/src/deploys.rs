@@ -108,6 +108,8 @@ async fn all(stack: &Stack, operators: &Handle) -> anyhow::Result<Vec<Row>> {
         commits.push(nanoseconds(begun.elapsed()));
     }
     host.close().await;
+    // The folder is the next host's.
+    drop(host);
     let server = stack.start(HOST).await;
     let (operator, mut rows) = (Operator::of(&server, stack, operators)?, Vec::new());
     let address = load::address(&server.url)?;
