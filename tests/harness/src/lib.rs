@@ -59,6 +59,9 @@ pub use socket::{Emitted, Ended, Sessions, Socket, Sockets, Target};
 /// The moment at which every test begins: 2026-01-15T12:00:00.000Z.
 pub const START: u64 = 1_768_478_400_000;
 
+/// How calls end that fail, as [`App::count`] takes it.
+pub const FAILURES: [&str; 9] = ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"];
+
 /// How many documents are put into one line.
 const AT_ONCE: usize = 100;
 

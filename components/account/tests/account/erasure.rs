@@ -104,7 +104,7 @@ fn what_comes_late_is_erased_a_day_later_and_then_nothing_is_left() {
     // And the passes of other days have nothing to do.
     ticked(&app, START + 3 * DAY);
     assert_eq!(app.events("user-events").len(), 4);
-    for failure in ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time"] {
+    for failure in harness::FAILURES {
         assert_eq!(app.count("account", failure), 0, "{failure}");
     }
 }

@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where it stands")]
 
-use harness::{App, ObjectId, json};
+use harness::{App, FAILURES, ObjectId, json};
 
 const TOPIC: &str = "user-events";
-/// How calls end that fail.
-const FAILURES: [&str; 9] = ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"];
-
 struct Member<'a> {
     app: &'a App,
     id: String,

@@ -1,6 +1,6 @@
 //! Every type of event that there is in the topics of the component: each is told, or is none of its business.
 
-use harness::{App, ObjectId, json};
+use harness::{App, FAILURES, ObjectId, json};
 
 /// What product.md and the model have, by topic, and in each topic one that nobody knows.
 const TOPICS: [(&str, &[&str]); 3] = [
@@ -24,9 +24,6 @@ const TOPICS: [(&str, &[&str]); 3] = [
         &["CONNECTION_REQUEST", "CONNECTION_REVIEW", "CONNECTION_ACCEPTED", "CONNECTION_REJECTED", "CONNECTION_BROKEN"],
     ),
 ];
-/// How calls end that fail.
-const FAILURES: [&str; 9] = ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"];
-
 #[test]
 fn every_type_of_its_topics_is_told_or_is_none_of_its_business() {
     let app = App::with(&["analytics"]);

@@ -366,7 +366,7 @@ fn all_is_well(app: &App) {
     for topic in ["user-events", "connection-events"] {
         assert_eq!(app.dead_letters(topic), []);
     }
-    for failure in ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"] {
+    for failure in harness::FAILURES {
         assert_eq!(app.count("feed", failure), 0, "{failure}");
     }
 }

@@ -1,6 +1,6 @@
 //! Every type of event that there is in the topics of the component: each is told, or is none of its business.
 
-use harness::{ObjectId, doc, json};
+use harness::{FAILURES, ObjectId, doc, json};
 
 use crate::{CONNECTIONS, USERS, app, envelope, mails, member, no_dead_letters};
 
@@ -12,9 +12,6 @@ const TOPICS: [(&str, &[&str]); 2] = [
         &["CONNECTION_REQUEST", "CONNECTION_REVIEW", "CONNECTION_ACCEPTED", "CONNECTION_REJECTED", "CONNECTION_BROKEN"],
     ),
 ];
-/// How calls end that fail.
-const FAILURES: [&str; 9] = ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"];
-
 #[test]
 fn every_type_of_its_topics_is_told_or_is_none_of_its_business() {
     let app = app();

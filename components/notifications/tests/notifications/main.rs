@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails where it stands")]
 
-use harness::{App, DateTime, Document, Emitted, ObjectId, START, Target, Value, doc, json};
+use harness::{App, DateTime, Document, Emitted, FAILURES, ObjectId, START, Target, Value, doc, json};
 
 const CONNECTIONS: &str = "connection-events";
 const MESSAGES: &str = "message-events";
@@ -18,9 +18,6 @@ const TOPICS: [(&str, &[&str]); 4] = [
     (TOLD, &["CONNECTION_REQUEST_NOTIFICATION", "MESSAGE_NOTIFICATION", "SYSTEM_NOTIFICATION"]),
     (USERS, &["USER_SIGNUP", "USER_LOGIN", "USER_LOGOUT", "USER_ONLINE", "USER_OFFLINE", "USER_SKILLS", "USER_FLEW"]),
 ];
-/// How calls end that fail.
-const FAILURES: [&str; 9] = ["unable", "trap", "cpu", "memory", "host-calls", "out-of-time", "busy", "cut", "host"];
-
 struct Member {
     id: ObjectId,
     token: String,
