@@ -21,7 +21,7 @@ use crate::members::{self, Members, READERS};
 use crate::opcounters::Operations;
 use crate::report::{Report, Row};
 use crate::socket_io::{self, Line, came, event};
-use crate::spread::{Rounds, Spread, millis, nanoseconds};
+use crate::spread::{Rounds, Spread, nanoseconds};
 use crate::stack;
 
 /// Rounds that are measured, and how long a side's pairs talk in one.
@@ -326,12 +326,7 @@ fn row(shape: Shape, side: &str, process: Option<u32>, figures: Figures, ours: f
     let row = Row::default()
         .with("messages", shape.name())
         .with("side", side)
-        .with("messages/s", rates.median)
-        .with("lowest", rates.lowest)
-        .with("highest", rates.highest)
-        .with("p50 ms", millis(times.p50))
-        .with("p99 ms", millis(times.p99))
-        .with("of this", ours / rates.median)
+        .with_speed("messages/s", &rates, &times, ours)
         .with_some("CPU µs", a_message(used.cpu.as_secs_f64() * 1e6))
         .with_some("page faults", a_message(used.page_faults as f64))
         .with_some("waits", a_message(used.waits as f64));

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::load::{self, CONNECTIONS, Get, Until};
 use crate::machine::Usage;
 use crate::report::{Report, Row};
-use crate::spread::{Rounds, Spread, millis};
+use crate::spread::{Rounds, Spread};
 
 /// Rounds that are measured, and how long each side is asked in one.
 const ROUNDS: usize = 5;
@@ -175,12 +175,7 @@ async fn measured(form: &str, encoding: &'static str, sides: &[Side]) -> anyhow:
         Row::default()
             .with("form", form)
             .with("side", side.name)
-            .with("requests/s", rates.median)
-            .with("lowest", rates.lowest)
-            .with("highest", rates.highest)
-            .with("p50 ms", millis(times.p50))
-            .with("p99 ms", millis(times.p99))
-            .with("of this", ours / rates.median)
+            .with_speed("requests/s", &rates, &times, ours)
             .with_some("CPU µs", side.process.map(|_| cpu.as_secs_f64() * 1e6 / count))
     };
     Ok(figures.into_iter().map(row).collect())

@@ -11,7 +11,7 @@ use crate::machine::Usage;
 use crate::members::{self, HISTORY, Members, OTHERS, READERS};
 use crate::own_host::OwnHost;
 use crate::report::{Report, Row};
-use crate::spread::{Rounds, Spread, millis};
+use crate::spread::{Rounds, Spread};
 use crate::{stack, twins};
 
 /// Rounds that are measured, and how long each side is asked in one.
@@ -189,12 +189,7 @@ fn row(route: Route, side: &Side, figures: Figures, ours: f64) -> Row {
     Row::default()
         .with("route", route.name())
         .with("side", side.name.as_str())
-        .with("requests/s", rates.median)
-        .with("lowest", rates.lowest)
-        .with("highest", rates.highest)
-        .with("p50 ms", millis(times.p50))
-        .with("p99 ms", millis(times.p99))
-        .with("of this", ours / rates.median)
+        .with_speed("requests/s", &rates, &times, ours)
         .with_some("CPU µs", a_request(used.cpu.as_secs_f64() * 1e6))
         .with_some("page faults", a_request(used.page_faults as f64))
         .with_some("waits", a_request(used.waits as f64))

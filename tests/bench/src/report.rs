@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::spread::{Rounds, Spread, millis};
+
 /// What a bench found.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -32,6 +34,17 @@ impl Row {
             Some(value) => self.with(column, value),
             None => self,
         }
+    }
+
+    /// With how many a second (in a column of this name), how long one took, and which share the first side's rate, `ours`, is.
+    #[must_use]
+    pub(crate) fn with_speed(self, rate: &'static str, rates: &Rounds, times: &Spread, ours: f64) -> Self {
+        self.with(rate, rates.median)
+            .with("lowest", rates.lowest)
+            .with("highest", rates.highest)
+            .with("p50 ms", millis(times.p50))
+            .with("p99 ms", millis(times.p99))
+            .with("of this", ours / rates.median)
     }
 
     fn get(&self, column: &str) -> Option<&Value> {
