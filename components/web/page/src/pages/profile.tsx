@@ -3,7 +3,7 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import * as routes from '../api/routes';
 import type { OwnUser, ProfileChanges } from '../api/types';
-import { Button, Field, Notice } from '../parts/basics';
+import { Button, Field, Mistake, Notice } from '../parts/basics';
 import { useForm, type Errors } from '../parts/form';
 import { Icon } from '../parts/icons';
 import { PersonCard } from '../parts/people';
@@ -243,12 +243,7 @@ function SkillsInput({ skills, onSkills }: { skills: string[]; onSkills: (skills
       <p class="hint" id={`${id}-hint`}>
         {t.profile.skillsHint}
       </p>
-      {error && (
-        <p class="error" id={`${id}-error`}>
-          <Icon name="alert" size={16} />
-          {error}
-        </p>
-      )}
+      <Mistake id={`${id}-error`} text={error} />
     </div>
   );
 }

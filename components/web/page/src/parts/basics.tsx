@@ -165,13 +165,19 @@ export function Field({
           {hint}
         </p>
       )}
-      {error && (
-        <p class="error" id={`${id}-error`}>
-          <Icon name="alert" size={16} />
-          {error}
-        </p>
-      )}
+      <Mistake id={`${id}-error`} text={error} />
     </div>
+  );
+}
+
+/** What is wrong with an input, which names it by its id; nothing where nothing is. */
+export function Mistake({ id, text }: { id: string; text: string | undefined }) {
+  if (!text) return null;
+  return (
+    <p class="error" id={id}>
+      <Icon name="alert" size={16} />
+      {text}
+    </p>
   );
 }
 
